@@ -1,0 +1,166 @@
+//! The command line. Exit codes: 0 done, 1 it could not be done, 2 the command line or the settings
+//! are wrong.
+
+mod check;
+mod logging;
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    app::{Running, Surroundings, open_store},
+    config::{Settings, Sources},
+    crypto::{RootKey, sha256},
+    domain::{Address, Clock as _, Email, Mobile, OsRandom, Random, SystemClock},
+    http,
+    store::Store,
+};
+
+/// Registers users and proves, by a one-time code, that they hold the phone or mailbox they claim.
+#[derive(Parser)]
+#[command(name = "enroll", version)]
+struct Cli {
+    /// Settings file; without it `enroll.toml`, where there is one.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Take requests (what is done without a command, too).
+    Serve,
+    /// Bring the database's schema up to date, and no more.
+    Migrate,
+    /// Tell all that is wrong or unwise in the settings, and whether the parts can be reached.
+    CheckConfig,
+    /// Print the `OpenAPI` document.
+    Openapi,
+    /// Root keys.
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Limits on destinations.
+    #[command(subcommand)]
+    Limits(Limits),
+}
+
+#[derive(Subcommand)]
+enum Keys {
+    /// Print a new root key, for `ENROLL__SECRETS__KEY`.
+    Generate,
+}
+
+#[derive(Subcommand)]
+enum Limits {
+    /// Forget what was sent to an address, guessed at it, and its wrong passwords.
+    Lift {
+        /// An email or a mobile.
+        address: String,
+    },
+}
+
+/// Runs the command line; the process' exit code.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    if let Some(Command::Keys(Keys::Generate)) = cli.command {
+        println!("{}", RootKey::from_bytes((&OsRandom as &dyn Random).bytes()).to_base64());
+        return ExitCode::SUCCESS;
+    }
+    let settings =
+        Sources::of_process(cli.config).map_err(|problem| vec![problem]).and_then(|sources| Settings::load(&sources));
+    let settings = match settings {
+        Ok(settings) => settings,
+        Err(problems) => {
+            for problem in problems {
+                eprintln!("enroll: {problem}");
+            }
+            return ExitCode::from(2);
+        }
+    };
+    logging::start(&settings);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    match runtime.block_on(execute(cli.command.unwrap_or(Command::Serve), &settings)) {
+        Ok(code) => code,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("enroll: {error:#}");
+    ExitCode::FAILURE
+}
+
+async fn execute(command: Command, settings: &Settings) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve => serve(settings).await?,
+        Command::Migrate => open_store(settings, Surroundings::default().patience).await?.close().await,
+        Command::CheckConfig => return check::check(settings).await,
+        Command::Openapi => println!("{}", http::openapi(&settings.server).to_pretty_json()?),
+        Command::Keys(Keys::Generate) => {}
+        Command::Limits(Limits::Lift { address }) => lift(settings, &address).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(settings: &Settings) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let running = tokio::select! {
+        running = Running::start(settings, Surroundings::default()) => running?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    eprintln!("Enroll listens on http://{0}  (try http://{0}/docs)", running.address);
+    if settings.notify.inbox {
+        eprintln!("Codes are printed here, and listed at http://{}/dev/inbox", running.address);
+    }
+    tokio::select! {
+        _ = terminate.recv() => {
+            // A balancer that looks now sees that it should send no more.
+            running.stop_soon();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    running.stop().await;
+    Ok(())
+}
+
+async fn lift(settings: &Settings, text: &str) -> anyhow::Result<()> {
+    let address = if text.contains('@') {
+        Email::parse(text).map(Address::Email)
+    } else {
+        Mobile::parse(text, &settings.phone).map(Address::Mobile)
+    };
+    let address = address.map_err(|error| anyhow::anyhow!("{error}"))?;
+    let store = open_existing(settings).await?;
+    store.lift_limits(&sha256(address.key().as_bytes()), SystemClock.now()).await?;
+    println!("lifted what was counted for {}", address.masked());
+    store.close().await;
+    Ok(())
+}
+
+/// For commands that make no database where they find none.
+async fn open_existing(settings: &Settings) -> anyhow::Result<Store> {
+    let store = Store::open(&settings.store, false)?;
+    store
+        .read()
+        .await
+        .map(drop)
+        .map_err(|error| anyhow::anyhow!("{} can't be opened: {error}", shown(&settings.store.url)))?;
+    Ok(store)
+}
+
+/// A URL without its password.
+fn shown(url: &str) -> String {
+    match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
+        Some((scheme, host)) => format!("{scheme}://***@{host}"),
+        None => url.to_owned(),
+    }
+}

@@ -1,0 +1,116 @@
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+/// What is wrong with one setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub setting: String,
+    pub message: String,
+}
+
+impl Problem {
+    pub fn new(setting: impl Into<String>, message: impl fmt::Display) -> Self {
+        Self { setting: setting.into(), message: message.to_string() }
+    }
+}
+
+/// By the name it has in the environment.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.setting.as_str() {
+            "database.url" => "DATABASE_URL".to_owned(),
+            "redis.url" => "REDIS_URL".to_owned(),
+            "events.url" => "AMQP_URL".to_owned(),
+            other if other.contains(['.', '_']) && !other.starts_with('.') || other == "data_dir" => {
+                format!("ENROLL__{}", other.replace('.', "__").to_uppercase())
+            }
+            other => other.to_owned(),
+        };
+        write!(f, "{name}: {}", self.message)
+    }
+}
+
+/// Takes settings one by one; what is left over at the end nobody knows.
+pub(super) struct Reader {
+    values: BTreeMap<String, String>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) known: Vec<&'static str>,
+}
+
+impl Reader {
+    pub(super) fn new(values: BTreeMap<String, String>) -> Self {
+        Self { values, problems: Vec::new(), known: Vec::new() }
+    }
+
+    pub(super) fn problem(&mut self, setting: &str, message: impl fmt::Display) {
+        self.problems.push(Problem::new(setting, message));
+    }
+
+    /// A set but empty value is as good as none: `.env.example` is full of them.
+    pub(super) fn text(&mut self, setting: &'static str) -> Option<String> {
+        self.known.push(setting);
+        self.values.remove(setting).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn parsed<T, E: fmt::Display>(
+        &mut self,
+        setting: &'static str,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> T {
+        match self.text(setting).map(|text| parse(&text)) {
+            None => default,
+            Some(Ok(value)) => value,
+            Some(Err(error)) => {
+                self.problem(setting, error);
+                default
+            }
+        }
+    }
+
+    pub(super) fn number(&mut self, setting: &'static str, default: u64, range: std::ops::RangeInclusive<u64>) -> u64 {
+        let (least, most) = (*range.start(), *range.end());
+        self.parsed(setting, default, |text| {
+            let number = text.parse::<u64>().ok().filter(|number| range.contains(number));
+            number.ok_or_else(|| format!("is not a whole number from {least} to {most}"))
+        })
+    }
+
+    pub(super) fn small(&mut self, setting: &'static str, default: u32, range: std::ops::RangeInclusive<u32>) -> u32 {
+        let range = u64::from(*range.start())..=u64::from(*range.end());
+        u32::try_from(self.number(setting, default.into(), range)).unwrap_or(default)
+    }
+
+    pub(super) fn seconds(
+        &mut self,
+        setting: &'static str,
+        default: u64,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Duration {
+        Duration::from_secs(self.number(setting, default, range))
+    }
+
+    pub(super) fn flag(&mut self, setting: &'static str, default: bool) -> bool {
+        self.parsed(setting, default, |text| text.parse().map_err(|_| "is neither true nor false"))
+    }
+
+    pub(super) fn list(&mut self, setting: &'static str) -> Option<Vec<String>> {
+        let text = self.text(setting)?;
+        Some(text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect())
+    }
+
+    /// Settings of what is not built yet stop the start, so that nobody relies on them.
+    pub(super) fn not_built(&mut self, settings: &[&'static str], harmless: &str) {
+        for setting in settings {
+            if self.text(setting).is_some_and(|value| value != harmless) {
+                self.problem(setting, "is not built yet");
+            }
+        }
+    }
+
+    pub(super) fn finish(mut self) -> (Vec<Problem>, Vec<&'static str>) {
+        for setting in self.values.keys() {
+            self.problems.push(Problem::new(setting.clone(), "is no setting of ours"));
+        }
+        (self.problems, self.known)
+    }
+}

@@ -1,0 +1,157 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version, password_hash::phc::PasswordHash};
+use tokio::sync::Semaphore;
+
+use crate::domain::Password;
+
+/// Argon2id's parameters (RFC 9106; OWASP Password Storage: at least 19 MiB, 2, 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HashingCost {
+    pub memory_kib: u32,
+    pub iterations: u32,
+    pub parallelism: u32,
+}
+
+/// With which salt and cost a password is hashed: equal passwords then give equal hashes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipe {
+    salt: Vec<u8>,
+    cost: HashingCost,
+}
+
+/// Hashes passwords, as many at once as there are cores; others queue, within bounds.
+#[derive(Clone)]
+pub struct Hasher {
+    cost: HashingCost,
+    permits: Arc<Semaphore>,
+    queued: Arc<AtomicUsize>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum HashError {
+    #[error("too many passwords wait to be hashed")]
+    Overloaded,
+    #[error("the password could not be hashed: {0}")]
+    Failed(String),
+}
+
+const QUEUE: usize = 128;
+/// A hash that was not begun by then is not worth beginning: its client has a time-out too.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Recipe {
+    /// That of a kept hash; `None` where it is none of ours, or dearer than a login may be.
+    pub fn of(phc: &str) -> Option<Self> {
+        let hash = PasswordHash::new(phc).ok()?;
+        let params = Params::try_from(&hash).ok()?;
+        let cost =
+            HashingCost { memory_kib: params.m_cost(), iterations: params.t_cost(), parallelism: params.p_cost() };
+        let bearable = cost.memory_kib <= 1 << 20 && cost.iterations <= 64 && cost.parallelism <= 16;
+        (hash.algorithm.as_str() == "argon2id" && bearable).then_some(())?;
+        Some(Self { salt: hash.salt?.as_ref().to_vec(), cost })
+    }
+}
+
+impl Hasher {
+    pub fn new(cost: HashingCost, at_once: usize) -> Self {
+        Self { cost, permits: Arc::new(Semaphore::new(at_once)), queued: Arc::default() }
+    }
+
+    /// The configured cost, with this salt.
+    pub fn recipe(&self, salt: &[u8]) -> Recipe {
+        Recipe { salt: salt.to_vec(), cost: self.cost }
+    }
+
+    /// The PHC string of the password.
+    pub async fn hash(&self, password: &Password, recipe: Recipe) -> Result<String, HashError> {
+        let _place = Place::take(&self.queued)?;
+        let permit = tokio::time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned())
+            .await
+            .map_err(|_| HashError::Overloaded)?
+            .map_err(|closed| HashError::Failed(closed.to_string()))?;
+        let password = password.clone();
+        let hashing = tokio::task::spawn_blocking(move || {
+            let _permit = permit; // kept by the hash itself: it runs on when its request is gone
+            phc(&password, &recipe)
+        });
+        hashing.await.map_err(|panicked| HashError::Failed(panicked.to_string()))?
+    }
+}
+
+fn phc(password: &Password, recipe: &Recipe) -> Result<String, HashError> {
+    let failed = |error: &dyn std::fmt::Display| HashError::Failed(error.to_string());
+    let HashingCost { memory_kib, iterations, parallelism } = recipe.cost;
+    let params = Params::new(memory_kib, iterations, parallelism, None).map_err(|error| failed(&error))?;
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let hash: PasswordHash =
+        argon2.hash_password_with_salt(password.expose().as_bytes(), &recipe.salt).map_err(|error| failed(&error))?;
+    Ok(hash.to_string())
+}
+
+/// A place in the queue, given back when dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(queued: &Arc<AtomicUsize>) -> Result<Self, HashError> {
+        let place = Self(Arc::clone(queued));
+        if queued.fetch_add(1, Ordering::AcqRel) >= QUEUE {
+            return Err(HashError::Overloaded);
+        }
+        Ok(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHEAP: HashingCost = HashingCost { memory_kib: 64, iterations: 1, parallelism: 1 };
+
+    #[tokio::test]
+    async fn a_kept_hash_tells_how_to_make_its_equal() {
+        let hasher = Hasher::new(CHEAP, 2);
+        let password = Password::given("correct horse").unwrap();
+        let first = hasher.hash(&password, hasher.recipe(&[3; 16])).await.unwrap();
+        assert!(first.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{first}");
+
+        let dearer = Hasher::new(HashingCost { iterations: 2, ..CHEAP }, 2);
+        assert_eq!(dearer.hash(&password, Recipe::of(&first).unwrap()).await.unwrap(), first);
+        assert_ne!(dearer.hash(&password, dearer.recipe(&[3; 16])).await.unwrap(), first);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once() {
+        let hasher = Hasher::new(CHEAP, 0);
+        let password = Password::given("correct horse").unwrap();
+        let mut waiting: Vec<_> =
+            (0..QUEUE).map(|_| Box::pin(hasher.hash(&password, hasher.recipe(&[3; 16])))).collect();
+        for hash in &mut waiting {
+            assert!(futures_util::poll!(hash).is_pending());
+        }
+        let refused = hasher.hash(&password, hasher.recipe(&[3; 16])).await;
+        assert!(matches!(refused, Err(HashError::Overloaded)));
+
+        drop(waiting);
+        assert_eq!(hasher.queued.load(Ordering::Acquire), 0);
+    }
+
+    #[test]
+    fn foreign_and_unbearable_hashes_have_no_recipe() {
+        for phc in ["", "$2b$10$x", "$argon2id$v=19$m=99999999,t=2,p=1$c29tZXNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"] {
+            assert_eq!(Recipe::of(phc), None, "{phc}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Keys, and all that is made with them. The primitives are AWS-LC's and Argon2's, none is ours.
+
+mod hasher;
+mod keys;
+mod seal;
+mod tokens;
+
+pub use hasher::{HashError, Hasher, HashingCost, Recipe};
+pub use keys::{Keyring, RootKey, hex, sha256};
+pub use tokens::{AccessClaims, RefreshToken, TokenSettings, Tokens};

@@ -1,0 +1,59 @@
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use zeroize::Zeroizing;
+
+use super::{Keyring, RootKey};
+use crate::domain::Random;
+
+/// The octets of a key's id before a sealed body.
+const ID_LEN: usize = 8;
+
+fn aead(key: &RootKey) -> LessSafeKey {
+    let key = key.derive("seal");
+    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &*key).expect("the key has the cipher's length"))
+}
+
+impl Keyring {
+    /// Encrypts and authenticates: key id, random nonce, AES-256-GCM (NIST SP 800-38D; its bound of
+    /// 2^32 random nonces a key is far beyond the messages of a service's life).
+    pub fn seal(&self, plain: &[u8], random: &dyn Random) -> Vec<u8> {
+        let nonce: [u8; NONCE_LEN] = random.bytes();
+        let mut sealed = plain.to_vec();
+        aead(self.current())
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut sealed)
+            .expect("a message is shorter than 64 GiB");
+        [self.current().id().as_bytes(), &nonce, &sealed].concat()
+    }
+
+    /// `None` for what no accepted key has sealed.
+    pub fn open(&self, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (id, rest) = sealed.split_at_checked(ID_LEN)?;
+        let (nonce, body) = rest.split_at_checked(NONCE_LEN)?;
+        let key = self.accepted().find(|key| key.id().as_bytes() == id)?;
+        let mut body = Zeroizing::new(body.to_vec());
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let length = aead(key).open_in_place(nonce, Aad::empty(), &mut body).ok()?.len();
+        body.truncate(length);
+        Some(body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::OsRandom;
+
+    #[test]
+    fn what_one_key_sealed_opens_while_the_key_is_accepted() {
+        let [a, b] = [1, 2].map(|byte| RootKey::from_bytes([byte; 32]));
+        let sealed = Keyring::new(a.clone(), vec![]).seal(b"secret", &OsRandom);
+
+        let rotated = Keyring::new(b.clone(), vec![a]);
+        assert_eq!(rotated.open(&sealed).unwrap().as_slice(), b"secret");
+        assert!(Keyring::new(b, vec![]).open(&sealed).is_none());
+
+        let mut forged = sealed.clone();
+        *forged.last_mut().unwrap() ^= 1;
+        assert!(rotated.open(&forged).is_none());
+        assert!((0..sealed.len()).all(|end| rotated.open(&sealed[..end]).is_none()));
+    }
+}

@@ -1,0 +1,204 @@
+use std::time::Duration;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Keyring, RootKey};
+use crate::domain::{Session, Timestamp};
+
+#[derive(Debug, Clone)]
+pub struct TokenSettings {
+    pub issuer: String,
+    pub audience: String,
+    pub access_ttl: Duration,
+}
+
+/// What an access token says: ids and times, nothing of the person (RFC 9068).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessClaims {
+    pub iss: String,
+    pub aud: String,
+    pub sub: Uuid,
+    pub sid: Uuid,
+    pub iat: i64,
+    pub exp: i64,
+    pub jti: Uuid,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<i64>,
+}
+
+/// The session that a refresh token belongs to, and which of its tokens it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefreshToken {
+    pub session: Uuid,
+    pub counter: i64,
+    pub salt: [u8; 16],
+}
+
+/// Makes and reads tokens.
+#[derive(Clone)]
+pub struct Tokens {
+    keyring: Keyring,
+    settings: TokenSettings,
+}
+
+/// Between the clocks of nodes and of those who verify offline (RFC 7519, 4.1.4), in seconds.
+const LEEWAY: i64 = 30;
+const TYPE: &str = "at+jwt";
+
+impl Tokens {
+    pub fn new(keyring: Keyring, settings: TokenSettings) -> Self {
+        Self { keyring, settings }
+    }
+
+    pub fn access_ttl(&self) -> Duration {
+        self.settings.access_ttl
+    }
+
+    pub fn access(&self, session: &Session, id: Uuid, now: Timestamp) -> Result<String, jsonwebtoken::errors::Error> {
+        let key = self.keyring.current();
+        let mut header = Header::new(Algorithm::HS256);
+        header.typ = Some(TYPE.to_owned());
+        header.kid = Some(key.id());
+        let claims = AccessClaims {
+            iss: self.settings.issuer.clone(),
+            aud: self.settings.audience.clone(),
+            sub: session.user_id,
+            sid: session.id,
+            iat: now.seconds(),
+            exp: now.plus(self.settings.access_ttl).seconds(),
+            jti: id,
+            nbf: None,
+        };
+        encode(&header, &claims, &EncodingKey::from_secret(&*key.derive("access token")))
+    }
+
+    /// The claims of a token that this service made and that is good now (RFC 8725: the key decides
+    /// the algorithm, the token's header only which of our keys).
+    pub fn read_access(&self, token: &str, now: Timestamp) -> Option<AccessClaims> {
+        let header = decode_header(token).ok()?;
+        if header.typ.as_deref() != Some(TYPE) {
+            return None;
+        }
+        let key = self.keyring.accepted().find(|key| Some(key.id()) == header.kid)?;
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_issuer(&[&self.settings.issuer]);
+        validation.set_audience(&[&self.settings.audience]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        // Times are judged below, by our clock.
+        validation.validate_exp = false;
+        let secret = DecodingKey::from_secret(&*key.derive("access token"));
+        let claims = decode::<AccessClaims>(token, &secret, &validation).ok()?.claims;
+        let now = now.seconds();
+        let begun = claims.nbf.is_none_or(|nbf| nbf <= now + LEEWAY) && claims.iat <= now + LEEWAY;
+        (begun && now < claims.exp + LEEWAY).then_some(claims)
+    }
+
+    /// `key id . session . counter . salt . HMAC over those`, in one base64url word.
+    pub fn refresh(&self, token: &RefreshToken) -> String {
+        let key = self.keyring.current();
+        let body = [key.id().as_bytes(), token.session.as_bytes(), &token.counter.to_be_bytes(), &token.salt].concat();
+        let mac = refresh_mac(key, &body);
+        URL_SAFE_NO_PAD.encode([body.as_slice(), &mac].concat())
+    }
+
+    /// `None` for a token whose MAC no accepted key has made.
+    pub fn read_refresh(&self, text: &str) -> Option<RefreshToken> {
+        let bytes: [u8; 80] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
+        let (body, mac) = bytes.split_at(48);
+        let key = self.keyring.accepted().find(|key| key.id().as_bytes() == &body[..8])?;
+        verify_slices_are_equal(&refresh_mac(key, body), mac).ok()?;
+        Some(RefreshToken {
+            session: Uuid::from_slice(&body[8..24]).ok()?,
+            counter: i64::from_be_bytes(body[24..32].try_into().ok()?),
+            salt: body[32..48].try_into().ok()?,
+        })
+    }
+}
+
+fn refresh_mac(key: &RootKey, body: &[u8]) -> [u8; 32] {
+    key.mac("refresh token", &[body])
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::Header;
+
+    use super::*;
+
+    fn tokens(key: u8) -> Tokens {
+        let settings =
+            TokenSettings { issuer: "enroll".into(), audience: "enroll".into(), access_ttl: Duration::from_mins(1) };
+        Tokens::new(Keyring::new(RootKey::from_bytes([key; 32]), vec![]), settings)
+    }
+
+    fn session() -> Session {
+        Session {
+            id: Uuid::from_u128(1),
+            user_id: Uuid::from_u128(2),
+            counter: 0,
+            salt: vec![0; 16],
+            epoch: 0,
+            user_agent: None,
+            address: None,
+            created_at: Timestamp::default(),
+            ends_at: Timestamp::default(),
+            expires_at: Timestamp::default(),
+        }
+    }
+
+    #[test]
+    fn an_access_token_is_good_until_its_end_and_the_leeway() {
+        let (tokens, now) = (tokens(1), Timestamp::from_millis(1_800_000_000_000));
+        let token = tokens.access(&session(), Uuid::from_u128(3), now).unwrap();
+        let at = |seconds| tokens.read_access(&token, now.plus(Duration::from_secs(seconds)));
+        assert_eq!(at(0).unwrap().sid, session().id);
+        assert!(at(89).is_some());
+        assert!(at(90).is_none());
+        assert!(super::tests::tokens(2).read_access(&token, now).is_none());
+    }
+
+    #[test]
+    fn what_we_did_not_sign_or_meant_for_other_use_is_refused() {
+        let (tokens, now) = (tokens(1), Timestamp::from_millis(1_800_000_000_000));
+        let good = tokens.access(&session(), Uuid::from_u128(3), now).unwrap();
+        let claims = good.split('.').nth(1).unwrap();
+        let none = format!("{}.{claims}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"at+jwt"}"#));
+        assert!(tokens.read_access(&none, now).is_none());
+
+        let key = tokens.keyring.current().clone();
+        let decoded = tokens.read_access(&good, now).unwrap();
+        let sign = |header: &Header, claims: &AccessClaims| {
+            encode(header, claims, &EncodingKey::from_secret(&*key.derive("access token"))).unwrap()
+        };
+        let mut plain = Header::new(Algorithm::HS256);
+        plain.kid = Some(key.id());
+        assert!(tokens.read_access(&sign(&plain, &decoded), now).is_none(), "typ JWT");
+
+        let mut header = plain.clone();
+        header.typ = Some(TYPE.into());
+        assert!(tokens.read_access(&sign(&header, &decoded), now).is_some());
+        for wrong in [
+            AccessClaims { aud: "other".into(), ..decoded.clone() },
+            AccessClaims { iss: "other".into(), ..decoded.clone() },
+            AccessClaims { nbf: Some(decoded.iat + 3_600), ..decoded.clone() },
+        ] {
+            assert!(tokens.read_access(&sign(&header, &wrong), now).is_none(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_refresh_token_is_read_back_and_none_other() {
+        let tokens = tokens(1);
+        let token = RefreshToken { session: Uuid::from_u128(9), counter: 7, salt: [5; 16] };
+        let text = tokens.refresh(&token);
+        assert_eq!(tokens.read_refresh(&text), Some(token));
+        assert_eq!(tokens.read_refresh(&text[1..]), None);
+        assert_eq!(tokens.read_refresh(&format!("A{}", &text[1..])), None);
+        assert_eq!(super::tests::tokens(2).read_refresh(&text), None);
+        assert!(tokens.read_access(&text, Timestamp::default()).is_none());
+    }
+}

@@ -1,0 +1,72 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Email, Mobile};
+
+/// By what a message travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channel {
+    Sms,
+    Email,
+}
+
+impl Channel {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sms => "sms",
+            Self::Email => "email",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Sms, Self::Email].into_iter().find(|channel| channel.as_str() == text)
+    }
+}
+
+/// Where a code can be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Address {
+    Mobile(Mobile),
+    Email(Email),
+}
+
+impl Address {
+    pub fn channel(&self) -> Channel {
+        match self {
+            Self::Mobile(_) => Channel::Sms,
+            Self::Email(_) => Channel::Email,
+        }
+    }
+
+    /// What the provider is told.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Mobile(mobile) => mobile.as_str(),
+            Self::Email(email) => email.as_str(),
+        }
+    }
+
+    /// What it is compared and kept by; a mobile's begins with `+`, an email's has an `@`.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Mobile(mobile) => mobile.as_str().to_owned(),
+            Self::Email(email) => email.key(),
+        }
+    }
+
+    /// From a [`key`](Self::key), as the database keeps it.
+    pub fn from_key(key: String) -> Self {
+        if key.starts_with('+') && !key.contains('@') {
+            Self::Mobile(Mobile::from_stored(key))
+        } else {
+            Self::Email(Email::from_stored(key))
+        }
+    }
+
+    pub fn masked(&self) -> String {
+        match self {
+            Self::Mobile(mobile) => mobile.masked(),
+            Self::Email(email) => email.masked(),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::{Duration, SystemTime},
+};
+
+use super::Timestamp;
+
+/// Where every expiry, limit and token takes its time from.
+pub trait Clock: Send + Sync {
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's own clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the Clock")]
+    fn now(&self) -> Timestamp {
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Timestamp::default().plus(since_epoch)
+    }
+}
+
+/// The machine's clock, moved forward at will: expiry is tested by moving it, never by sleeping.
+#[derive(Debug, Default)]
+pub struct MovableClock {
+    ahead_micros: AtomicI64,
+}
+
+impl MovableClock {
+    pub fn advance(&self, by: Duration) {
+        let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        self.ahead_micros.fetch_add(micros, Ordering::SeqCst);
+    }
+}
+
+impl Clock for MovableClock {
+    fn now(&self) -> Timestamp {
+        let ahead = self.ahead_micros.load(Ordering::SeqCst);
+        Timestamp::from_micros(SystemClock.now().micros() + ahead)
+    }
+}

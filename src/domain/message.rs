@@ -1,0 +1,32 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Channel, Purpose};
+
+/// A code on its way, as the outbox keeps it sealed. Its `Debug` shows neither code nor address.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct CodeMessage {
+    pub to: String,
+    pub channel: Channel,
+    pub purpose: Purpose,
+    pub code: String,
+    pub verification: Uuid,
+    pub issue: i64,
+    pub tries: u32,
+    /// SHA-256 of the destination, in hexadecimal.
+    pub destination_hash: String,
+    /// What the code's MAC is bound to.
+    pub destination: String,
+    pub ttl_s: u64,
+    /// Microseconds since 1970.
+    pub expires_at: i64,
+    pub locale: Option<String>,
+}
+
+impl fmt::Debug for CodeMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CodeMessage({}, {})", self.verification, self.issue)
+    }
+}

@@ -1,0 +1,130 @@
+use std::fmt;
+
+use rlibphonenumber::{PhoneNumber, PhoneNumberType};
+
+pub use rlibphonenumber::Region;
+
+use super::{FieldCode, FieldError};
+
+/// A mobile number in E.164 (`+919876543210`).
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Mobile(String);
+
+/// How numbers are read, and which countries' are taken.
+#[derive(Debug, Clone)]
+pub struct PhoneRules {
+    /// What a bare national number belongs to.
+    pub default_region: Region,
+    /// Empty: all.
+    pub allowed_regions: Vec<Region>,
+}
+
+impl Mobile {
+    /// Reads a number as people type it: national or international, with blanks, brackets, dashes.
+    ///
+    /// Only what can get an SMS passes: a mobile, or what its country doesn't tell apart from one.
+    pub fn parse(text: &str, rules: &PhoneRules) -> Result<Self, FieldError> {
+        let error = |code, message| Err(FieldError::new("mobile", code, message));
+        let Some(number) = read(text, rules.default_region) else {
+            return error(FieldCode::Invalid, "is not a phone number");
+        };
+        if !number.is_valid() {
+            return error(FieldCode::Invalid, "is not a number that its country gives out");
+        }
+        if !matches!(number.get_type(), PhoneNumberType::Mobile | PhoneNumberType::FixedLineOrMobile) {
+            return error(FieldCode::UnsupportedNumber, "is not a mobile number");
+        }
+        let region = number.get_region_code();
+        let allowed = &rules.allowed_regions;
+        if !allowed.is_empty() && !region.is_some_and(|region| allowed.contains(&region)) {
+            return error(FieldCode::UnsupportedRegion, "is of a country that is not served");
+        }
+        Ok(Self(number.to_string()))
+    }
+
+    /// From what [`Mobile::parse`] made, as the database keeps it.
+    pub fn from_stored(e164: String) -> Self {
+        Self(e164)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `+91******3210`: the country code and the last four digits.
+    pub fn masked(&self) -> String {
+        let country = PhoneNumber::parse(&self.0, None).map_or(0, |number| number.country_code);
+        let shown = format!("+{country}");
+        let hidden = self.0.len().saturating_sub(shown.len() + 4);
+        let last = &self.0[self.0.len().saturating_sub(4)..];
+        format!("{shown}{}{last}", "*".repeat(hidden))
+    }
+}
+
+/// `0091…` is the international prefix of most countries, though not of every default region.
+fn read(text: &str, region: Region) -> Option<PhoneNumber> {
+    let text = text.trim();
+    let plausible = text.len() <= 64 && text.chars().all(|c| c.is_ascii_digit() || " +-().\u{a0}/".contains(c));
+    if !plausible {
+        return None;
+    }
+    let number = match text.strip_prefix("00") {
+        Some(rest) => PhoneNumber::parse(format!("+{rest}"), None),
+        None => PhoneNumber::parse(text, Some(region)),
+    };
+    number.ok()
+}
+
+impl fmt::Debug for Mobile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.masked())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn india() -> PhoneRules {
+        PhoneRules { default_region: Region::IN, allowed_regions: vec![] }
+    }
+
+    #[test]
+    fn a_number_is_read_as_people_type_it() {
+        for typed in
+            ["9876543210", "+91 98765-43210", "00919876543210", "0091 98765 43210", "09876543210", "(+91) 98765 43210"]
+        {
+            assert_eq!(Mobile::parse(typed, &india()).unwrap().as_str(), "+919876543210", "{typed}");
+        }
+        assert_eq!(Mobile::parse("+1 415 555 2671", &india()).unwrap().as_str(), "+14155552671");
+    }
+
+    #[test]
+    fn what_gets_no_sms_is_refused() {
+        let code = |typed: &str, rules: &PhoneRules| Mobile::parse(typed, rules).unwrap_err().code;
+        assert_eq!(code("1800 11 1234", &india()), FieldCode::UnsupportedNumber);
+        assert_eq!(code("022 2345 6789", &india()), FieldCode::UnsupportedNumber);
+        for junk in ["", "12345", "98765", "tel:+919876543210", "9876543210;ext=5", "98765\u{0}43210", "+++"] {
+            assert_eq!(code(junk, &india()), FieldCode::Invalid, "{junk:?}");
+        }
+        let only_india = PhoneRules { allowed_regions: vec![Region::IN], ..india() };
+        assert_eq!(code("+1 415 555 2671", &only_india), FieldCode::UnsupportedRegion);
+    }
+
+    #[test]
+    fn a_mask_shows_country_and_last_four() {
+        assert_eq!(Mobile::parse("9876543210", &india()).unwrap().masked(), "+91******3210");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_answered_and_e164_reads_as_itself(text in "\\PC{0,40}|[+0-9 ()-]{1,20}|0?[6-9][0-9]{9}") {
+            if let Ok(mobile) = Mobile::parse(&text, &india()) {
+                prop_assert_eq!(Mobile::parse(mobile.as_str(), &india()).unwrap(), mobile.clone());
+                prop_assert!(mobile.as_str().len() <= 16);
+            }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What a code is for; one of another purpose never works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    Registration,
+}
+
+impl Purpose {
+    pub const ALL: [Self; 1] = [Self::Registration];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Registration => "registration",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|purpose| purpose.as_str() == text)
+    }
+}
+
+/// How long codes are, how long they live, and how many wrong tries each takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CodePolicy {
+    pub digits: u32,
+    pub ttl: Duration,
+    /// Once for who presents the `verification_id`, and as many again for who does not.
+    pub tries: u32,
+}
+
+impl CodePolicy {
+    /// Codes this short need more than the address to be guessed at: the id, or a password.
+    pub fn needs_id(&self) -> bool {
+        self.digits < 6
+    }
+}

@@ -1,0 +1,62 @@
+use language_tags::LanguageTag;
+
+use super::{FieldCode, FieldError};
+
+/// A person's name: trimmed, 1 to 200 code points without control characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonName(String);
+
+impl PersonName {
+    pub fn parse(text: &str) -> Result<Self, FieldError> {
+        let error = |code, message| Err(FieldError::new("name", code, message));
+        let name = text.trim();
+        if name.chars().any(char::is_control) {
+            return error(FieldCode::Invalid, "has a control character");
+        }
+        match name.chars().count() {
+            0 => error(FieldCode::TooShort, "is empty"),
+            1..=200 => Ok(Self(name.to_owned())),
+            _ => error(FieldCode::TooLong, "is longer than 200 characters"),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A well-formed BCP 47 tag (RFC 5646, 2.2.9), in its canonical case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Locale(String);
+
+impl Locale {
+    pub fn parse(text: &str) -> Result<Self, FieldError> {
+        if text.len() > 64 {
+            return Err(FieldError::new("locale", FieldCode::TooLong, "is longer than 64 characters"));
+        }
+        LanguageTag::parse(text)
+            .map(|tag| Self(tag.into_string()))
+            .map_err(|_| FieldError::new("locale", FieldCode::Invalid, "is not a BCP 47 language tag"))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_locales_are_checked() {
+        assert_eq!(PersonName::parse("  Ann ").unwrap().as_str(), "Ann");
+        for name in ["", "   ", "a\u{7}b", &"n".repeat(201)] {
+            assert!(PersonName::parse(name).is_err(), "{name:?}");
+        }
+        assert_eq!(Locale::parse("hi-in").unwrap().as_str(), "hi-IN");
+        for locale in ["", "english please", "e", "en--US", "en\u{0}"] {
+            assert!(Locale::parse(locale).is_err(), "{locale:?}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+use axum::{Json, extract::State};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    Api,
+    basic::Basic,
+    body::Body,
+    client::Caller,
+    envelope::log_destination,
+    fields::{CodeFields, Fields},
+    problem::{Problem, ProblemBody},
+    registration::ResendAnswer,
+    views::UserAnswer,
+};
+use crate::{domain::Address, error::Error, services::BasicCredentials};
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(activate)).routes(routes!(resend_code))
+}
+
+fn log(basic: &BasicCredentials) {
+    log_destination(&basic.address.as_ref().map(Address::masked).unwrap_or_default());
+}
+
+/// Prove a registration by its password and its code
+#[utoipa::path(post, path = "/users/activate", tag = "registration", request_body = CodeFields,
+    security(("basic" = [])), responses(
+    (status = 200, description = "The account is active", body = UserAnswer),
+    (status = 401, description = "`invalid_credentials`", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 409, description = "`account_exists`", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 429, description = "`too_many_attempts`, `too_many_requests`", body = ProblemBody, content_type = "application/problem+json"),
+))]
+async fn activate(
+    State(api): State<Api>,
+    Caller(client): Caller,
+    Basic(basic): Basic,
+    Body(request): Body<CodeFields>,
+) -> Result<Json<UserAnswer>, Problem> {
+    log(&basic);
+    let mut fields = Fields::default();
+    let code = request.parse(&mut fields);
+    let code = fields.finish(code)?;
+    let activated = api.verification.activate(&basic, &code, &client).await;
+    let user = activated.map_err(|error: Error| Problem::from(error).basic())?;
+    Ok(Json(UserAnswer { user: (&user).into() }))
+}
+
+/// Send a new code to who knows the password
+#[utoipa::path(post, path = "/users/resend-code", tag = "registration", security(("basic" = [])), responses(
+    (status = 200, description = "A code is on its way", body = ResendAnswer),
+    (status = 401, description = "`invalid_credentials`", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 429, description = "`too_many_attempts`, `too_many_requests`", body = ProblemBody, content_type = "application/problem+json"),
+))]
+async fn resend_code(
+    State(api): State<Api>,
+    Caller(client): Caller,
+    Basic(basic): Basic,
+) -> Result<Json<ResendAnswer>, Problem> {
+    log(&basic);
+    let resent = api.verification.resend(&basic, &client).await;
+    Ok(Json(resent.map_err(|error: Error| Problem::from(error).basic())?.into()))
+}

@@ -1,0 +1,79 @@
+use axum::{
+    extract::FromRequestParts,
+    http::{header, request::Parts},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+use super::{Api, problem::Problem};
+use crate::{
+    domain::{Address, Email, Mobile, Password, PhoneRules},
+    error::Error,
+    services::BasicCredentials,
+};
+
+/// HTTP Basic (RFC 7617): an email or a mobile, a colon, and the password; UTF-8.
+pub(super) struct Basic(pub(super) BasicCredentials);
+
+impl FromRequestParts<Api> for Basic {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let credentials = header.and_then(|header| read(header, &api.phone));
+        credentials.map(Self).ok_or_else(|| Problem::from(Error::InvalidCredentials).basic())
+    }
+}
+
+fn read(header: &str, phone: &PhoneRules) -> Option<BasicCredentials> {
+    let (scheme, encoded) = header.split_once(' ')?;
+    let decoded = STANDARD.decode(encoded.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    let text = String::from_utf8(decoded).ok()?;
+    let (identifier, password) = text.split_once(':')?;
+    if text.chars().any(char::is_control) || identifier.len() > 300 {
+        return None;
+    }
+    let address = if identifier.contains('@') {
+        Email::parse(identifier).map(Address::Email)
+    } else {
+        Mobile::parse(identifier, phone).map(Address::Mobile)
+    };
+    Some(BasicCredentials {
+        address: address.ok(),
+        identifier: identifier.to_owned(),
+        password: Password::given(password),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::Region;
+
+    fn india() -> PhoneRules {
+        PhoneRules { default_region: Region::IN, allowed_regions: vec![] }
+    }
+
+    #[test]
+    fn name_and_password_split_at_the_first_colon() {
+        let header = format!("basic {}", STANDARD.encode("ann@example.com:pass:wörd"));
+        let basic = read(&header, &india()).unwrap();
+        assert_eq!(basic.identifier, "ann@example.com");
+        assert_eq!(basic.password.unwrap().expose(), "pass:wörd");
+        for wrong in ["", "Basic", "Basic !!!", "Bearer abc", &format!("Basic {}", STANDARD.encode("no colon"))] {
+            assert!(read(wrong, &india()).is_none(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_is_answered(header in "\\PC{0,80}", text in "\\PC{0,40}:\\PC{0,40}") {
+            read(&header, &india());
+            let encoded = format!("Basic {}", STANDARD.encode(&text));
+            if let Some(basic) = read(&encoded, &india()) {
+                prop_assert_eq!(basic.identifier.as_str(), text.split(':').next().unwrap());
+            }
+        }
+    }
+}

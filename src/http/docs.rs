@@ -1,0 +1,76 @@
+use axum::Router;
+use utoipa::{
+    OpenApi, ToSchema as _,
+    openapi::{
+        ContentBuilder, OpenApi as Document, Ref, RefOr, ResponseBuilder, Server,
+        path::Operation,
+        security::{Http, HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+use utoipa_swagger_ui::SwaggerUi;
+
+use super::{Api, problem::ProblemBody};
+
+type AnyProblem = ProblemBody<'static>;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Enroll",
+        description = "Registers users and proves, by a one-time code, that they hold the phone or mailbox they claim.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    tags(
+        (name = "registration", description = "Register, prove it by a code"),
+        (name = "account", description = "What needs a token"),
+        (name = "service", description = "For operators"),
+    ),
+    components(schemas(AnyProblem)),
+)]
+struct Skeleton;
+
+pub(super) fn skeleton(public_url: &str) -> Document {
+    let mut document = Skeleton::openapi();
+    document.servers = Some(vec![Server::new(public_url)]);
+    document
+}
+
+/// Adds what all operations share: security schemes, and the problems that any of them can answer.
+pub(super) fn complete(mut document: Document) -> Document {
+    let components = document.components.get_or_insert_default();
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    components.add_security_scheme("basic", SecurityScheme::Http(Http::new(HttpAuthScheme::Basic)));
+    for (path, item) in &mut document.paths.paths {
+        if path == "/livez" || path == "/readyz" {
+            continue;
+        }
+        for operation in [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
+            add_problems(operation);
+        }
+    }
+    document
+}
+
+fn add_problems(operation: &mut Operation) {
+    let mut always = vec![("500", "`internal`"), ("503", "`unavailable`, `overloaded`")];
+    if operation.request_body.is_some() {
+        always.extend([
+            ("400", "`malformed_body`, `invalid_code`"),
+            ("413", "`body_too_large`"),
+            ("415", "`unsupported_media_type`"),
+            ("422", "`invalid_fields`"),
+        ]);
+    }
+    for (status, description) in always {
+        let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name(AnyProblem::name()))).build();
+        let response =
+            ResponseBuilder::new().description(description).content("application/problem+json", problem).build();
+        operation.responses.responses.entry(status.to_owned()).or_insert(RefOr::T(response));
+    }
+}
+
+/// The document, and a page that shows it and loads nothing from elsewhere.
+pub(super) fn routes(document: Document) -> Router<Api> {
+    SwaggerUi::new("/docs").url("/openapi.json", document).into()
+}

@@ -1,0 +1,134 @@
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::body::Given;
+use crate::{
+    domain::{Address, Email, FieldCode, FieldError, Mobile, OneTimeCode, PhoneRules},
+    error::Error,
+    services::WhichRegistration,
+};
+
+/// Parses fields one by one and remembers all that is wrong.
+#[derive(Default)]
+pub(super) struct Fields {
+    errors: Vec<FieldError>,
+}
+
+impl Fields {
+    /// The field under its name or, for older clients, its older one; both at once is an error.
+    pub(super) fn either(&mut self, name: &'static str, given: Given, older: Given) -> Given {
+        match (given, older) {
+            (Given::Absent, older) => older,
+            (given, Given::Absent) => given,
+            _ => {
+                self.error(name, FieldCode::Invalid, "stands beside its older name");
+                Given::Absent
+            }
+        }
+    }
+
+    pub(super) fn optional<T>(
+        &mut self,
+        name: &'static str,
+        given: Given,
+        parse: impl FnOnce(&str) -> Result<T, FieldError>,
+    ) -> Option<T> {
+        match given {
+            Given::Absent => None,
+            Given::Wrong => {
+                self.error(name, FieldCode::Invalid, "is not a string, or has a NUL in it");
+                None
+            }
+            Given::Text(text) => parse(&text).map_err(|error| self.errors.push(error)).ok(),
+        }
+    }
+
+    pub(super) fn required<T>(
+        &mut self,
+        name: &'static str,
+        given: Given,
+        parse: impl FnOnce(&str) -> Result<T, FieldError>,
+    ) -> Option<T> {
+        if matches!(given, Given::Absent) && !self.errors.iter().any(|error| error.field == name) {
+            self.error(name, FieldCode::Required, "is missing");
+        }
+        self.optional(name, given, parse)
+    }
+
+    pub(super) fn error(&mut self, field: &'static str, code: FieldCode, message: &'static str) {
+        self.errors.push(FieldError::new(field, code, message));
+    }
+
+    pub(super) fn has_error_of(&self, fields: &[&str]) -> bool {
+        self.errors.iter().any(|error| fields.contains(&error.field))
+    }
+
+    /// All that was wrong, or what was made of it: `None` only where something was.
+    pub(super) fn finish<T>(self, made: Option<T>) -> Result<T, Error> {
+        match made {
+            Some(made) if self.errors.is_empty() => Ok(made),
+            _ => Err(Error::Invalid(self.errors)),
+        }
+    }
+}
+
+/// How a body names a registration.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct WhichFields {
+    /// As people type it; not beside `email`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "9876543210")]
+    mobile: Given,
+    #[serde(default, rename = "mobileNumber")]
+    #[schema(ignore)]
+    mobile_number: Given,
+    /// Not beside `mobile`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "ann@example.com")]
+    email: Given,
+    /// What `register` answered; send it always.
+    #[serde(default)]
+    #[schema(value_type = Option<Uuid>)]
+    verification_id: Given,
+}
+
+impl WhichFields {
+    pub(super) fn parse(self, fields: &mut Fields, phone: &PhoneRules) -> WhichRegistration {
+        let mobile = fields.either("mobile", self.mobile, self.mobile_number);
+        let mobile = fields.optional("mobile", mobile, |text| Mobile::parse(text, phone));
+        let email = fields.optional("email", self.email, Email::parse);
+        let id = fields.optional("verification_id", self.verification_id, |text| {
+            Uuid::try_parse(text).map_err(|_| FieldError::new("verification_id", FieldCode::Invalid, "is not a UUID"))
+        });
+        if mobile.is_some() && email.is_some() {
+            fields.error("email", FieldCode::TooManyIdentifiers, "stands beside a mobile; one of them is meant");
+        } else if mobile.is_none()
+            && email.is_none()
+            && id.is_none()
+            && !fields.has_error_of(&["mobile", "email", "verification_id"])
+        {
+            fields.error("mobile", FieldCode::Required, "a mobile, an email or a verification_id is needed");
+        }
+        WhichRegistration { address: mobile.map(Address::Mobile).or(email.map(Address::Email)), id }
+    }
+}
+
+/// The code, under its name or its older one.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct CodeFields {
+    /// A string of digits, leading zeros included.
+    #[serde(default)]
+    #[schema(value_type = String, required, example = "012345")]
+    otp: Given,
+    #[serde(default)]
+    #[schema(ignore)]
+    code: Given,
+}
+
+impl CodeFields {
+    pub(super) fn parse(self, fields: &mut Fields) -> Option<OneTimeCode> {
+        let otp = fields.either("otp", self.otp, self.code);
+        fields.required("otp", otp, OneTimeCode::parse)
+    }
+}

@@ -1,0 +1,102 @@
+//! HTTP: a handler extracts, parses, calls one service method and wraps the result. Every rule is
+//! a service's; the only place where an error becomes a status is `problem`.
+
+mod activation;
+mod basic;
+mod body;
+mod client;
+mod docs;
+mod envelope;
+mod fields;
+mod problem;
+mod registration;
+mod server;
+mod service;
+mod users;
+mod verification;
+mod views;
+
+use std::sync::Arc;
+
+use axum::{Router, middleware};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{
+    config::ServerSettings,
+    domain::PhoneRules,
+    notify::Inbox,
+    services::{RegistrationService, ResendService, Sessions, StatusService, VerificationService},
+};
+
+pub use server::{HttpServer, ServerLimits};
+pub use service::Readiness;
+
+/// What handlers call.
+#[derive(Clone)]
+pub struct Api(Arc<Parts>);
+
+pub struct Parts {
+    pub registration: RegistrationService,
+    pub resending: ResendService,
+    pub verification: VerificationService,
+    pub status: StatusService,
+    pub sessions: Sessions,
+    pub readiness: Arc<dyn Readiness>,
+    pub inbox: Option<Arc<Inbox>>,
+    pub phone: PhoneRules,
+    pub password_min_length: usize,
+}
+
+impl std::ops::Deref for Api {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// Every route and what it is documented as, relative to a prefix.
+fn api() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .merge(registration::routes())
+        .merge(verification::routes())
+        .merge(activation::routes())
+        .merge(users::routes())
+}
+
+/// The document that `GET /openapi.json` answers.
+pub fn openapi(settings: &ServerSettings) -> OpenApi {
+    documented(settings).1
+}
+
+fn documented(settings: &ServerSettings) -> (Router<Api>, OpenApi) {
+    let mut prefixes = settings.prefixes.iter();
+    let mount = |router: OpenApiRouter<Api>, prefix: &str| {
+        if prefix == "/" { router.merge(api()) } else { router.nest(prefix, api()) }
+    };
+    // The document tells the first prefix; the others serve the same.
+    let first = prefixes.next().map_or("/api/v1", String::as_str);
+    let documented = OpenApiRouter::with_openapi(docs::skeleton(&settings.public_url)).merge(service::routes());
+    let (mut router, document) = mount(documented, first).split_for_parts();
+    for prefix in prefixes {
+        router = router.merge(Router::from(mount(OpenApiRouter::new(), prefix)));
+    }
+    (router, docs::complete(document))
+}
+
+/// The whole application: routes, documents, and what every request passes.
+pub fn router(parts: Parts, settings: &ServerSettings) -> Router {
+    let (router, document) = documented(settings);
+    let api = Api(Arc::new(parts));
+    let router = if api.inbox.is_some() { router.merge(service::inbox()) } else { router };
+    router
+        .merge(docs::routes(document))
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(middleware::from_fn_with_state(settings.request_timeout, envelope::own_task))
+        .layer(tower::util::option_layer(envelope::cors(&settings.cors_origins)))
+        .layer(middleware::from_fn_with_state(client::TrustedProxies::new(settings), client::identify))
+        .layer(middleware::from_fn(envelope::envelope))
+        .with_state(api)
+}

@@ -1,0 +1,177 @@
+use std::time::Duration;
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    domain::FieldError,
+    error::{Error, Refused},
+};
+
+/// An error as clients see it (RFC 9457). The envelope writes it out, for it knows the request's id.
+#[derive(Debug, Clone)]
+pub(super) struct Problem {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    detail: String,
+    errors: Vec<FieldError>,
+    headers: Vec<(&'static str, String)>,
+}
+
+/// `application/problem+json` (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemBody<'a> {
+    #[schema(example = "urn:enroll:problem:invalid_fields")]
+    r#type: String,
+    #[schema(example = "Unprocessable Entity")]
+    title: &'a str,
+    #[schema(example = 422)]
+    status: u16,
+    /// For people; it may change.
+    detail: &'a str,
+    /// For programs; it is stable.
+    #[schema(example = "invalid_fields")]
+    code: &'a str,
+    /// The answer's `X-Request-Id`.
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldView>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = FieldError)]
+struct FieldView {
+    #[schema(example = "mobile")]
+    field: &'static str,
+    #[schema(example = "unsupported_number")]
+    code: &'static str,
+    message: &'static str,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }
+    }
+
+    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.retain(|(other, _)| *other != name);
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// On calls that take HTTP Basic (RFC 7617), the challenge says so.
+    pub(super) fn basic(mut self) -> Self {
+        if self.status == StatusCode::UNAUTHORIZED {
+            self = self.with("www-authenticate", r#"Basic realm="enroll", charset="UTF-8""#);
+        }
+        self
+    }
+
+    pub(super) fn write(&self, request_id: &str) -> Response {
+        let body = ProblemBody {
+            r#type: format!("urn:enroll:problem:{}", self.code),
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            request_id,
+            errors: self
+                .errors
+                .iter()
+                .map(|error| FieldView { field: error.field, code: error.code.as_str(), message: error.message })
+                .collect(),
+        };
+        let json = serde_json::to_vec(&body).unwrap_or_default();
+        let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
+        let mut response = (self.status, content_type, json).into_response();
+        for (name, value) in &self.headers {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                response.headers_mut().insert(*name, value);
+            }
+        }
+        response
+    }
+}
+
+/// The status, and the stable code that clients match on.
+fn status_and_code(error: &Error) -> (StatusCode, &'static str) {
+    match error {
+        Error::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_fields"),
+        Error::InvalidCode => (StatusCode::BAD_REQUEST, "invalid_code"),
+        Error::InvalidCredentials => (StatusCode::UNAUTHORIZED, "invalid_credentials"),
+        Error::MissingToken => (StatusCode::UNAUTHORIZED, "missing_token"),
+        Error::InvalidToken => (StatusCode::UNAUTHORIZED, "invalid_token"),
+        Error::AccountExists(_) => (StatusCode::CONFLICT, "account_exists"),
+        Error::VerificationIdRequired => (StatusCode::CONFLICT, "verification_id_required"),
+        Error::UnknownVerification => (StatusCode::NOT_FOUND, "unknown_verification"),
+        Error::TooManyRequests(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
+        Error::TooManyAttempts(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_attempts"),
+        Error::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        Error::Lost | Error::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+        Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let (status, code) = status_and_code(&error);
+        let mut problem = Self::new(status, code, error.to_string());
+        match error {
+            Error::Invalid(errors) | Error::AccountExists(errors) => problem.errors = errors,
+            Error::TooManyRequests(refused) | Error::TooManyAttempts(refused) => return problem.refused(refused),
+            Error::InvalidToken => return problem.with("www-authenticate", r#"Bearer error="invalid_token""#),
+            Error::MissingToken | Error::InvalidCredentials => return problem.with("www-authenticate", "Bearer"),
+            Error::Unavailable(cause) => {
+                tracing::warn!(part = %cause.part, cause = %format!("{:#}", cause.cause), "a part is unavailable");
+                problem.detail = String::from("a part of the service is down; asking again is safe");
+                return problem.with("retry-after", "1");
+            }
+            Error::Lost | Error::Overloaded => return problem.with("retry-after", "1"),
+            Error::Internal(cause) => tracing::error!(cause = %format!("{cause:#}"), "internal error"),
+            Error::InvalidCode => {
+                let hint = "the code is wrong, expired or already used; for a login, send purpose:\"login\" with it";
+                problem.detail = String::from(hint);
+            }
+            Error::VerificationIdRequired | Error::UnknownVerification => {}
+        }
+        problem
+    }
+}
+
+impl Problem {
+    /// `Retry-After` (RFC 9110, 10.2.3) and the draft's `RateLimit` fields.
+    fn refused(self, refused: Refused) -> Self {
+        let Refused { policy, quota, window, retry_after } = refused;
+        let seconds = whole_seconds(retry_after).max(1);
+        self.with("retry-after", seconds.to_string())
+            .with("ratelimit", format!(r#""{policy}";r=0;t={seconds}"#))
+            .with("ratelimit-policy", format!(r#""{policy}";q={quota};w={}"#, whole_seconds(window)))
+    }
+}
+
+/// Rounded up: who waits so long is let in.
+pub(super) fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+pub(super) async fn not_found() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path")
+}
+
+/// The router adds `Allow`.
+pub(super) async fn method_not_allowed() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take the method")
+}

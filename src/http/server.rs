@@ -1,0 +1,126 @@
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body, http::Request};
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+};
+use tower::ServiceExt as _;
+
+use super::client::Peer;
+
+#[derive(Debug, Clone, Copy)]
+pub struct ServerLimits {
+    pub header_timeout: Duration,
+    pub max_connections: usize,
+}
+
+/// Accepts connections until told to stop, then lets what runs finish.
+pub struct HttpServer {
+    pub listener: TcpListener,
+    pub router: Router,
+    pub limits: ServerLimits,
+}
+
+/// Longer header blocks are 431 (hyper's own default is 400 KiB).
+const LONGEST_HEADERS: u32 = 16 * 1024;
+const MOST_HEADERS: usize = 100;
+
+impl HttpServer {
+    /// Runs until `stop` turns true, and then `grace` at most.
+    pub async fn run(self, mut stop: watch::Receiver<bool>, grace: Duration) {
+        let graceful = GracefulShutdown::new();
+        let permits = Arc::new(Semaphore::new(self.limits.max_connections));
+        let builder = self.builder();
+        while !*stop.borrow() {
+            // Past the bound, connections wait in the kernel's queue.
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                _ = stop.changed() => continue,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await; // out of file descriptors, likely
+                    continue;
+                }
+            };
+            let connection = builder.serve_connection(Self::io(stream), self.service(peer)).into_owned();
+            let watched = graceful.watch(connection);
+            tokio::spawn(async move {
+                if let Err(error) = watched.await {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+                drop(permit);
+            });
+        }
+        drop(self.listener); // no more are accepted
+        if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+            tracing::warn!("some requests did not finish in time");
+        }
+    }
+
+    fn builder(&self) -> Builder<TokioExecutor> {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.header_timeout)
+            .max_buf_size(LONGEST_HEADERS as usize)
+            .max_headers(MOST_HEADERS);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_header_list_size(LONGEST_HEADERS)
+            .keep_alive_interval(Some(self.limits.header_timeout))
+            .max_concurrent_streams(100);
+        builder
+    }
+
+    fn io(stream: TcpStream) -> TokioIo<TcpStream> {
+        // Answers are single small packets: waiting to fill one only delays them.
+        let _ = stream.set_nodelay(true);
+        TokioIo::new(stream)
+    }
+
+    fn service(&self, peer: SocketAddr) -> TowerToHyperService<impl Handler> {
+        let router = self.router.clone();
+        TowerToHyperService::new(tower::service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            router.clone().oneshot(request.map(Body::new))
+        }))
+    }
+}
+
+/// What hyper asks of a service.
+trait Handler:
+    tower::Service<
+        Request<Incoming>,
+        Response = axum::response::Response,
+        Error = std::convert::Infallible,
+        Future: Send + 'static,
+    > + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Handler for S where
+    S: tower::Service<
+            Request<Incoming>,
+            Response = axum::response::Response,
+            Error = std::convert::Infallible,
+            Future: Send + 'static,
+        > + Clone
+        + Send
+        + 'static
+{
+}

@@ -1,0 +1,123 @@
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    Api,
+    body::Body,
+    client::Caller,
+    envelope::log_destination,
+    fields::{CodeFields, Fields, WhichFields},
+    problem::{Problem, ProblemBody, whole_seconds},
+    views::TokenAnswer,
+};
+use crate::{
+    error::Error,
+    services::{Proof, VerificationStatus},
+};
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(verify)).routes(routes!(verify_short)).routes(routes!(status))
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(super) struct VerifyRequest {
+    #[serde(flatten)]
+    code: CodeFields,
+    #[serde(flatten)]
+    which: WhichFields,
+}
+
+/// How far a verification is.
+#[derive(Serialize, ToSchema)]
+pub(super) struct StatusAnswer {
+    verification_id: Uuid,
+    #[schema(example = "registration")]
+    purpose: &'static str,
+    #[schema(example = "sms")]
+    channel: &'static str,
+    #[schema(example = "+91******3210")]
+    destination: String,
+    /// `queued`, `sent`, `delivered`, `undelivered`, `failed`, `expired` or `verified`; take an
+    /// unknown one for `sent`.
+    #[schema(example = "sent")]
+    state: &'static str,
+    /// RFC 3339, UTC.
+    #[schema(example = "2026-11-21T18:36:00Z")]
+    changed_at: String,
+    /// Seconds.
+    expires_in: u64,
+    /// Seconds.
+    resend_in: u64,
+    /// Wrong tries left to who presents the id; null while the code store is down.
+    attempts_left: Option<u32>,
+}
+
+impl From<VerificationStatus> for StatusAnswer {
+    fn from(status: VerificationStatus) -> Self {
+        Self {
+            verification_id: status.code.verification_id,
+            purpose: status.code.purpose.as_str(),
+            channel: status.code.destination.channel().as_str(),
+            destination: status.code.destination.masked(),
+            state: status.state.as_str(),
+            changed_at: status.changed_at.to_string(),
+            expires_in: status.code.expires_in.as_secs(),
+            resend_in: whole_seconds(status.code.resend_in),
+            attempts_left: status.attempts_left,
+        }
+    }
+}
+
+/// Prove a registration by its code
+///
+/// The account is active from here on, and its first session open.
+#[utoipa::path(post, path = "/auth/verify-otp", tag = "registration", request_body = VerifyRequest, responses(
+    (status = 200, description = "The account is active", body = TokenAnswer),
+    (status = 409, description = "`account_exists`, `verification_id_required`", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 429, description = "`too_many_attempts`", body = ProblemBody, content_type = "application/problem+json"),
+))]
+async fn verify(
+    State(api): State<Api>,
+    Caller(client): Caller,
+    Body(request): Body<VerifyRequest>,
+) -> Result<Json<TokenAnswer>, Problem> {
+    let mut fields = Fields::default();
+    let code = request.code.parse(&mut fields);
+    let which = request.which.parse(&mut fields, &api.phone);
+    let proof = fields.finish(code.map(|code| Proof { code, which }))?;
+    if let Some(address) = &proof.which.address {
+        log_destination(&address.masked());
+    }
+    Ok(Json(api.verification.verify(&proof, &client).await?.into()))
+}
+
+/// Prove a registration by its code (the same call under another path)
+#[utoipa::path(post, path = "/auth/verify", tag = "registration", request_body = VerifyRequest, responses(
+    (status = 200, description = "The account is active", body = TokenAnswer),
+    (status = 409, description = "`account_exists`, `verification_id_required`", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 429, description = "`too_many_attempts`", body = ProblemBody, content_type = "application/problem+json"),
+))]
+async fn verify_short(
+    state: State<Api>,
+    caller: Caller,
+    body: Body<VerifyRequest>,
+) -> Result<Json<TokenAnswer>, Problem> {
+    verify(state, caller, body).await
+}
+
+/// How far a verification is
+#[utoipa::path(get, path = "/auth/verifications/{verification_id}", tag = "registration",
+    params(("verification_id" = Uuid, Path, description = "What `register` answered")), responses(
+    (status = 200, description = "Its state", body = StatusAnswer),
+    (status = 404, description = "`unknown_verification`", body = ProblemBody, content_type = "application/problem+json"),
+))]
+async fn status(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<StatusAnswer>, Problem> {
+    let id = Uuid::try_parse(&id).map_err(|_| Error::UnknownVerification)?;
+    Ok(Json(api.status.status(id).await?.into()))
+}

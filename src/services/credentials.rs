@@ -1,0 +1,94 @@
+use crate::{
+    crypto::{Hasher, Keyring, Recipe, sha256},
+    domain::{Address, Client, Clock, Password, Registration},
+    error::Error,
+    services::Throttle,
+    store::Store,
+};
+use std::sync::Arc;
+
+/// Finds out whose password it is, for equal work whoever it is.
+#[derive(Clone)]
+pub struct Credentials {
+    pub store: Store,
+    pub throttle: Throttle,
+    pub hasher: Hasher,
+    pub keyring: Keyring,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A name and a password, as HTTP Basic carries them.
+#[derive(Debug, Clone)]
+pub struct BasicCredentials {
+    /// `None` for what can't be anybody's.
+    pub address: Option<Address>,
+    /// As it was sent, for counting.
+    pub identifier: String,
+    pub password: Option<Password>,
+}
+
+/// Whose the password is.
+pub(super) enum Owner {
+    Pending(Box<Registration>),
+    /// An account, active already.
+    Account,
+}
+
+impl Credentials {
+    /// How the first password pending for a destination is hashed: later ones take its salt, so that
+    /// the same person registering again is recognised by equality.
+    pub(super) fn pending_recipe(&self, destination: &str) -> Recipe {
+        let mac = self.keyring.current().mac("pending password salt", &[destination.as_bytes()]);
+        self.hasher.recipe(&mac[..16])
+    }
+
+    /// The registration pending under this address and password, else the account that has both.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidCredentials`], counted for the address and the client; where those are spent
+    /// [`Error::TooManyAttempts`], for the right password too.
+    pub(super) async fn owner(&self, basic: &BasicCredentials, client: &Client) -> Result<Owner, Error> {
+        let key = basic.address.as_ref().map_or_else(|| basic.identifier.clone(), Address::key);
+        let since = self.store.read().await?.destination(&sha256(key.as_bytes())).await?.lifted_at;
+        let counted = self.throttle.password(&key, since, client).await?;
+        let owner = self.find(basic, client).await;
+        if !matches!(owner, Err(Error::InvalidCredentials)) {
+            for slot in counted {
+                slot.give_back().await;
+            }
+        }
+        owner
+    }
+
+    async fn find(&self, basic: &BasicCredentials, client: &Client) -> Result<Owner, Error> {
+        let _counted = self.throttle.hash(client).await?;
+        let (Some(address), Some(password)) = (&basic.address, &basic.password) else {
+            return Err(Error::InvalidCredentials);
+        };
+        let now = self.clock.now();
+        let mut reading = self.store.read().await?;
+        let mut pending = reading.pending(&address.key(), now).await?;
+        if pending.is_empty() {
+            pending.extend(reading.newest_naming(address, now).await?);
+        }
+        let account = reading.user_by_address(address).await?.filter(|user| user.disabled_at.is_none());
+        drop(reading); // a connection is not held while hashing
+
+        let recipe = pending.first().and_then(|newest| Recipe::of(&newest.password_hash));
+        let recipe = recipe.unwrap_or_else(|| self.pending_recipe(&address.key()));
+        let hash = self.hasher.hash(password, recipe).await?;
+        if let Some(registration) = pending.into_iter().find(|registration| registration.password_hash == hash) {
+            return Ok(Owner::Pending(Box::new(registration)));
+        }
+        let Some(kept) = account.and_then(|user| user.password_hash) else {
+            return Err(Error::InvalidCredentials);
+        };
+        let recipe = Recipe::of(&kept).ok_or(Error::InvalidCredentials)?;
+        if self.hasher.hash(password, recipe).await? == kept {
+            Ok(Owner::Account)
+        } else {
+            Err(Error::InvalidCredentials)
+        }
+    }
+}

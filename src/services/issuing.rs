@@ -1,0 +1,212 @@
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::{
+    codes::{CodeKey, CodeStore, LiveCode},
+    crypto::{Keyring, hex, sha256},
+    domain::{
+        Address, Channel, Clock, CodeMessage, CodePolicy, DeliveryState, OneTimeCode, Purpose, Random, Registration,
+        Send, Timestamp, Verification, Window, Windows,
+    },
+    error::{Error, Refused},
+    store::{Destination, NewMessage, StoreError, Tx},
+};
+
+/// How codes are made and how often they are sent.
+#[derive(Debug, Clone)]
+pub struct CodeSettings {
+    pub registration_sms: CodePolicy,
+    pub registration_email: CodePolicy,
+    pub resend_after: Duration,
+    pub sends_per_destination: Windows,
+}
+
+impl CodeSettings {
+    pub fn policy(&self, purpose: Purpose, channel: Channel) -> CodePolicy {
+        match (purpose, channel) {
+            (Purpose::Registration, Channel::Sms) => self.registration_sms,
+            (Purpose::Registration, Channel::Email) => self.registration_email,
+        }
+    }
+}
+
+/// Issues codes: everything between a destination's locked row and the woken worker.
+#[derive(Clone)]
+pub struct Issuer {
+    pub codes: Arc<dyn CodeStore>,
+    pub keyring: Keyring,
+    pub clock: Arc<dyn Clock>,
+    pub random: Arc<dyn Random>,
+    /// Wakes the delivery worker.
+    pub wake: Arc<Notify>,
+    pub settings: CodeSettings,
+}
+
+/// What is to be proven by a new code.
+pub(super) struct NewCode<'a> {
+    pub purpose: Purpose,
+    pub destination: &'a Address,
+    pub verification: Uuid,
+    /// The verification's first code: its row is made.
+    pub first: bool,
+    /// For nobody: the same rows, and no guess is right.
+    pub phantom: bool,
+    pub locale: Option<&'a str>,
+}
+
+impl<'a> NewCode<'a> {
+    pub(super) fn registration(registration: &'a Registration, first: bool) -> Self {
+        Self {
+            purpose: Purpose::Registration,
+            destination: &registration.destination,
+            verification: registration.verification_id,
+            first,
+            phantom: false,
+            locale: registration.locale.as_deref(),
+        }
+    }
+
+    pub(super) fn phantom(purpose: Purpose, destination: &'a Address, verification: Uuid) -> Self {
+        Self { purpose, destination, verification, first: true, phantom: true, locale: None }
+    }
+}
+
+/// A code that was issued, as its owner is told of it.
+#[derive(Debug, Clone)]
+pub struct IssuedCode {
+    pub verification_id: Uuid,
+    pub purpose: Purpose,
+    pub destination: Address,
+    pub expires_in: Duration,
+    pub resend_in: Duration,
+    pub code_length: u32,
+}
+
+/// Issued in a transaction that is not committed yet.
+pub(super) struct Unpublished {
+    live: LiveCode,
+    issued: IssuedCode,
+}
+
+impl Issuer {
+    /// Refuses what comes too soon after the last code, or is one too many for the destination.
+    pub(super) fn admit(&self, destination: &Destination, purpose: Purpose, now: Timestamp) -> Result<(), Error> {
+        let Some((window, opens)) = self.closed(destination, purpose, now) else { return Ok(()) };
+        let (policy, quota, window) = match window {
+            Some(window) => ("destination-sends", window.count, Duration::from_millis(window.millis.unsigned_abs())),
+            None => ("resend", 1, self.settings.resend_after),
+        };
+        Err(Error::TooManyRequests(Refused { policy, quota, window, retry_after: opens.after(now) }))
+    }
+
+    /// How long until the next code may be asked for.
+    pub(super) fn resend_in(&self, destination: &Destination, purpose: Purpose, now: Timestamp) -> Duration {
+        self.closed(destination, purpose, now).map_or(Duration::ZERO, |(_, opens)| opens.after(now))
+    }
+
+    fn closed(&self, to: &Destination, purpose: Purpose, now: Timestamp) -> Option<(Option<Window>, Timestamp)> {
+        let CodeSettings { resend_after, sends_per_destination, .. } = &self.settings;
+        to.history.next_send(purpose, *resend_after, sends_per_destination, now)
+    }
+
+    /// Writes the send, the verification and the message; the caller has admitted it, and commits.
+    pub(super) async fn issue(
+        &self,
+        tx: &mut Tx,
+        destination: &mut Destination,
+        new: &NewCode<'_>,
+        now: Timestamp,
+    ) -> Result<Unpublished, StoreError> {
+        let hash = sha256(new.destination.key().as_bytes());
+        let policy = self.settings.policy(new.purpose, new.destination.channel());
+        destination.history.record_send(Send { purpose: new.purpose, at: now });
+        tx.write_history(&hash, &destination.history).await?;
+        let mut verification = Verification {
+            id: new.verification,
+            issue: 1,
+            purpose: new.purpose,
+            destination: new.destination.clone(),
+            digits: policy.digits,
+            tries: policy.tries,
+            state: DeliveryState::Queued,
+            changed_at: now,
+            expires_at: now.plus(policy.ttl),
+            phantom: new.phantom,
+        };
+        if new.first {
+            tx.insert_verification(&verification, &hash).await?;
+        } else {
+            verification.issue = tx.reissue_verification(&verification).await?.ok_or(StoreError::Lost)?;
+        }
+        let code = OneTimeCode::generate(&*self.random, policy.digits);
+        let message = CodeMessage {
+            to: new.destination.as_str().to_owned(),
+            channel: new.destination.channel(),
+            purpose: new.purpose,
+            code: code.expose().to_owned(),
+            verification: verification.id,
+            issue: verification.issue,
+            tries: policy.tries,
+            destination_hash: hex(&hash),
+            destination: new.destination.key(),
+            ttl_s: policy.ttl.as_secs(),
+            expires_at: verification.expires_at.micros(),
+            locale: new.locale.map(str::to_owned),
+        };
+        let plain = serde_json::to_vec(&message).unwrap_or_default();
+        let queued = NewMessage {
+            verification: Some((verification.id, verification.issue)),
+            void: new.phantom,
+            body: self.keyring.seal(&plain, &*self.random),
+            deadline: verification.expires_at,
+        };
+        tx.enqueue(&queued, now).await?;
+        let mut live = LiveCode::of(&message, &self.keyring);
+        if new.phantom {
+            live.mac = hex(&self.random.bytes::<32>());
+        }
+        Ok(Unpublished { live, issued: self.issued(&verification, destination, now) })
+    }
+
+    /// What the owner of a verification is told of its code.
+    pub(super) fn issued(&self, verification: &Verification, destination: &Destination, now: Timestamp) -> IssuedCode {
+        IssuedCode {
+            verification_id: verification.id,
+            purpose: verification.purpose,
+            destination: verification.destination.clone(),
+            expires_in: verification.expires_at.after(now),
+            resend_in: self.resend_in(destination, verification.purpose, now),
+            code_length: verification.digits,
+        }
+    }
+
+    /// Makes a committed code live and wakes the worker, which sends it even if this fails.
+    pub(super) async fn publish(&self, code: Unpublished) -> Result<IssuedCode, Error> {
+        let put = self.codes.put(&code.live, self.clock.now()).await;
+        self.wake.notify_one();
+        put?;
+        Ok(code.issued)
+    }
+}
+
+impl LiveCode {
+    /// The live form of a code on its way.
+    pub fn of(message: &CodeMessage, keyring: &Keyring) -> Self {
+        let macs = OneTimeCode::parse(&message.code)
+            .map(|code| keyring.code_macs(message.purpose.as_str(), &message.destination, &code))
+            .unwrap_or_default();
+        Self {
+            key: CodeKey {
+                destination: message.destination_hash.clone(),
+                purpose: message.purpose,
+                verification: message.verification,
+            },
+            issue: message.issue,
+            mac: macs.into_iter().next().unwrap_or_default(),
+            tries: message.tries,
+            expires_at: Timestamp::from_micros(message.expires_at),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    crypto::{hex, sha256},
+    domain::{Client, Clock, Random, Timestamp, Windows},
+    error::{Error, Refused},
+    limits::{Counter, Limiter, Taken},
+};
+
+/// How much passes, for each thing that is limited.
+#[derive(Debug, Clone)]
+pub struct LimitSettings {
+    pub sends_per_client: Windows,
+    pub sends_per_destination: Windows,
+    pub wrong_tries_per_destination: Windows,
+    pub wrong_tries_per_client: Windows,
+    pub login_failures_per_identifier: Windows,
+    pub login_failures_per_client: Windows,
+    pub logins_per_client: Windows,
+}
+
+/// Counts what clients do and what happens to identifiers, before it happens.
+#[derive(Clone)]
+pub struct Throttle {
+    limiter: Arc<dyn Limiter>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    settings: LimitSettings,
+}
+
+/// A use that was counted; it stays counted unless given back.
+#[must_use]
+pub(super) struct Slot {
+    limiter: Arc<dyn Limiter>,
+    counter: Counter,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Requests,
+    Attempts,
+}
+
+impl Throttle {
+    pub fn new(
+        limiter: Arc<dyn Limiter>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        settings: LimitSettings,
+    ) -> Self {
+        Self { limiter, clock, random, settings }
+    }
+
+    pub fn settings(&self) -> &LimitSettings {
+        &self.settings
+    }
+
+    /// A code to be sent for this client.
+    pub(super) async fn send(&self, client: &Client) -> Result<Slot, Error> {
+        let windows = &self.settings.sends_per_client;
+        self.take(Kind::Requests, "client-sends", &client.network(), windows, Timestamp::default()).await
+    }
+
+    /// A password to be hashed for this client.
+    pub(super) async fn hash(&self, client: &Client) -> Result<Slot, Error> {
+        let windows = &self.settings.logins_per_client;
+        self.take(Kind::Requests, "client-hashes", &client.network(), windows, Timestamp::default()).await
+    }
+
+    /// A code guessed by this client.
+    pub(super) async fn guess(&self, client: &Client) -> Result<Slot, Error> {
+        let windows = &self.settings.wrong_tries_per_client;
+        self.take(Kind::Attempts, "client-guesses", &client.network(), windows, Timestamp::default()).await
+    }
+
+    /// A password tried for this identifier, as given, by this client.
+    pub(super) async fn password(
+        &self,
+        identifier: &str,
+        since: Timestamp,
+        client: &Client,
+    ) -> Result<[Slot; 2], Error> {
+        let windows = &self.settings.login_failures_per_identifier;
+        let of_identifier = self.take(Kind::Attempts, FAILURES, &identifier_name(identifier), windows, since).await?;
+        let windows = &self.settings.login_failures_per_client;
+        let of_client =
+            self.take(Kind::Attempts, "client-failures", &client.network(), windows, Timestamp::default()).await;
+        match of_client {
+            Ok(of_client) => Ok([of_identifier, of_client]),
+            Err(refused) => {
+                of_identifier.give_back().await;
+                Err(refused)
+            }
+        }
+    }
+
+    /// Forgets the wrong passwords of an identifier whose owner has come in.
+    pub(super) async fn forgive(&self, identifier: &str) {
+        let name = format!("{FAILURES}:{}", identifier_name(identifier));
+        if let Err(error) = self.limiter.clear(&name).await {
+            tracing::warn!(%error, "wrong passwords of somebody who came in stay counted");
+        }
+    }
+
+    async fn take(
+        &self,
+        kind: Kind,
+        policy: &'static str,
+        who: &str,
+        windows: &Windows,
+        since: Timestamp,
+    ) -> Result<Slot, Error> {
+        let counter = Counter {
+            name: format!("{policy}:{who}"),
+            windows: windows.clone(),
+            since,
+            entry: hex(&self.random.bytes::<8>()),
+        };
+        let now = self.clock.now();
+        let taken = if windows.is_unlimited() { Taken::Passed } else { self.limiter.take(&counter, now).await? };
+        match taken {
+            Taken::Passed => Ok(Slot { limiter: Arc::clone(&self.limiter), counter }),
+            Taken::Refused { count, window_s, opens } => {
+                let refused = Refused {
+                    policy,
+                    quota: count,
+                    window: Duration::from_secs(window_s.into()),
+                    retry_after: opens.after(now),
+                };
+                Err(match kind {
+                    Kind::Requests => Error::TooManyRequests(refused),
+                    Kind::Attempts => Error::TooManyAttempts(refused),
+                })
+            }
+        }
+    }
+}
+
+pub(super) const FAILURES: &str = "identifier-failures";
+
+/// Identifiers are kept hashed: a counter's name is no place for an address.
+fn identifier_name(identifier: &str) -> String {
+    hex(&sha256(identifier.to_ascii_lowercase().as_bytes()))
+}
+
+impl Slot {
+    /// The use is not to count. A part that is down keeps it counted, to the client's loss for a while.
+    pub(super) async fn give_back(self) {
+        if self.counter.windows.is_unlimited() {
+            return;
+        }
+        if let Err(error) = self.limiter.give_back(&self.counter).await {
+            tracing::debug!(%error, "a use stays counted");
+        }
+    }
+}

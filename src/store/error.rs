@@ -1,0 +1,57 @@
+use crate::domain::{Part, Unavailable};
+
+/// Which of a user's names another account has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    Email,
+    Mobile,
+    LoginId,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    #[error("another account has the {0:?}")]
+    Taken(Taken),
+    /// The database ended the transaction for another's sake; run it once more.
+    #[error("the transaction lost to another one")]
+    Lost,
+    #[error("the database refused a statement")]
+    Failed(#[source] sqlx::Error),
+}
+
+/// `PostgreSQL` names the index (a partial unique one too), `SQLite` the columns.
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let Some(database) = error.as_database_error() else {
+            return match error {
+                sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::Protocol(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed => Self::Unavailable(Unavailable::new(Part::Sql, error)),
+                other => Self::Failed(other),
+            };
+        };
+        if database.is_unique_violation() {
+            let name = database.constraint().unwrap_or_else(|| database.message());
+            match name.trim_start_matches("UNIQUE constraint failed: ") {
+                "users_email_key" | "users.email_key" => return Self::Taken(Taken::Email),
+                "users_mobile_key" | "users.mobile" => return Self::Taken(Taken::Mobile),
+                "users_login_id_key" | "users.login_id_key" => return Self::Taken(Taken::LoginId),
+                _ => return Self::Failed(error),
+            }
+        }
+        match database.code().as_deref() {
+            Some("40P01" | "40001") => Self::Lost,
+            // 08: connection, 53: resources, 57: shut down or timed out; SQLite: busy, I/O, full.
+            Some(code) if ["08", "53", "57"].iter().any(|class| code.len() == 5 && code.starts_with(class)) => {
+                Self::Unavailable(Unavailable::new(Part::Sql, error))
+            }
+            Some("5" | "10" | "13" | "517") => Self::Unavailable(Unavailable::new(Part::Sql, error)),
+            _ => Self::Failed(error),
+        }
+    }
+}

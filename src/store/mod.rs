@@ -1,0 +1,24 @@
+//! SQL: one text for `PostgreSQL` and `SQLite`, one method a step.
+//!
+//! A [`Connection`] runs single statements; a [`Tx`] is a connection with a transaction open, and
+//! undoes everything unless committed. Locks are taken in one order everywhere: destinations,
+//! users, registrations, verifications, outbox.
+
+mod connection;
+mod destinations;
+mod error;
+mod outbox;
+mod prune;
+mod registrations;
+mod sessions;
+mod timestamp;
+mod users;
+mod verifications;
+
+pub use connection::{Connection, Store, StoreSettings, Tx};
+pub use destinations::Destination;
+pub use error::{StoreError, Taken};
+pub use outbox::{ClaimedMessage, NewMessage};
+pub use prune::Pruned;
+pub use registrations::Activation;
+pub use verifications::Challenge;

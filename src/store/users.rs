@@ -1,0 +1,124 @@
+use sqlx::query_as;
+use uuid::Uuid;
+
+use super::{
+    Connection, StoreError, Taken, Tx,
+    connection::{execute, on},
+};
+use crate::domain::{Address, Email, LoginId, Mobile, Timestamp, User};
+
+#[derive(sqlx::FromRow)]
+pub(super) struct Row {
+    id: Uuid,
+    email: Option<String>,
+    email_verified: bool,
+    mobile: Option<String>,
+    mobile_verified: bool,
+    login_id: Option<String>,
+    name: Option<String>,
+    locale: Option<String>,
+    password_hash: Option<String>,
+    epoch: i64,
+    disabled_at: Option<Timestamp>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl From<Row> for User {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            email: row.email.map(Email::from_stored),
+            email_verified: row.email_verified,
+            mobile: row.mobile.map(Mobile::from_stored),
+            mobile_verified: row.mobile_verified,
+            login_id: row.login_id.map(LoginId::from_stored),
+            name: row.name,
+            locale: row.locale,
+            password_hash: row.password_hash,
+            epoch: row.epoch,
+            disabled_at: row.disabled_at,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+/// `SELECT` of a whole user `u`, from and where as given.
+macro_rules! select_user {
+    ($rest:literal) => {
+        concat!(
+            "SELECT u.id, u.email, u.email_verified, u.mobile, u.mobile_verified, u.login_id, u.name, u.locale,
+             u.password_hash, u.epoch, u.disabled_at, u.created_at, u.updated_at ",
+            $rest
+        )
+    };
+}
+pub(super) use select_user;
+
+impl Connection {
+    /// Which of the names an account has: a proven address, or the login id.
+    pub async fn taken(
+        &mut self,
+        email: Option<&Email>,
+        mobile: Option<&Mobile>,
+        login_id: Option<&LoginId>,
+    ) -> Result<Option<Taken>, StoreError> {
+        const SELECT: &str = "SELECT EXISTS (SELECT 1 FROM users WHERE mobile_verified AND mobile = $1),
+            EXISTS (SELECT 1 FROM users WHERE email_verified AND email_key = $2),
+            EXISTS (SELECT 1 FROM users WHERE login_id_key = $3)";
+        let (mobile, email, login_id): (bool, bool, bool) = on!(self, |db| query_as(SELECT)
+            .bind(mobile.map(Mobile::as_str))
+            .bind(email.map(Email::key))
+            .bind(login_id.map(LoginId::key))
+            .fetch_one(db))?;
+        let named = [(mobile, Taken::Mobile), (email, Taken::Email), (login_id, Taken::LoginId)];
+        Ok(named.into_iter().find_map(|(is_taken, what)| is_taken.then_some(what)))
+    }
+
+    pub async fn has_users(&mut self) -> Result<bool, StoreError> {
+        const SELECT: &str = "SELECT EXISTS (SELECT 1 FROM users)";
+        on!(self, |db| sqlx::query_scalar(SELECT).fetch_one(db))
+    }
+
+    /// The account that has proven the address.
+    pub async fn user_by_address(&mut self, address: &Address) -> Result<Option<User>, StoreError> {
+        const BY_EMAIL: &str = select_user!("FROM users u WHERE u.email_verified AND u.email_key = $1");
+        const BY_MOBILE: &str = select_user!("FROM users u WHERE u.mobile_verified AND u.mobile = $1");
+        let sql = match address {
+            Address::Email(_) => BY_EMAIL,
+            Address::Mobile(_) => BY_MOBILE,
+        };
+        let row: Option<Row> = on!(self, |db| query_as(sql).bind(address.key()).fetch_optional(db))?;
+        Ok(row.map(User::from))
+    }
+}
+
+impl Tx {
+    /// Waits for whoever is proving the same name, and then fails with [`StoreError::Taken`].
+    pub async fn insert_user(&mut self, new: &User) -> Result<(), StoreError> {
+        const INSERT: &str = "INSERT INTO users (id, email, email_key, email_verified, mobile, mobile_verified,
+            login_id, login_id_key, name, locale, password_hash, epoch, disabled_at, created_at, updated_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+        execute!(
+            self,
+            sqlx::query(INSERT)
+                .bind(new.id)
+                .bind(new.email.as_ref().map(Email::as_str))
+                .bind(new.email.as_ref().map(Email::key))
+                .bind(new.email_verified)
+                .bind(new.mobile.as_ref().map(Mobile::as_str))
+                .bind(new.mobile_verified)
+                .bind(new.login_id.as_ref().map(LoginId::as_str))
+                .bind(new.login_id.as_ref().map(LoginId::key))
+                .bind(&new.name)
+                .bind(&new.locale)
+                .bind(&new.password_hash)
+                .bind(new.epoch)
+                .bind(new.disabled_at)
+                .bind(new.created_at)
+                .bind(new.updated_at)
+        )
+        .map(drop)
+    }
+}

@@ -1,0 +1,184 @@
+use sqlx::query_as;
+use uuid::Uuid;
+
+use super::{
+    Connection, Destination, StoreError, Tx,
+    connection::{execute, on},
+};
+use crate::domain::{Address, DeliveryState, Purpose, Timestamp, Verification};
+
+/// A verification with all that a guess at its code is judged by.
+#[derive(Debug, Clone)]
+pub struct Challenge {
+    pub verification: Verification,
+    pub destination: Destination,
+    /// Its registration is still pending; other purposes have none.
+    pub pending: bool,
+}
+
+impl Challenge {
+    /// A code of it may still be right.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        !matches!(self.state(now), DeliveryState::Verified | DeliveryState::Expired)
+    }
+
+    /// What a client is told of it.
+    pub fn state(&self, now: Timestamp) -> DeliveryState {
+        let verification = &self.verification;
+        let over = now >= verification.expires_at || !(self.pending || verification.phantom);
+        match verification.state {
+            DeliveryState::Verified => DeliveryState::Verified,
+            _ if over => DeliveryState::Expired,
+            state => state,
+        }
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    issue: i64,
+    purpose: String,
+    destination: String,
+    digits: i32,
+    tries: i32,
+    state: String,
+    phantom: bool,
+    changed_at: Timestamp,
+    expires_at: Timestamp,
+}
+
+#[derive(sqlx::FromRow)]
+struct ChallengeRow {
+    #[sqlx(flatten)]
+    verification: Row,
+    history: Option<String>,
+    lifted_at: Option<Timestamp>,
+    pending: bool,
+}
+
+impl TryFrom<Row> for Verification {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let unknown = |what: &str| StoreError::Failed(sqlx::Error::Decode(format!("unknown {what}").into()));
+        Ok(Self {
+            id: row.id,
+            issue: row.issue,
+            purpose: Purpose::parse(&row.purpose).ok_or_else(|| unknown("purpose"))?,
+            destination: Address::from_key(row.destination),
+            digits: u32::try_from(row.digits).map_err(|_| unknown("digits"))?,
+            tries: u32::try_from(row.tries).map_err(|_| unknown("tries"))?,
+            state: DeliveryState::parse(&row.state).ok_or_else(|| unknown("state"))?,
+            changed_at: row.changed_at,
+            expires_at: row.expires_at,
+            phantom: row.phantom,
+        })
+    }
+}
+
+impl TryFrom<ChallengeRow> for Challenge {
+    type Error = StoreError;
+
+    fn try_from(row: ChallengeRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            verification: row.verification.try_into()?,
+            destination: Destination::from_columns(row.history.as_deref(), row.lifted_at),
+            pending: row.pending,
+        })
+    }
+}
+
+macro_rules! challenge {
+    ($where:literal) => {
+        concat!(
+            "SELECT v.id, v.issue, v.purpose, v.destination, v.digits, v.tries, v.state, v.phantom, v.changed_at,
+             v.expires_at, d.history, d.lifted_at,
+             EXISTS (SELECT 1 FROM registrations r WHERE r.verification_id = v.id AND r.expires_at > $2) AS pending
+             FROM verifications v LEFT JOIN destinations d ON d.hash = v.destination_hash WHERE ",
+            $where
+        )
+    };
+}
+
+impl Connection {
+    pub async fn challenge(&mut self, id: Uuid, now: Timestamp) -> Result<Option<Challenge>, StoreError> {
+        const SELECT: &str = challenge!("v.id = $1");
+        let row: Option<ChallengeRow> = on!(self, |db| query_as(SELECT).bind(id).bind(now).fetch_optional(db))?;
+        row.map(Challenge::try_from).transpose()
+    }
+
+    /// What was issued last for an address that nobody has: its answers look like any other's.
+    pub async fn newest_phantom(
+        &mut self,
+        destination: &str,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<Option<Challenge>, StoreError> {
+        const SELECT: &str = challenge!(
+            "v.destination = $1 AND v.expires_at > $2 AND v.purpose = $3 AND v.phantom
+             ORDER BY v.expires_at DESC, v.id DESC LIMIT 1"
+        );
+        let row: Option<ChallengeRow> =
+            on!(self, |db| query_as(SELECT).bind(destination).bind(now).bind(purpose.as_str()).fetch_optional(db))?;
+        row.map(Challenge::try_from).transpose()
+    }
+}
+
+impl Tx {
+    pub async fn insert_verification(&mut self, new: &Verification, destination_hash: &[u8]) -> Result<(), StoreError> {
+        const INSERT: &str = "INSERT INTO verifications (id, issue, purpose, destination, destination_hash, digits,
+            tries, state, phantom, changed_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+        execute!(
+            self,
+            sqlx::query(INSERT)
+                .bind(new.id)
+                .bind(new.issue)
+                .bind(new.purpose.as_str())
+                .bind(new.destination.key())
+                .bind(destination_hash)
+                .bind(i32::try_from(new.digits).unwrap_or(i32::MAX))
+                .bind(i32::try_from(new.tries).unwrap_or(i32::MAX))
+                .bind(new.state.as_str())
+                .bind(new.phantom)
+                .bind(new.changed_at)
+                .bind(new.expires_at)
+        )
+        .map(drop)
+    }
+
+    /// Counts a new code for the verification and tells its number; `None` where it was used.
+    pub async fn reissue_verification(&mut self, renewed: &Verification) -> Result<Option<i64>, StoreError> {
+        const UPDATE: &str = "UPDATE verifications SET issue = issue + 1, digits = $2, tries = $3, state = $4,
+            changed_at = $5, expires_at = $6 WHERE id = $1 AND state <> 'verified' RETURNING issue";
+        on!(self, |db| sqlx::query_scalar(UPDATE)
+            .bind(renewed.id)
+            .bind(i32::try_from(renewed.digits).unwrap_or(i32::MAX))
+            .bind(i32::try_from(renewed.tries).unwrap_or(i32::MAX))
+            .bind(renewed.state.as_str())
+            .bind(renewed.changed_at)
+            .bind(renewed.expires_at)
+            .fetch_optional(db))
+    }
+
+    /// Uses the verification up; `false` where it was already: a code works once.
+    pub async fn mark_verified(&mut self, id: Uuid, now: Timestamp) -> Result<bool, StoreError> {
+        const UPDATE: &str = "UPDATE verifications SET state = 'verified', changed_at = $2
+            WHERE id = $1 AND state <> 'verified' RETURNING id";
+        let marked: Option<Uuid> = on!(self, |db| sqlx::query_scalar(UPDATE).bind(id).bind(now).fetch_optional(db))?;
+        Ok(marked.is_some())
+    }
+
+    /// Tells how far the message of this issue has come.
+    pub async fn mark_delivery(
+        &mut self,
+        id: Uuid,
+        issue: i64,
+        state: DeliveryState,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const UPDATE: &str = "UPDATE verifications SET state = $3, changed_at = $4
+            WHERE id = $1 AND issue = $2 AND state <> 'verified'";
+        execute!(self, sqlx::query(UPDATE).bind(id).bind(issue).bind(state.as_str()).bind(now)).map(drop)
+    }
+}

@@ -1,0 +1,232 @@
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use enroll::{
+    app::{Running, Surroundings},
+    config::{Settings, Sources},
+    domain::{Clock as _, MovableClock, OsRandom},
+    store::Store,
+};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use super::{
+    Answer, Backend,
+    backend::{Database, redis_url, unique},
+};
+
+/// A server of this test's own.
+pub struct TestApp {
+    pub running: Running,
+    pub clock: Arc<MovableClock>,
+    pub base: String,
+    pub http: reqwest::Client,
+    settings: Settings,
+    namespace: String,
+    database: Option<Arc<Database>>,
+    dir: Arc<tempfile::TempDir>,
+}
+
+/// How a test's server differs from the default.
+#[derive(Clone, Default)]
+pub struct Options {
+    settings: Vec<(&'static str, String)>,
+}
+
+impl Options {
+    pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.settings.push((name, value.to_string()));
+        self
+    }
+
+    /// Nothing is limited but a code's own tries.
+    pub fn unlimited() -> Self {
+        Self::default().with("ENROLL__LIMITS__ENABLED", false).with("ENROLL__CODES__RESEND_AFTER", 0)
+    }
+}
+
+/// A registration as its client knows it.
+#[derive(Debug, Clone)]
+pub struct Pending {
+    pub body: Value,
+    pub user_id: String,
+    pub verification_id: String,
+    pub otp: String,
+}
+
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+impl TestApp {
+    pub async fn start(backend: Backend) -> Self {
+        Self::with(backend, Options::default()).await
+    }
+
+    pub async fn with(backend: Backend, options: Options) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let database = if backend.has_postgres() { Some(Arc::new(Database::create().await)) } else { None };
+        let mut environment: BTreeMap<String, String> = [
+            ("ENROLL__SERVER__ADDRESS", "127.0.0.1:0"),
+            ("ENROLL__SERVER__TRUSTED_PROXIES", "127.0.0.0/8"),
+            ("ENROLL__PASSWORDS__MEMORY_KIB", "64"), // cheap: what is tested is not Argon2
+            ("ENROLL__SECRETS__KEY", KEY),
+            ("ENROLL__NOTIFY__SMS", "console"),
+            ("ENROLL__NOTIFY__EMAIL", "console"),
+            ("ENROLL__NOTIFY__INBOX", "true"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        environment.insert("ENROLL__DATA_DIR".into(), dir.path().display().to_string());
+        if let Some(database) = &database {
+            environment.insert("DATABASE_URL".into(), database.url.clone());
+        }
+        if backend.has_redis() {
+            environment.insert("REDIS_URL".into(), redis_url());
+        }
+        for (name, value) in options.settings {
+            environment.insert(name.to_owned(), value);
+        }
+        let settings = Settings::load(&Sources { environment, ..Sources::default() }).unwrap();
+        Self::run(settings, unique("t") + ":", Arc::default(), database, dir).await
+    }
+
+    async fn run(
+        settings: Settings,
+        namespace: String,
+        clock: Arc<MovableClock>,
+        database: Option<Arc<Database>>,
+        dir: Arc<tempfile::TempDir>,
+    ) -> Self {
+        let around = Surroundings {
+            clock: clock.clone(),
+            random: Arc::new(OsRandom),
+            redis_namespace: namespace.clone(),
+            patience: Duration::from_secs(5),
+        };
+        let running = Running::start(&settings, around).await.unwrap();
+        let base = format!("http://{}", running.address);
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
+        Self { running, clock, base, http, settings, namespace, database, dir }
+    }
+
+    /// Another node beside this one: the same database, Redis and clock.
+    pub async fn another_node(&self) -> Self {
+        let (database, dir) = (self.database.clone(), self.dir.clone());
+        Self::run(self.settings.clone(), self.namespace.clone(), self.clock.clone(), database, dir).await
+    }
+
+    /// The same again, after a stop.
+    pub async fn restart(self) -> Self {
+        let Self { running, clock, settings, namespace, database, dir, .. } = self;
+        running.stop().await;
+        Self::run(settings, namespace, clock, database, dir).await
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.running.store
+    }
+
+    pub fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    pub fn now(&self) -> enroll::domain::Timestamp {
+        self.clock.now()
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let prefix = if path.starts_with("/auth") || path.starts_with("/users") { "/api/v1" } else { "" };
+        self.http.request(method, format!("{}{prefix}{path}", self.base))
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(self.request(Method::POST, path).json(&body)).await
+    }
+
+    /// As somebody at another address.
+    pub async fn post_from(&self, address: &str, path: &str, body: Value) -> Answer {
+        self.send(self.request(Method::POST, path).header("x-forwarded-for", address).json(&body)).await
+    }
+
+    pub async fn basic(&self, path: &str, name: &str, password: &str, body: Value) -> Answer {
+        self.send(self.request(Method::POST, path).basic_auth(name, Some(password)).json(&body)).await
+    }
+
+    pub async fn me(&self, token: &str) -> Answer {
+        self.send(self.request(Method::GET, "/users/me").bearer_auth(token)).await
+    }
+
+    pub async fn send(&self, request: RequestBuilder) -> Answer {
+        Answer::read(request.send().await.unwrap()).await
+    }
+
+    /// Registers, and waits for the code.
+    pub async fn registers(&self, body: Value) -> Pending {
+        let address = fresh_address();
+        let answer = self.post_from(&address, "/auth/register", body.clone()).await.is(202);
+        self.pending(body, &answer).await
+    }
+
+    pub async fn pending(&self, body: Value, answer: &Value) -> Pending {
+        let verification_id = answer["verification"]["verification_id"].as_str().unwrap().to_owned();
+        let otp = self.code(&verification_id, 1).await;
+        Pending { body, user_id: answer["user_id"].as_str().unwrap().to_owned(), verification_id, otp }
+    }
+
+    pub async fn verify(&self, pending: &Pending, otp: &str) -> Answer {
+        let body = json!({"verification_id": pending.verification_id, "otp": otp});
+        self.post_from(&fresh_address(), "/auth/verify-otp", body).await
+    }
+
+    /// The last code of a verification, once so many messages of it were sent.
+    pub async fn code(&self, verification_id: &str, messages: usize) -> String {
+        let started = Instant::now();
+        loop {
+            let sent = self.messages(verification_id);
+            if sent.len() >= messages {
+                return sent[0].clone();
+            }
+            assert!(started.elapsed() < Duration::from_secs(10), "{} messages of {messages} were sent", sent.len());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// The codes sent for a verification, the newest first.
+    pub fn messages(&self, verification_id: &str) -> Vec<String> {
+        let inbox = self.running.inbox.as_ref().unwrap().messages(None);
+        let of_it = inbox.into_iter().filter(|entry| entry.verification_id.to_string() == verification_id);
+        of_it.map(|entry| entry.otp).collect()
+    }
+
+    /// Waits until nothing waits to be sent.
+    pub async fn outbox_is_empty(&self) {
+        let started = Instant::now();
+        while self.store().waiting_messages().await.unwrap().0 > 0 {
+            assert!(started.elapsed() < Duration::from_secs(10), "messages still wait");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// An address that no other request comes from.
+pub fn fresh_address() -> String {
+    let bits = uuid::Uuid::from_bytes(enroll_random());
+    let b = bits.as_bytes();
+    format!("2001:db8:{:x}:{:x}::1", u16::from_be_bytes([b[0], b[1]]), u16::from_be_bytes([b[2], b[3]]))
+}
+
+fn enroll_random() -> [u8; 16] {
+    (&OsRandom as &dyn enroll::domain::Random).bytes()
+}
+
+/// A code that is not this one.
+pub fn other_than(otp: &str) -> String {
+    let first = if otp.starts_with('9') { '0' } else { '9' };
+    format!("{first}{}", &otp[1..])
+}

@@ -1,0 +1,84 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sqlx::{Connection as _, Executor as _};
+
+/// What a test runs over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// `SQLite` and memory.
+    Embedded,
+    /// `SQLite` and Redis.
+    SqliteRedis,
+    /// `PostgreSQL` and Redis.
+    Fleet,
+}
+
+impl Backend {
+    pub fn has_postgres(self) -> bool {
+        self == Self::Fleet
+    }
+
+    pub fn has_redis(self) -> bool {
+        self != Self::Embedded
+    }
+}
+
+/// `make test` says where they are.
+#[allow(clippy::disallowed_methods, reason = "tests have no other settings")]
+pub fn server_url(name: &str, default: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| default.to_owned())
+}
+
+pub fn postgres_url() -> String {
+    server_url("DATABASE_URL", "postgres://postgres@127.0.0.1:5432/postgres")
+}
+
+pub fn redis_url() -> String {
+    server_url("REDIS_URL", "redis://127.0.0.1:6379")
+}
+
+/// A word that no other test, process or run has.
+pub fn unique(prefix: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let nanos = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+    format!("{prefix}_{}_{nanos}_{count}", std::process::id())
+}
+
+/// A database of one's own, gone with the value.
+pub struct Database {
+    pub url: String,
+    name: String,
+    server: String,
+}
+
+impl Database {
+    pub async fn create() -> Self {
+        Self::create_on(&postgres_url()).await
+    }
+
+    pub async fn create_on(server: &str) -> Self {
+        let name = unique("enroll_test");
+        let mut admin = sqlx::PgConnection::connect(server).await.expect("PostgreSQL answers; `make test` starts one");
+        admin.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
+        let (base, query) = server.split_once('?').map_or((server, None), |(base, query)| (base, Some(query)));
+        let (host, _) = base.rsplit_once('/').unwrap();
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        Self { url: format!("{host}/{name}{query}"), name, server: server.to_owned() }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let (server, name) = (self.server.clone(), self.name.clone());
+        let drop_it = async move {
+            if let Ok(mut admin) = sqlx::PgConnection::connect(&server).await {
+                let _ = admin.execute(sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).await;
+            }
+        };
+        let _ = std::thread::spawn(move || {
+            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(drop_it);
+        })
+        .join();
+    }
+}

@@ -1,0 +1,24 @@
+//! What the tests share: a real server on a free port, over either backend, and a client that
+//! prints the whole answer when it is not the expected one.
+
+pub mod answer;
+pub mod app;
+pub mod backend;
+pub mod process;
+pub mod servers;
+
+pub use answer::Answer;
+pub use app::{Options, TestApp};
+pub use backend::Backend;
+
+/// Runs the story over both backends, as a test each.
+macro_rules! stories {
+    ($($story:ident),* $(,)?) => { $(
+        mod $story {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn embedded() { super::$story($crate::support::Backend::Embedded).await }
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn fleet() { super::$story($crate::support::Backend::Fleet).await }
+        }
+    )* };
+}
