@@ -82,7 +82,8 @@ impl History {
         sends.sort_unstable();
         let limited = windows.closed(&sends, now.millis());
         let limited = limited.map(|(window, opens)| (Some(window), Timestamp::from_millis(opens)));
-        let cooled = self.last_send(purpose).map(|last| (None, last.plus(resend_after)));
+        let last = self.last_send(purpose).filter(|_| resend_after > Duration::ZERO);
+        let cooled = last.map(|last| (None, last.plus(resend_after)));
         [limited, cooled].into_iter().flatten().filter(|(_, opens)| *opens > now).max_by_key(|(_, opens)| *opens)
     }
 

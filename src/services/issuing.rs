@@ -91,6 +91,12 @@ pub(super) struct Unpublished {
 }
 
 impl Issuer {
+    /// Orders this issue among all for the address; the time is told once the lock is had.
+    pub(super) async fn lock(&self, tx: &mut Tx, key: &str) -> Result<(Destination, Timestamp), StoreError> {
+        let destination = tx.lock_destination(&sha256(key.as_bytes()), self.clock.now()).await?;
+        Ok((destination, self.clock.now()))
+    }
+
     /// Refuses what comes too soon after the last code, or is one too many for the destination.
     pub(super) fn admit(&self, destination: &Destination, purpose: Purpose, now: Timestamp) -> Result<(), Error> {
         let Some((window, opens)) = self.closed(destination, purpose, now) else { return Ok(()) };

@@ -129,9 +129,9 @@ impl RegistrationService {
     }
 
     async fn write(&self, new: &NewRegistration, password_hash: &str, client: &Client) -> Result<Outcome, Error> {
-        let (now, key) = (self.issuer.clock.now(), new.destination.key());
+        let key = new.destination.key();
         let mut tx = self.store.begin().await?;
-        let mut destination = tx.lock_destination(&sha256(key.as_bytes()), now).await?;
+        let (mut destination, now) = self.issuer.lock(&mut tx, &key).await?;
         if let Some(taken) = tx.taken(new.email.as_ref(), new.mobile.as_ref(), new.login_id.as_ref()).await? {
             return Err(Error::taken(taken));
         }

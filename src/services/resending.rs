@@ -6,7 +6,6 @@ use super::{
     registration::run_twice,
 };
 use crate::{
-    crypto::sha256,
     domain::{Address, Client, Purpose, Registration},
     error::Error,
     services::registration::client_hash,
@@ -124,7 +123,7 @@ impl ResendService {
             }
         };
         let mut tx = self.store.begin().await?;
-        let mut destination = tx.lock_destination(&sha256(key.as_bytes()), now).await?;
+        let (mut destination, now) = self.issuer.lock(&mut tx, &key).await?;
         self.issuer.admit(&destination, Purpose::Registration, now)?;
         let code = match target {
             Target::Nobody(address) => {

@@ -14,4 +14,7 @@
 #[macro_use]
 mod support;
 
+mod inputs;
+mod limits;
+mod pending;
 mod registration;

@@ -1,0 +1,196 @@
+//! How much passes: sends, guesses, clients, destinations; exactly.
+
+use serde_json::json;
+
+use crate::support::{
+    Answer, Backend, Options, TestApp,
+    app::{Pending, fresh_address, other_than},
+};
+
+stories!(
+    a_client_sends_five_a_minute,
+    a_destination_gets_five_an_hour_and_ten_a_day,
+    tries_run_out_exactly_also_in_parallel,
+    who_shows_no_id_has_tries_apart,
+    the_destinations_budget_holds_whatever_changes,
+    with_the_budget_spent_the_owner_still_gets_in,
+    a_client_guesses_fifty_an_hour,
+    hashes_are_counted_for_the_client,
+    lifting_forgets_what_was_counted,
+    ipv6_clients_are_counted_by_their_network,
+);
+
+async fn a_client_sends_five_a_minute(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let register = async |n: u32| {
+        let body = json!({"mobile": format!("98765432{n:02}"), "password": "correct horse"});
+        app.post_from("192.0.2.1", "/auth/register", body).await
+    };
+    let at_once = futures_util::future::join_all((0..9).map(register)).await;
+    assert_eq!(at_once.iter().filter(|answer| answer.status == 202).count(), 5);
+    let refused = at_once.into_iter().find(|answer| answer.status == 429).unwrap();
+    assert_eq!(refused.header("ratelimit-policy"), Some(r#""client-sends";q=5;w=60"#));
+    refused.is_problem(429, "too_many_requests");
+    app.advance(59);
+    register(20).await.is_problem(429, "too_many_requests");
+    app.advance(1);
+    for n in 30..35 {
+        register(n).await.is(202);
+    }
+    register(36).await.is_problem(429, "too_many_requests");
+}
+
+async fn a_destination_gets_five_an_hour_and_ten_a_day(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let resend = async || {
+        app.post_from(&fresh_address(), "/auth/resend-otp", json!({"verification_id": ann.verification_id})).await
+    };
+    for _ in 0..4 {
+        app.advance(30);
+        resend().await.is(200);
+    }
+    app.advance(30);
+    let refused = resend().await;
+    assert_eq!(refused.header("retry-after"), Some("3450"));
+    refused.is_problem(429, "too_many_requests");
+    // Neither another registration nor a restart changes that.
+    let app = app.restart().await;
+    let other = json!({"mobile": "9876543210", "password": "another horse"});
+    app.post_from(&fresh_address(), "/auth/register", other.clone()).await.is_problem(429, "too_many_requests");
+
+    for _ in 0..5 {
+        app.advance(3_600);
+        app.post_from(&fresh_address(), "/auth/register", other.clone()).await.is(202);
+    }
+    app.advance(3_600);
+    let refused = app.post_from(&fresh_address(), "/auth/register", other).await;
+    assert_eq!(refused.header("ratelimit-policy"), Some(r#""destination-sends";q=10;w=86400"#));
+}
+
+async fn tries_run_out_exactly_also_in_parallel(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let wrong = other_than(&ann.otp);
+    let answers = futures_util::future::join_all((0..20).map(|_| app.verify(&ann, &wrong))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 400).count(), 5, "{answers:#?}");
+    assert_eq!(answers.iter().filter(|answer| answer.status == 429).count(), 15);
+    let dead = app.verify(&ann, &ann.otp).await;
+    assert!(dead.header("retry-after").unwrap().parse::<u32>().unwrap() <= 30, "till a new code may be asked for");
+    dead.is_problem(429, "too_many_attempts");
+    app.advance(30);
+    app.post("/auth/resend-otp", json!({"verification_id": ann.verification_id})).await.is(200);
+    let otp = app.code(&ann.verification_id, 2).await;
+    app.verify(&ann, &otp).await.is(200);
+}
+
+async fn who_shows_no_id_has_tries_apart(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let stranger = async |otp: &str| {
+        app.post_from(&fresh_address(), "/auth/verify-otp", json!({"mobile": "9876543210", "otp": otp})).await
+    };
+    for _ in 0..5 {
+        stranger(&other_than(&ann.otp)).await.is_problem(400, "invalid_code");
+    }
+    stranger(&ann.otp).await.is_problem(429, "too_many_attempts");
+    app.verify(&ann, &ann.otp).await.is(200);
+}
+
+/// Spends the destination's ten guesses an hour, over two codes.
+async fn spend_budget(app: &TestApp, ann: &Pending) {
+    let wrong = |otp: &str| other_than(otp);
+    for _ in 0..5 {
+        app.verify(ann, &wrong(&ann.otp)).await.is_problem(400, "invalid_code");
+    }
+    app.advance(30);
+    app.post_from(&fresh_address(), "/auth/resend-otp", json!({"verification_id": ann.verification_id})).await.is(200);
+    let otp = app.code(&ann.verification_id, 2).await;
+    for _ in 0..5 {
+        app.verify(ann, &wrong(&otp)).await.is_problem(400, "invalid_code");
+    }
+    app.advance(30);
+}
+
+async fn the_destinations_budget_holds_whatever_changes(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    spend_budget(&app, &ann).await;
+    let app = app.restart().await;
+
+    // A new registration by a stranger: one guess with its id, none without.
+    let bob = app.registers(json!({"mobile": "9876543210", "password": "stranger's one"})).await;
+    app.verify(&bob, &other_than(&bob.otp)).await.is_problem(400, "invalid_code");
+    let spent = app.verify(&bob, &bob.otp).await;
+    let retry_after: u32 = spent.header("retry-after").unwrap().parse().unwrap();
+    assert!((3_000..3_600).contains(&retry_after), "till the budget frees a guess: {retry_after}");
+    spent.is_problem(429, "too_many_attempts");
+}
+
+async fn with_the_budget_spent_the_owner_still_gets_in(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    spend_budget(&app, &ann).await;
+    app.post_from(&fresh_address(), "/auth/resend-otp", json!({"verification_id": ann.verification_id})).await.is(200);
+    let otp = app.code(&ann.verification_id, 3).await;
+    app.post("/auth/verify-otp", json!({"mobile": "9876543210", "otp": otp}))
+        .await
+        .is_problem(429, "too_many_attempts");
+    assert_eq!(app.get(&format!("/auth/verifications/{}", ann.verification_id)).await.is(200)["attempts_left"], 1);
+    app.verify(&ann, &otp).await.is(200);
+}
+
+async fn a_client_guesses_fifty_an_hour(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let guess = async |_: u32| -> Answer {
+        let body = json!({"mobile": "9876543299", "otp": "123456"}); // nothing is pending there
+        app.post_from("192.0.2.1", "/auth/verify-otp", body).await
+    };
+    let answers = futures_util::future::join_all((0..60).map(guess)).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 400).count(), 50);
+    let refused = guess(0).await;
+    assert_eq!(refused.header("ratelimit-policy"), Some(r#""client-guesses";q=50;w=3600"#));
+    refused.is_problem(429, "too_many_attempts");
+    app.advance(3_601);
+    guess(0).await.is_problem(400, "invalid_code");
+    // A right guess is given back.
+    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    app.verify(&ann, &ann.otp).await.is(200);
+}
+
+async fn hashes_are_counted_for_the_client(backend: Backend) {
+    let app = TestApp::with(backend, Options::default().with("ENROLL__LIMITS__LOGINS_PER_CLIENT", "3/60")).await;
+    let register = async |n: u32| {
+        let body = json!({"mobile": format!("98765432{n:02}"), "password": "correct horse"});
+        app.post_from("192.0.2.1", "/auth/register", body).await
+    };
+    for n in 0..3 {
+        register(n).await.is(202);
+    }
+    let refused = register(4).await;
+    assert_eq!(refused.header("ratelimit-policy"), Some(r#""client-hashes";q=3;w=60"#));
+    refused.is_problem(429, "too_many_requests");
+}
+
+async fn lifting_forgets_what_was_counted(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    spend_budget(&app, &ann).await;
+    let hash = enroll::crypto::sha256(b"+919876543210");
+    app.store().lift_limits(&hash, app.now()).await.unwrap();
+    app.post_from(&fresh_address(), "/auth/resend-otp", json!({"verification_id": ann.verification_id})).await.is(200);
+    let otp = app.code(&ann.verification_id, 3).await;
+    for _ in 0..4 {
+        app.verify(&ann, &other_than(&otp)).await.is_problem(400, "invalid_code");
+    }
+    app.verify(&ann, &otp).await.is(200);
+}
+
+async fn ipv6_clients_are_counted_by_their_network(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    for n in 0..6 {
+        let body = json!({"mobile": format!("987654321{n}"), "password": "correct horse"});
+        let answer = app.post_from(&format!("2001:db8:5:5::{n}"), "/auth/register", body).await;
+        assert_eq!(answer.status, if n < 5 { 202 } else { 429 });
+    }
+}
