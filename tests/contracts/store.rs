@@ -1,0 +1,281 @@
+use std::{sync::Arc, time::Duration};
+
+use enroll::{
+    domain::{
+        Address, DeliveryState, Email, Guess, Mobile, OsRandom, Purpose, Random, Registration, Send, Session,
+        Timestamp, User, Verification,
+    },
+    store::{NewMessage, Store, StoreError, StoreSettings, Taken},
+};
+use uuid::Uuid;
+
+use crate::support::{Backend, backend::Database};
+
+stories!(
+    a_transaction_dropped_did_nothing,
+    a_registration_is_ended_once,
+    accounts_collide_by_what_they_have_proven,
+    a_verification_is_used_once_and_counts_its_issues,
+    a_destinations_row_orders_its_issues,
+    a_message_is_claimed_by_one_until_its_lease_ends,
+    a_session_is_good_while_everything_holds,
+    pruning_takes_what_is_over,
+    migrating_twice_at_once_is_done_once,
+);
+
+const DAY: Duration = Duration::from_hours(24);
+
+struct Fixture {
+    store: Store,
+    settings: StoreSettings,
+    _database: Option<Database>,
+    _dir: tempfile::TempDir,
+}
+
+async fn fixture(backend: Backend) -> Fixture {
+    let dir = tempfile::tempdir().unwrap();
+    let database = if backend.has_postgres() { Some(Database::create().await) } else { None };
+    let embedded = format!("sqlite://{}", dir.path().join("enroll.db").display());
+    let url = database.as_ref().map_or(embedded, |database| database.url.clone());
+    let settings = StoreSettings { url, max_connections: 8, timeout: Duration::from_secs(10) };
+    let store = Store::open(&settings, true).unwrap();
+    store.migrate().await.unwrap();
+    Fixture { store, settings, _database: database, _dir: dir }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_millis(1_800_000_000_000)
+}
+
+fn registration(email: &str, password: &str) -> Registration {
+    let email = Email::parse(email).unwrap();
+    let random = &OsRandom as &dyn Random;
+    Registration {
+        id: random.secret_id(),
+        verification_id: random.secret_id(),
+        destination: Address::Email(email.clone()),
+        email: Some(email),
+        mobile: None,
+        login_id: None,
+        name: Some("Ann".into()),
+        locale: None,
+        password_hash: password.into(),
+        client: vec![1, 2],
+        last_code_at: now(),
+        expires_at: now().plus(Duration::from_hours(1)),
+        created_at: now(),
+    }
+}
+
+fn verification(id: Uuid) -> Verification {
+    Verification {
+        id,
+        issue: 1,
+        purpose: Purpose::Registration,
+        destination: Address::Mobile(Mobile::from_stored("+919876543210".into())),
+        digits: 6,
+        tries: 5,
+        state: DeliveryState::Queued,
+        changed_at: now(),
+        expires_at: now().plus(Duration::from_mins(5)),
+        phantom: false,
+    }
+}
+
+async fn insert(store: &Store, registration: &Registration) {
+    let mut tx = store.begin().await.unwrap();
+    tx.insert_registration(registration).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn a_transaction_dropped_did_nothing(backend: Backend) {
+    let Fixture { store, .. } = &fixture(backend).await;
+    let ann = registration("ann@example.com", "hash");
+    let mut tx = store.begin().await.unwrap();
+    tx.insert_registration(&ann).await.unwrap();
+    assert_eq!(tx.registration(ann.verification_id, now()).await.unwrap(), Some(ann.clone()));
+    drop(tx);
+    let found = store.read().await.unwrap().registration(ann.verification_id, now()).await.unwrap();
+    assert_eq!(found, None);
+    insert(store, &ann).await;
+    let mut reading = store.read().await.unwrap();
+    assert_eq!(reading.registration(ann.verification_id, now()).await.unwrap(), Some(ann.clone()));
+    assert_eq!(reading.pending("ann@example.com", now()).await.unwrap(), [ann.clone()]);
+    assert_eq!(reading.pending("ann@example.com", ann.expires_at).await.unwrap(), []);
+}
+
+async fn a_registration_is_ended_once(backend: Backend) {
+    let Fixture { store, .. } = &fixture(backend).await;
+    let ann = registration("ann@example.com", "hash");
+    insert(store, &ann).await;
+    let race = futures_util::future::join_all((0..20).map(|_| async {
+        let mut tx = store.begin().await.unwrap();
+        let ended = tx.end_registrations("ann@example.com").await.unwrap();
+        tx.commit().await.unwrap();
+        ended
+    }));
+    let ended: Vec<Uuid> = race.await.into_iter().flatten().collect();
+    assert_eq!(ended, [ann.id]);
+}
+
+async fn accounts_collide_by_what_they_have_proven(backend: Backend) {
+    let Fixture { store, .. } = &fixture(backend).await;
+    let user = |name: &str| User::proven(registration(name, "hash"), now());
+    let add = async |user: User| {
+        let mut tx = store.begin().await?;
+        tx.insert_user(&user).await?;
+        tx.commit().await
+    };
+    // Twenty at once prove one address: one has it.
+    let race = futures_util::future::join_all((0..20).map(|_| add(user("Ann@example.com")))).await;
+    assert_eq!(race.iter().filter(|added| added.is_ok()).count(), 1);
+    assert!(race.iter().all(|added| matches!(added, Ok(()) | Err(StoreError::Taken(Taken::Email)))), "{race:?}");
+    // Held unproven, the address collides with nobody.
+    add(User { email_verified: false, ..user("ann@example.com") }).await.unwrap();
+
+    let mobile = Mobile::from_stored("+919876543210".into());
+    let holder = User { mobile: Some(mobile.clone()), mobile_verified: true, ..user("bob@example.com") };
+    add(holder).await.unwrap();
+    let second = User { mobile: Some(mobile.clone()), mobile_verified: true, ..user("eve@example.com") };
+    assert!(matches!(add(second).await, Err(StoreError::Taken(Taken::Mobile))));
+
+    let mut reading = store.read().await.unwrap();
+    let email = Email::parse("ANN@example.com").unwrap();
+    assert_eq!(reading.taken(Some(&email), None, None).await.unwrap(), Some(Taken::Email));
+    assert_eq!(reading.taken(None, Some(&mobile), None).await.unwrap(), Some(Taken::Mobile));
+    let eve = Email::parse("eve@example.com").unwrap();
+    assert_eq!(reading.taken(Some(&eve), None, None).await.unwrap(), None);
+    assert!(reading.user_by_address(&Address::Email(email)).await.unwrap().unwrap().email_verified);
+}
+
+async fn a_verification_is_used_once_and_counts_its_issues(backend: Backend) {
+    let Fixture { store, .. } = &fixture(backend).await;
+    let (id, hash) = (Uuid::from_u128(7), [9; 32]);
+    let mut tx = store.begin().await.unwrap();
+    tx.insert_verification(&verification(id), &hash).await.unwrap();
+    assert_eq!(tx.reissue_verification(&verification(id)).await.unwrap(), Some(2));
+    // A message of the first issue is told no more.
+    tx.mark_delivery(id, 1, DeliveryState::Failed, now()).await.unwrap();
+    tx.mark_delivery(id, 2, DeliveryState::Sent, now()).await.unwrap();
+    tx.commit().await.unwrap();
+    let challenge = store.read().await.unwrap().challenge(id, now()).await.unwrap().unwrap();
+    assert_eq!((challenge.verification.issue, challenge.verification.state), (2, DeliveryState::Sent));
+    assert_eq!(challenge.state(now()), DeliveryState::Expired, "its registration is not there");
+
+    let race = futures_util::future::join_all((0..10).map(|_| async {
+        let mut tx = store.begin().await.unwrap();
+        let marked = tx.mark_verified(id, now()).await.unwrap();
+        tx.commit().await.unwrap();
+        marked
+    }));
+    assert_eq!(race.await.into_iter().filter(|marked| *marked).count(), 1);
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(tx.reissue_verification(&verification(id)).await.unwrap(), None);
+}
+
+async fn a_destinations_row_orders_its_issues(backend: Backend) {
+    let Fixture { store, .. } = &fixture(backend).await;
+    let hash = [5; 32];
+    let send = |n: i64| Send { purpose: Purpose::Registration, at: Timestamp::from_millis(now().millis() + n) };
+    futures_util::future::join_all((0..20).map(|n| async move {
+        let mut tx = store.begin().await.unwrap();
+        let mut destination = tx.lock_destination(&hash, now()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await; // what another would write over, without the lock
+        destination.history.record_send(send(n));
+        tx.write_history(&hash, &destination.history).await.unwrap();
+        tx.commit().await.unwrap();
+    }))
+    .await;
+    let guess = Guess::new(now().millis(), None);
+    store.record_wrong_guess(&hash, Purpose::Registration, guess.clone(), now()).await.unwrap();
+    let destination = store.read().await.unwrap().destination(&hash).await.unwrap();
+    assert_eq!(destination.history.guesses(Purpose::Registration), [guess]);
+    assert_eq!(destination.history.last_send(Purpose::Registration), Some(send(19).at));
+    let json = serde_json::to_value(&destination.history).unwrap();
+    assert_eq!(json["registration"]["sends"].as_array().unwrap().len(), 20);
+
+    store.lift_limits(&hash, now()).await.unwrap();
+    let lifted = store.read().await.unwrap().destination(&hash).await.unwrap();
+    assert_eq!((lifted.lifted_at, lifted.history.last_send(Purpose::Registration)), (now(), None));
+}
+
+async fn a_message_is_claimed_by_one_until_its_lease_ends(backend: Backend) {
+    let Fixture { store, .. } = &fixture(backend).await;
+    let message = NewMessage { verification: None, void: false, body: vec![1, 2, 3], deadline: now().plus(DAY) };
+    let mut tx = store.begin().await.unwrap();
+    for _ in 0..20 {
+        tx.enqueue(&message, now()).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let lease_end = now().plus(Duration::from_secs(30));
+    let workers = (0..8).map(|_| async { store.claim_messages(now(), lease_end, 4).await.unwrap() });
+    let batches = futures_util::future::join_all(workers).await;
+    assert!(batches.iter().all(|batch| batch.len() <= 4), "LIMIT is exact");
+    let mut ids: Vec<i64> = batches.iter().flatten().map(|claimed| claimed.id).collect();
+    ids.sort_unstable();
+    assert_eq!(ids.len(), 20);
+    ids.dedup();
+    assert_eq!(ids.len(), 20, "no message was claimed twice");
+
+    assert!(store.claim_messages(now(), lease_end, 100).await.unwrap().is_empty());
+    let mut tx = store.begin().await.unwrap();
+    tx.end_message(ids[0], DeliveryState::Sent, now()).await.unwrap();
+    tx.commit().await.unwrap();
+    store.postpone_message(ids[1], now()).await.unwrap();
+    let again = store.claim_messages(now(), lease_end, 100).await.unwrap();
+    assert_eq!(again.iter().map(|claimed| (claimed.id, claimed.attempts)).collect::<Vec<_>>(), [(ids[1], 2)]);
+    assert_eq!(again[0].body, [1, 2, 3]);
+    assert_eq!(store.claim_messages(lease_end, lease_end.plus(DAY), 100).await.unwrap().len(), 19);
+    assert_eq!(store.waiting_messages().await.unwrap().0, 19);
+}
+
+async fn a_session_is_good_while_everything_holds(backend: Backend) {
+    let Fixture { store, .. } = &fixture(backend).await;
+    let user = User::proven(registration("ann@example.com", "hash"), now());
+    let session = Session {
+        id: Uuid::from_u128(3),
+        user_id: user.id,
+        counter: 0,
+        salt: vec![7; 16],
+        epoch: user.epoch,
+        user_agent: Some("curl".into()),
+        address: Some("192.0.2.1".into()),
+        created_at: now(),
+        ends_at: now().plus(DAY),
+        expires_at: now().plus(DAY * 2),
+    };
+    let stale = Session { id: Uuid::from_u128(4), epoch: user.epoch - 1, ..session.clone() };
+    let mut tx = store.begin().await.unwrap();
+    tx.insert_user(&user).await.unwrap();
+    tx.insert_session(&session).await.unwrap();
+    tx.insert_session(&stale).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut reading = store.read().await.unwrap();
+    assert_eq!(reading.session_user(session.id, user.id, now()).await.unwrap(), Some(user.clone()));
+    assert_eq!(reading.session_user(session.id, Uuid::from_u128(1), now()).await.unwrap(), None);
+    assert_eq!(reading.session_user(stale.id, user.id, now()).await.unwrap(), None);
+    assert_eq!(reading.session_user(session.id, user.id, now().plus(DAY)).await.unwrap(), None);
+}
+
+async fn pruning_takes_what_is_over(backend: Backend) {
+    let Fixture { store, .. } = &fixture(backend).await;
+    let ann = registration("ann@example.com", "hash");
+    insert(store, &ann).await;
+    let mut tx = store.begin().await.unwrap();
+    tx.insert_verification(&verification(ann.verification_id), &[1; 32]).await.unwrap();
+    tx.lock_destination(&[1; 32], now()).await.unwrap();
+    tx.commit().await.unwrap();
+    let prune = async |at: Timestamp| store.prune(at, at.minus(DAY)).await.unwrap().rows;
+    assert_eq!(prune(now()).await, 0);
+    assert_eq!(prune(ann.expires_at).await, 1);
+    assert_eq!(prune(now().plus(DAY)).await, 1, "the destination");
+    assert_eq!(prune(now().plus(DAY).plus(Duration::from_mins(5))).await, 1, "the verification");
+}
+
+async fn migrating_twice_at_once_is_done_once(backend: Backend) {
+    let fixture = fixture(backend).await;
+    let other = Arc::new(Store::open(&fixture.settings, false).unwrap());
+    let (one, two) = tokio::join!(fixture.store.migrate(), other.migrate());
+    one.unwrap();
+    two.unwrap();
+}
