@@ -18,7 +18,12 @@ impl Notifier for Console {
             Channel::Sms => format!("[console] SMS to {to}: {body}\n"),
             Channel::Email => format!("[console] email to {to}: {subject}: {body}\n"),
         };
-        // One write a message, so that two of them never mix.
-        Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
+        // One write a message, so that two never mix; and off the runtime, for a pipe may be full.
+        let printed = tokio::task::spawn_blocking(move || {
+            let mut out = std::io::stdout().lock();
+            out.write_all(text.as_bytes())?;
+            out.flush()
+        });
+        Ok(printed.await??)
     }
 }

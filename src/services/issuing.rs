@@ -4,7 +4,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::{
-    codes::{CodeKey, CodeStore, LiveCode},
+    codes::{CodeStore, LiveCode},
     crypto::{Keyring, hex, sha256},
     domain::{
         Address, Channel, Clock, CodeMessage, CodePolicy, DeliveryState, OneTimeCode, Purpose, Random, Registration,
@@ -194,25 +194,5 @@ impl Issuer {
         self.wake.notify_one();
         put?;
         Ok(code.issued)
-    }
-}
-
-impl LiveCode {
-    /// The live form of a code on its way.
-    pub fn of(message: &CodeMessage, keyring: &Keyring) -> Self {
-        let macs = OneTimeCode::parse(&message.code)
-            .map(|code| keyring.code_macs(message.purpose.as_str(), &message.destination, &code))
-            .unwrap_or_default();
-        Self {
-            key: CodeKey {
-                destination: message.destination_hash.clone(),
-                purpose: message.purpose,
-                verification: message.verification,
-            },
-            issue: message.issue,
-            mac: macs.into_iter().next().unwrap_or_default(),
-            tries: message.tries,
-            expires_at: Timestamp::from_micros(message.expires_at),
-        }
     }
 }

@@ -2,6 +2,7 @@
 #![allow(
     dead_code,
     unused_macros,
+    unused_imports,
     unreachable_pub,
     clippy::unwrap_used,
     clippy::wrong_self_convention,

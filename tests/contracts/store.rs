@@ -100,7 +100,7 @@ async fn a_transaction_dropped_did_nothing(backend: Backend) {
     insert(store, &ann).await;
     let mut reading = store.read().await.unwrap();
     assert_eq!(reading.registration(ann.verification_id, now()).await.unwrap(), Some(ann.clone()));
-    assert_eq!(reading.pending("ann@example.com", now()).await.unwrap(), [ann.clone()]);
+    assert_eq!(reading.pending("ann@example.com", now()).await.unwrap(), vec![ann.clone()]);
     assert_eq!(reading.pending("ann@example.com", ann.expires_at).await.unwrap(), []);
 }
 

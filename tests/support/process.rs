@@ -1,1 +1,190 @@
+//! The built program as a process, to be killed and started again.
 
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{BufRead as _, BufReader, Read},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use super::{
+    Backend,
+    backend::Database,
+    servers::{OwnRedis, free_port, signal, wait_for_port},
+};
+
+/// A node that runs as its own process; what it prints is kept over restarts.
+pub struct Node {
+    pub base: String,
+    port: u16,
+    environment: BTreeMap<String, String>,
+    child: Option<Child>,
+    pub console: Lines,
+    pub log: Lines,
+}
+
+/// Lines that a process printed.
+#[derive(Clone, Default)]
+pub struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Lines {
+    pub fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn follow(&self, from: impl Read + Send + 'static) {
+        let lines = self.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(from).lines().map_while(Result::ok) {
+                lines.0.lock().unwrap().push(line);
+            }
+        });
+    }
+}
+
+/// What a node of a backend stands on; nobody else's Redis is touched.
+pub struct Ground {
+    pub redis: Option<OwnRedis>,
+    pub database: Option<Database>,
+    pub dir: tempfile::TempDir,
+}
+
+impl Ground {
+    pub async fn new(backend: Backend) -> Self {
+        Self {
+            redis: backend.has_redis().then(OwnRedis::launch),
+            database: if backend.has_postgres() { Some(Database::create().await) } else { None },
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub fn database_url(&self) -> String {
+        let embedded = format!("sqlite://{}", self.dir.path().join("enroll.db").display());
+        self.database.as_ref().map_or(embedded, |database| database.url.clone())
+    }
+
+    pub fn node(&self) -> Node {
+        let mut node = Node::new(&self.database_url()).set("ENROLL__DATA_DIR", &self.dir.path().display().to_string());
+        if let Some(redis) = &self.redis {
+            node = node.set("REDIS_URL", &redis.url());
+        }
+        node
+    }
+}
+
+pub const ROOT_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+impl Node {
+    pub fn new(database_url: &str) -> Self {
+        let port = free_port();
+        let node = Self {
+            base: format!("http://127.0.0.1:{port}"),
+            port,
+            environment: BTreeMap::new(),
+            child: None,
+            console: Lines::default(),
+            log: Lines::default(),
+        };
+        node.set("DATABASE_URL", database_url)
+            .set("ENROLL__SERVER__ADDRESS", &format!("127.0.0.1:{port}"))
+            .set("ENROLL__SERVER__TRUSTED_PROXIES", "127.0.0.0/8")
+            .set("ENROLL__PASSWORDS__MEMORY_KIB", "64")
+            .set("ENROLL__SECRETS__KEY", ROOT_KEY)
+            .set("ENROLL__NOTIFY__SMS", "console")
+            .set("ENROLL__NOTIFY__EMAIL", "console")
+            .set("RUST_LOG", "debug")
+    }
+
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub fn unlimited(self) -> Self {
+        self.set("ENROLL__LIMITS__ENABLED", "false").set("ENROLL__CODES__RESEND_AFTER", "0")
+    }
+
+    /// Starts it and waits until it takes requests.
+    pub fn start(&mut self) {
+        self.spawn(Stdio::piped());
+        wait_for_port(self.port);
+    }
+
+    /// Starts it where every message fails: nothing can be written to `/dev/full`.
+    pub fn start_mute(&mut self) {
+        self.spawn(File::options().write(true).open("/dev/full").unwrap().into());
+        wait_for_port(self.port);
+    }
+
+    fn spawn(&mut self, stdout: Stdio) {
+        let mut child = self.command(&["serve"]).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+        if let Some(out) = child.stdout.take() {
+            self.console.follow(out);
+        }
+        self.log.follow(child.stderr.take().unwrap());
+        self.child = Some(child);
+    }
+
+    /// The program with this node's settings and no others.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_enroll"));
+        command.args(arguments).env_clear().envs(&self.environment).current_dir(std::env::temp_dir());
+        command
+    }
+
+    /// kill -9
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    /// Asks it to stop; how long it took, and its exit code.
+    pub fn terminate(&mut self) -> (Duration, Option<i32>) {
+        let started = Instant::now();
+        let mut child = self.child.take().unwrap();
+        signal("TERM", child.id());
+        let code = child.wait().unwrap().code();
+        (started.elapsed(), code)
+    }
+
+    /// The code last printed for an address, once there are so many.
+    pub async fn code(&self, to: &str, messages: usize) -> String {
+        let started = Instant::now();
+        loop {
+            let codes = self.codes(to);
+            if codes.len() >= messages {
+                return codes.last().unwrap().clone();
+            }
+            assert!(started.elapsed() < Duration::from_secs(20), "{} of {messages} messages to {to}", codes.len());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Every code printed for an address, in order.
+    pub fn codes(&self, to: &str) -> Vec<String> {
+        let of_it = format!(" to {to}: ");
+        let lines = self.console.all().into_iter().filter(|line| line.contains(&of_it));
+        lines.filter_map(|line| Some(line.split(": ").find_map(first_digits)?.to_owned())).collect()
+    }
+}
+
+/// `123456` of `123456 is your code`.
+fn first_digits(text: &str) -> Option<&str> {
+    let digits = text.split(' ').next()?;
+    let is_code = digits.len() >= 4 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_code.then_some(digits)
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

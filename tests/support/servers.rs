@@ -1,1 +1,193 @@
+//! Servers of a test's own, to be stopped, frozen and started again; never the machine's.
 
+use std::{
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+pub fn wait_for_port(port: u16) {
+    let started = Instant::now();
+    while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+        assert!(started.elapsed() < Duration::from_secs(20), "nothing answers on port {port}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Sends a signal by its name, as `STOP`.
+pub fn signal(name: &str, pid: u32) {
+    let done = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
+    assert!(done.success(), "kill -{name} {pid}");
+}
+
+/// A server that can be broken.
+pub trait Breakable {
+    /// Stops it at once.
+    fn kill(&mut self);
+    fn start(&mut self);
+    /// Lets it hang: it accepts and never answers.
+    fn freeze(&self);
+    fn thaw(&self);
+}
+
+pub struct OwnRedis {
+    pub port: u16,
+    dir: tempfile::TempDir,
+    child: Option<Child>,
+}
+
+impl OwnRedis {
+    pub fn launch() -> Self {
+        let mut redis = Self { port: free_port(), dir: tempfile::tempdir().unwrap(), child: None };
+        redis.start();
+        redis
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+}
+
+impl Breakable for OwnRedis {
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    fn start(&mut self) {
+        let child = Command::new("redis-server")
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .current_dir(self.dir.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is installed");
+        self.child = Some(child);
+        wait_for_port(self.port);
+    }
+
+    fn freeze(&self) {
+        signal("STOP", self.child.as_ref().unwrap().id());
+    }
+
+    fn thaw(&self) {
+        signal("CONT", self.child.as_ref().unwrap().id());
+    }
+}
+
+impl Drop for OwnRedis {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+pub struct OwnPostgres {
+    pub port: u16,
+    dir: tempfile::TempDir,
+}
+
+impl OwnPostgres {
+    pub fn launch() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let postgres = Self { port: free_port(), dir };
+        if is_root() {
+            let _ = Command::new("chmod").args(["755"]).arg(postgres.dir.path()).status();
+            let _ = Command::new("install").args(["-d", "-o", "postgres", "-m", "700"]).arg(postgres.data()).status();
+        }
+        let data = postgres.data().display().to_string();
+        Self::run("initdb", &["-D", &data, "-U", "postgres", "-A", "trust", "--no-sync"]);
+        let mut postgres = postgres;
+        postgres.start();
+        postgres
+    }
+
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    fn run(program: &str, arguments: &[&str]) {
+        let path = postgres_program(program);
+        let mut command = if is_root() {
+            let mut command = Command::new("runuser");
+            command.args(["-u", "postgres", "--"]).arg(path);
+            command
+        } else {
+            Command::new(path)
+        };
+        let done = command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+        assert!(done.success(), "{program} {arguments:?}");
+    }
+
+    /// The server's process and those of its connections.
+    fn processes(&self) -> Vec<u32> {
+        let file = std::fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
+        let main: u32 = file.lines().next().unwrap().trim().parse().unwrap();
+        let children = Command::new("ps").args(["-o", "pid=", "--ppid", &main.to_string()]).output().unwrap();
+        let children = String::from_utf8(children.stdout).unwrap();
+        let children = children.lines().filter_map(|line| line.trim().parse().ok());
+        std::iter::once(main).chain(children).collect()
+    }
+
+    fn signal_all(&self, name: &str) {
+        let pids: Vec<String> = self.processes().iter().map(ToString::to_string).collect();
+        let _ = Command::new("kill").arg(format!("-{name}")).args(pids).status();
+    }
+}
+
+impl Breakable for OwnPostgres {
+    fn kill(&mut self) {
+        let data = self.data().display().to_string();
+        Self::run("pg_ctl", &["-D", &data, "-m", "immediate", "-w", "stop"]);
+    }
+
+    fn start(&mut self) {
+        let data = self.data().display().to_string();
+        let options = format!("-p {} -k {data} -c listen_addresses=127.0.0.1 -c max_connections=200", self.port);
+        let log = self.data().join("log").display().to_string();
+        Self::run("pg_ctl", &["-D", &data, "-w", "-o", &options, "-l", &log, "start"]);
+    }
+
+    fn freeze(&self) {
+        self.signal_all("STOP");
+    }
+
+    fn thaw(&self) {
+        self.signal_all("CONT");
+    }
+}
+
+impl Drop for OwnPostgres {
+    fn drop(&mut self) {
+        if self.data().join("postmaster.pid").exists() {
+            self.thaw();
+            self.kill();
+        }
+    }
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output().unwrap();
+    String::from_utf8_lossy(&id.stdout).trim() == "0"
+}
+
+fn postgres_program(name: &str) -> PathBuf {
+    let installed = glob_postgres_bin().into_iter().map(|bin| bin.join(name)).find(|path| path.exists());
+    installed.unwrap_or_else(|| PathBuf::from(name))
+}
+
+/// Debian keeps them off the path.
+fn glob_postgres_bin() -> Vec<PathBuf> {
+    let Ok(versions) = std::fs::read_dir("/usr/lib/postgresql") else { return Vec::new() };
+    versions.filter_map(|version| Some(version.ok()?.path().join("bin"))).collect()
+}

@@ -1,0 +1,66 @@
+//! Imports run downwards only: `http -> services -> store | codes | limits | crypto -> domain`.
+#![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "a helper that fails fails its test")]
+
+use std::path::{Path, PathBuf};
+
+/// Each folder of `src`, and the others it may name. `app` and `cli` name everything.
+const MAY_NAME: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("link", &["domain"]),
+    ("crypto", &["domain"]),
+    ("store", &["domain", "link"]),
+    ("codes", &["crypto", "domain", "link"]),
+    ("limits", &["domain", "link"]),
+    ("notify", &["domain"]),
+    ("error", &["crypto", "domain", "store"]),
+    ("services", &["codes", "crypto", "domain", "error", "limits", "store"]),
+    ("config", &["crypto", "domain", "services", "store"]),
+    ("workers", &["codes", "crypto", "domain", "error", "link", "notify", "store"]),
+    ("http", &["config", "domain", "error", "notify", "services"]),
+];
+const ALL: &[&str] = &[
+    "app", "cli", "codes", "config", "crypto", "domain", "error", "http", "limits", "link", "notify", "services",
+    "store", "workers",
+];
+
+fn files(path: &Path) -> Vec<PathBuf> {
+    if path.is_file() {
+        return vec![path.to_owned()];
+    }
+    let entries = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| files(&path)).filter(|path| path.extension().is_some_and(|end| end == "rs")).collect()
+}
+
+/// Whether the code has `name::` as the first segment behind `crate::`, alone or in a group.
+fn names(code: &str, name: &str) -> bool {
+    let inside_group = |at: usize| code[..at].rfind("use crate::{").is_some_and(|start| !code[start..at].contains(';'));
+    code.match_indices(&format!("{name}::")).any(|(at, _)| {
+        let before = &code[..at];
+        let starts_segment = !before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+        before.ends_with("crate::") || (starts_segment && inside_group(at))
+    })
+}
+
+#[test]
+fn layers_look_only_downwards() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (layer, allowed) in MAY_NAME {
+        let folder = src.join(layer);
+        let root = if folder.is_dir() { folder } else { src.join(format!("{layer}.rs")) };
+        for file in files(&root) {
+            let code = std::fs::read_to_string(&file).unwrap();
+            for other in ALL.iter().filter(|other| *other != layer && !allowed.contains(other)) {
+                assert!(!names(&code, other), "{}: {layer} must not name {other}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_forbidden_name_is_found_in_every_form() {
+    assert!(names("use crate::store::Store;", "store"));
+    assert!(names("use crate::{\n    codes::{A, B},\n    store::Store,\n};", "store"));
+    assert!(names("let x = crate::store::f();", "store"));
+    assert!(!names("use super::store::X; use crate::restore::Y;", "store"));
+    assert!(!names("use crate::{domain::A}; other::store::f()", "store"));
+}
