@@ -47,13 +47,16 @@ check: lint openapi-check doc test ## what CI runs, the tests last
 init-db: ## bring the database's schema up to date
 	$(CARGO) run --locked -- migrate
 
-up: ## start the fleet of docker-compose.yml: the app, PostgreSQL, Redis, RabbitMQ
-	docker compose up --build --wait
+up: .compose.env ## start the fleet of docker-compose.yml: the app, PostgreSQL, Redis, RabbitMQ
+	docker compose --env-file .compose.env up --build --wait
 
-down: ## stop that fleet
-	docker compose down
+down: .compose.env ## stop that fleet
+	docker compose --env-file .compose.env down
 
 stop-docker-compose: down ## the same as down
 
 bench: ## what it can do, beside bare Argon2id and pgbench, in one run
 	tests/with-servers $(CARGO) bench --locked --bench bench
+
+.compose.env: # the fleet's root key, made once
+	umask 077 && echo "ENROLL__SECRETS__KEY=$$(head -c 32 /dev/urandom | base64)" > $@

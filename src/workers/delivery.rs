@@ -26,8 +26,8 @@ pub struct Delivery {
     pub wake: Arc<Notify>,
 }
 
-/// A worker that died loses its messages to the others after so long.
-const LEASE: Duration = Duration::from_secs(30);
+/// A worker that died loses its messages to the others after so long; more than all time-outs of a try.
+const LEASE: Duration = Duration::from_secs(15);
 /// Other nodes' messages are looked for this often.
 const POLL: Duration = Duration::from_secs(1);
 const BATCH: i64 = 32;

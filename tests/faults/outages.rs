@@ -150,7 +150,7 @@ async fn under_load(
 
 fn all_in_time(answers: &[(String, Answer, Duration)]) {
     for (path, answer, took) in answers {
-        assert!(*took < Duration::from_millis(3_500), "{path} took {took:?}: {answer:#?}");
+        assert!(*took < Duration::from_secs(3), "{path} took {took:?}: {answer:#?}");
         assert!(matches!(answer.status, 200 | 202 | 400 | 429 | 503), "{path}: {answer:#?}");
         if answer.status == 503 {
             assert!(answer.header("retry-after").is_some(), "{answer:#?}");

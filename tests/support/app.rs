@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::{
     Answer, Backend,
     backend::{Database, redis_url, unique},
+    secrets::{self, Secrets},
 };
 
 /// A server of this test's own.
@@ -24,6 +25,7 @@ pub struct TestApp {
     pub clock: Arc<MovableClock>,
     pub base: String,
     pub http: reqwest::Client,
+    secrets: Secrets,
     settings: Settings,
     namespace: String,
     database: Option<Arc<Database>>,
@@ -105,10 +107,11 @@ impl TestApp {
             redis_namespace: namespace.clone(),
             patience: Duration::from_secs(5),
         };
+        secrets::keep_log();
         let running = Running::start(&settings, around).await.unwrap();
         let base = format!("http://{}", running.address);
         let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
-        Self { running, clock, base, http, settings, namespace, database, dir }
+        Self { running, clock, base, http, secrets: Secrets::default(), settings, namespace, database, dir }
     }
 
     /// Another node beside this one: the same database, Redis and clock.
@@ -163,7 +166,11 @@ impl TestApp {
     }
 
     pub async fn send(&self, request: RequestBuilder) -> Answer {
-        Answer::read(request.send().await.unwrap()).await
+        let request = request.build().unwrap();
+        self.secrets.add_request(&request);
+        let answer = Answer::read(self.http.execute(request).await.unwrap()).await;
+        self.secrets.add_fields(&serde_json::from_str(&answer.text).unwrap_or_default());
+        answer
     }
 
     /// Registers, and waits for the code.

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod app;
 pub mod backend;
 pub mod process;
+pub mod secrets;
 pub mod servers;
 
 pub use answer::Answer;

@@ -1,0 +1,84 @@
+//! What must be in no log line, at any level: every test that uses a [`TestApp`](super::TestApp)
+//! looks for each code, password and token it sent or was sent.
+
+use std::{
+    collections::BTreeSet,
+    io::Write,
+    sync::{LazyLock, Mutex, Once},
+};
+
+use serde_json::Value;
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+#[derive(Default)]
+pub struct Secrets(Mutex<BTreeSet<String>>);
+
+static LOG: LazyLock<Mutex<Vec<u8>>> = LazyLock::new(Mutex::default);
+
+struct Buffer;
+
+impl Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        LOG.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Buffer {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        Self
+    }
+}
+
+/// Keeps all that this process logs, other people's code included.
+pub fn keep_log() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let filter = EnvFilter::new("debug,enroll=trace");
+        let _ = tracing_subscriber::fmt().without_time().with_env_filter(filter).with_writer(Buffer).try_init();
+    });
+}
+
+impl Secrets {
+    pub fn add_request(&self, request: &reqwest::Request) {
+        let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
+        self.add_fields(&serde_json::from_slice(body).unwrap_or(Value::Null));
+        let authorization = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+        self.add(authorization.and_then(|value| value.split(' ').nth(1)));
+    }
+
+    pub fn add_fields(&self, body: &Value) {
+        for field in ["password", "otp", "code", "access_token", "refresh_token"] {
+            self.add(body[field].as_str());
+        }
+    }
+
+    fn add(&self, secret: Option<&str>) {
+        // What is no secret by its length or its kind would be found by chance.
+        if let Some(secret) = secret.filter(|secret| secret.len() >= 4 && !secret.contains(' ') || secret.len() > 10) {
+            self.0.lock().unwrap().insert(secret.to_owned());
+        }
+    }
+}
+
+impl Drop for Secrets {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let log = String::from_utf8_lossy(&LOG.lock().unwrap()).into_owned();
+        assert!(log.contains("answered"), "the log was kept");
+        let words: BTreeSet<&str> = log.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').collect();
+        for secret in self.0.lock().unwrap().iter() {
+            let is_code = secret.bytes().all(|byte| byte.is_ascii_digit());
+            let found = if is_code { words.contains(secret.as_str()) } else { log.contains(secret.as_str()) };
+            assert!(!found, "the log tells {secret:?}: {:?}", log.lines().find(|line| line.contains(secret.as_str())));
+        }
+    }
+}
