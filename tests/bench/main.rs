@@ -1,0 +1,170 @@
+//! What it can do, beside what the machine can do: each figure stands next to a yardstick taken in
+//! the same run, because absolute times on shared machines say little.
+//!
+//! `make bench`; needs `PostgreSQL` with `pgbench`, and Redis.
+#![allow(
+    dead_code,
+    unused_macros,
+    unused_imports,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::wrong_self_convention,
+    clippy::needless_pass_by_value,
+    clippy::cast_precision_loss,
+    clippy::allow_attributes,
+    reason = "the support is shared, and what fails here ends the benchmark"
+)]
+
+#[path = "../support/mod.rs"]
+#[macro_use]
+mod support;
+
+mod load;
+mod yardsticks;
+
+use std::time::{Duration, Instant};
+
+use load::{Load, Request};
+use support::{
+    Backend,
+    process::{Ground, Node},
+};
+
+const CLIENTS: usize = 16;
+/// Each pair is measured so often, alternating; the medians are compared.
+const ROUNDS: usize = 3;
+
+fn main() {
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return; // `cargo test --benches` only wants to know that it compiles
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    println!("{CLIENTS} clients, {ROUNDS} rounds of each pair, medians\n");
+    println!("{:34}{:>11}{:>14}{:>8}{:>7}  {:>8}", "", "server/s", "yardstick/s", "ratio", "goal", "CPU ms");
+    runtime.block_on(registrations());
+    runtime.block_on(verifies_and_me());
+    println!();
+    idle();
+}
+
+fn row(name: &str, rates: &mut [(f64, f64)], goal: f64, cpu_ms: f64, cpu_goal: Option<f64>) {
+    rates.sort_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)));
+    let (ours, yardstick) = rates[rates.len() / 2];
+    let ratio = ours / yardstick;
+    let cpu_goal = cpu_goal.map(|goal| format!(" (goal {goal})")).unwrap_or_default();
+    println!("{name:34}{ours:>11.0}{yardstick:>14.0}{ratio:>8.2}{goal:>7}  {cpu_ms:>8.3}{cpu_goal}");
+}
+
+fn fleet_node(ground: &Ground) -> Node {
+    let url = ground.database_url();
+    let plain = if url.contains('?') { format!("{url}&sslmode=disable") } else { format!("{url}?sslmode=disable") };
+    ground
+        .node()
+        .unlimited()
+        .set("DATABASE_URL", &plain)
+        .set("ENROLL__DATABASE__MAX_CONNECTIONS", "16")
+        .set("RUST_LOG", "warn")
+}
+
+/// The server's registrations beside bare Argon2id of the same cost on the same cores.
+async fn registrations() {
+    let ground = Ground::new(Backend::Fleet).await;
+    let mut node = fleet_node(&ground).set("ENROLL__PASSWORDS__MEMORY_KIB", "19456");
+    node.start();
+    let register = |number: usize| {
+        let body = format!(r#"{{"mobile":"+9198{number:08}","password":"correct horse battery"}}"#);
+        Request::post("/api/v1/auth/register", &body)
+    };
+    let (mut rates, mut cpu, mut first) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..ROUNDS {
+        let bare = yardsticks::argon2_rate(Duration::from_secs(3));
+        let load = Load::run(&node, CLIENTS, Duration::from_secs(5), first, 202, register);
+        first += load.sent;
+        rates.push((load.rate, bare));
+        cpu.push(load.cpu_ms);
+    }
+    row("register (bare Argon2id)", &mut rates, 0.9, median(cpu), None);
+}
+
+/// Verifies and `GET /users/me` beside pgbench running the same statements.
+async fn verifies_and_me() {
+    const EACH: usize = 4_000;
+    let ground = Ground::new(Backend::Fleet).await;
+    let mut node = fleet_node(&ground).set("ENROLL__CODES__REGISTRATION_SMS__TTL", "3600");
+    node.start();
+    let total = EACH * ROUNDS;
+    let prepared = Load::exactly(&node, CLIENTS, 0..total, 202, |number| {
+        let body = format!(r#"{{"mobile":"+9198{number:08}","password":"correct horse battery"}}"#);
+        Request::post("/api/v1/auth/register", &body)
+    });
+    assert_eq!(prepared.sent, total);
+    let codes = yardsticks::codes(&node, total).await;
+    let url = ground.database_url();
+    yardsticks::seed(&url).await;
+
+    let (mut rates, mut cpu, mut token) = (Vec::new(), Vec::new(), String::new());
+    for round in 0..ROUNDS {
+        let pgbench = yardsticks::pgbench(&url, yardsticks::VERIFY, CLIENTS);
+        let load = Load::exactly(&node, CLIENTS, round * EACH..(round + 1) * EACH, 200, |number| {
+            let body = format!(r#"{{"mobile":"+9198{number:08}","otp":"{}"}}"#, codes[number]);
+            Request::post("/api/v1/auth/verify-otp", &body)
+        });
+        token = load.last_body.split(r#""access_token":""#).nth(1).unwrap().split('"').next().unwrap().to_owned();
+        rates.push((load.rate, pgbench));
+        cpu.push(load.cpu_ms);
+    }
+    row("verify (pgbench, its statements)", &mut rates, 0.5, median(cpu), Some(0.3));
+
+    let (mut rates, mut cpu) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let pgbench = yardsticks::pgbench(&url, yardsticks::ME, CLIENTS);
+        let me = |_| Request::get("/api/v1/users/me", &token);
+        let load = Load::run(&node, CLIENTS, Duration::from_secs(4), 0, 200, me);
+        rates.push((load.rate, pgbench));
+        cpu.push(load.cpu_ms);
+    }
+    row("GET /users/me (pgbench, its SELECT)", &mut rates, 0.2, median(cpu), Some(0.1));
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Start to ready, and resident memory, of the embedded default.
+fn idle() {
+    let mut ready = Vec::new();
+    for _ in 0..5 {
+        let dir = tempfile::tempdir().unwrap();
+        let mut node = Node::new(&format!("sqlite://{}", dir.path().join("enroll.db").display()))
+            .set("ENROLL__DATA_DIR", &dir.path().display().to_string())
+            .set("ENROLL__PASSWORDS__MEMORY_KIB", "19456");
+        node = node.unlimited();
+        let started = Instant::now();
+        node.start();
+        load::once(&node, &Request::get("/readyz", ""), 200);
+        ready.push(started.elapsed().as_secs_f64() * 1_000.0);
+        if ready.len() == 5 {
+            std::thread::sleep(Duration::from_secs(2));
+            let before = resident_mb(node.pid());
+            Load::run(&node, 4, Duration::from_secs(2), 0, 202, |number| {
+                Request::post(
+                    "/api/v1/auth/register",
+                    &format!(r#"{{"mobile":"+9198{number:08}","password":"correct horse"}}"#),
+                )
+            });
+            std::thread::sleep(Duration::from_secs(15));
+            println!(
+                "idle memory: {before:.1} MB after the start, {:.1} MB 15 s after registrations (goal 40)",
+                resident_mb(node.pid())
+            );
+        }
+    }
+    println!("start to ready: {:.0} ms (goal 300)", median(ready));
+}
+
+fn resident_mb(pid: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1_024.0
+}

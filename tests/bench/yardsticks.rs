@@ -1,0 +1,130 @@
+//! What the machine can do without the server.
+
+use std::{
+    process::Command,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use sqlx::{Connection as _, Executor as _};
+
+use crate::support::process::Node;
+
+/// Argon2id hashes a second of the default cost, on all cores.
+pub fn argon2_rate(time: Duration) -> f64 {
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let (hashes, started) = (AtomicU64::new(0), Instant::now());
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(19_456, 2, 1, None).unwrap());
+                let mut out = [0; 32];
+                while started.elapsed() < time {
+                    argon2.hash_password_into(b"correct horse battery", b"0123456789abcdef", &mut out).unwrap();
+                    hashes.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    hashes.into_inner() as f64 / started.elapsed().as_secs_f64()
+}
+
+/// The codes of `+9198{number:08}`, once all were printed.
+pub async fn codes(node: &Node, total: usize) -> Vec<String> {
+    let started = Instant::now();
+    loop {
+        let mut codes = vec![String::new(); total];
+        for line in node.console.all() {
+            let Some((_, rest)) = line.split_once("SMS to +9198") else { continue };
+            let number: usize = rest[..8].parse().unwrap();
+            codes[number] = rest.split("Enroll: ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+        }
+        if codes.iter().all(|code| !code.is_empty()) {
+            return codes;
+        }
+        assert!(started.elapsed() < Duration::from_secs(120), "messages are missing");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Rows of the bench's own, beside the server's: what one verify, or one `me`, finds.
+pub async fn seed(url: &str) {
+    const SEED: &[&str] = &[
+        "CREATE SEQUENCE bench_seq",
+        "INSERT INTO registrations (id, verification_id, destination, mobile, password_hash, client, last_code_at,
+            expires_at, created_at)
+         SELECT md5('u' || n)::uuid, md5('v' || n)::uuid, '+bench' || n, '+bench' || n, repeat('x', 97), '\\x00',
+            now(), now() + interval '1 day', now() FROM generate_series(1, 200000) n",
+        "INSERT INTO verifications (id, issue, purpose, destination, destination_hash, digits, tries, state, phantom,
+            changed_at, expires_at)
+         SELECT md5('v' || n)::uuid, 1, 'registration', '+bench' || n, sha256(('+bench' || n)::bytea), 6, 5, 'sent',
+            false, now(), now() + interval '1 day' FROM generate_series(1, 200000) n",
+        "INSERT INTO destinations (hash, history, touched_at)
+         SELECT sha256(('+bench' || n)::bytea), '{\"registration\":{\"sends\":[1800000000000],\"guesses\":[]}}', now()
+         FROM generate_series(1, 200000) n",
+        "INSERT INTO users (id, mobile, email_verified, mobile_verified, password_hash, epoch, created_at, updated_at)
+         SELECT md5('m' || n)::uuid, '+me' || n, false, true, repeat('x', 97), 0, now(), now()
+         FROM generate_series(1, 50000) n",
+        "INSERT INTO sessions (id, user_id, counter, salt, epoch, address, created_at, rotated_at, ends_at, expires_at)
+         SELECT md5('s' || n)::uuid, md5('m' || n)::uuid, 0, '\\x00', 0, '127.0.0.1', now(), now(),
+            now() + interval '1 day', now() + interval '1 day' FROM generate_series(1, 50000) n",
+        "ANALYZE",
+    ];
+    let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+    for statement in SEED {
+        connection.execute(*statement).await.unwrap();
+    }
+}
+
+/// The statements of a verify by address, in its order (and one more, for a number of its own).
+pub const VERIFY: &str = "
+SELECT nextval('bench_seq') AS n \\gset
+SELECT id, verification_id, destination, email, mobile, login_id, name, locale, password_hash, client, last_code_at,
+    expires_at, created_at FROM registrations WHERE destination = '+bench' || :n AND expires_at > now()
+    ORDER BY created_at DESC, id DESC;
+SELECT v.id, v.issue, v.purpose, v.destination, v.digits, v.tries, v.state, v.phantom, v.changed_at, v.expires_at,
+    d.history, d.lifted_at, EXISTS (SELECT 1 FROM registrations r WHERE r.verification_id = v.id AND r.expires_at > now())
+    FROM verifications v LEFT JOIN destinations d ON d.hash = v.destination_hash WHERE v.id = md5('v' || :n)::uuid;
+BEGIN;
+SELECT r.id, r.verification_id, r.destination, r.email, r.mobile, r.login_id, r.name, r.locale, r.password_hash,
+    r.client, r.last_code_at, r.expires_at, r.created_at,
+    EXISTS (SELECT 1 FROM users u WHERE u.email_verified AND u.email_key = r.email_key),
+    EXISTS (SELECT 1 FROM users u WHERE u.mobile_verified AND u.mobile = r.mobile),
+    EXISTS (SELECT 1 FROM users u WHERE u.login_id_key = r.login_id_key)
+    FROM registrations r WHERE r.verification_id = md5('v' || :n)::uuid AND r.expires_at > now();
+INSERT INTO users (id, mobile, email_verified, mobile_verified, password_hash, epoch, created_at, updated_at)
+    VALUES (md5('u' || :n)::uuid, '+bench' || :n, false, true, repeat('x', 97), 0, now(), now());
+DELETE FROM registrations WHERE destination = '+bench' || :n RETURNING id;
+UPDATE verifications SET state = 'verified', changed_at = now()
+    WHERE id = md5('v' || :n)::uuid AND state <> 'verified' RETURNING id;
+INSERT INTO sessions (id, user_id, counter, salt, epoch, address, created_at, rotated_at, ends_at, expires_at)
+    VALUES (md5('t' || :n)::uuid, md5('u' || :n)::uuid, 0, '\\x00', 0, '127.0.0.1', now(), now(), now(), now());
+COMMIT;
+";
+
+/// The one statement of `GET /users/me`.
+pub const ME: &str = "
+\\set n random(1, 50000)
+SELECT u.id, u.email, u.email_verified, u.mobile, u.mobile_verified, u.login_id, u.name, u.locale, u.password_hash,
+    u.epoch, u.disabled_at, u.created_at, u.updated_at FROM sessions s JOIN users u ON u.id = s.user_id
+    WHERE s.id = md5('s' || :n)::uuid AND u.id = md5('m' || :n)::uuid AND s.revoked_at IS NULL AND s.ends_at > now()
+    AND s.expires_at > now() AND s.epoch = u.epoch AND u.disabled_at IS NULL;
+";
+
+/// Transactions a second of a script, prepared, over as many connections as the server has clients.
+pub fn pgbench(url: &str, script: &str, clients: usize) -> f64 {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut file, script.as_bytes()).unwrap();
+    let clients = clients.to_string();
+    let done = Command::new("pgbench")
+        .args(["-n", "-M", "prepared", "-T", "4", "-j", "2", "-c", &clients, "-f"])
+        .arg(file.path())
+        .arg(format!("{url}?sslmode=disable"))
+        .output()
+        .expect("pgbench is installed");
+    let out = String::from_utf8(done.stdout).unwrap();
+    let line = out.lines().find(|line| line.starts_with("tps = "));
+    let line = line.unwrap_or_else(|| panic!("{out}{}", String::from_utf8_lossy(&done.stderr)));
+    line.split_whitespace().nth(2).unwrap().parse().unwrap()
+}
