@@ -1,6 +1,9 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use aws_lc_rs::{digest, hkdf, hmac};
+use aws_lc_rs::{
+    aead::{AES_256_GCM, LessSafeKey, UnboundKey},
+    digest, hkdf, hmac,
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
@@ -8,7 +11,26 @@ use crate::domain::OneTimeCode;
 
 /// 32 random octets, from which every other key is derived (HKDF-SHA256, RFC 5869).
 #[derive(Clone)]
-pub struct RootKey(Zeroizing<[u8; 32]>);
+pub struct RootKey(Arc<Derived>);
+
+/// Derived once: a request needs half a dozen of them.
+struct Derived {
+    root: Zeroizing<[u8; 32]>,
+    /// Eight hexadecimal digits that name the key and tell nothing of it.
+    id: String,
+    macs: [hmac::Key; 3],
+    access_token: Zeroizing<[u8; 32]>,
+    seal: LessSafeKey,
+}
+
+/// What a MAC is for; one of another use never fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MacUse {
+    Code,
+    RefreshToken,
+    /// The salt of the first password pending for a destination.
+    PendingSalt,
+}
 
 /// The key that makes, and those that are still accepted.
 #[derive(Debug, Clone)]
@@ -19,7 +41,16 @@ pub struct Keyring {
 
 impl RootKey {
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(Zeroizing::new(bytes))
+        let root = Zeroizing::new(bytes);
+        let mac = |name| hmac::Key::new(hmac::HMAC_SHA256, &*derive(&root, name));
+        let seal = UnboundKey::new(&AES_256_GCM, &*derive(&root, "seal")).expect("the key has the cipher's length");
+        Self(Arc::new(Derived {
+            id: hex(&derive(&root, "key id")[..4]),
+            macs: [mac("code"), mac("refresh token"), mac("pending password salt")],
+            access_token: derive(&root, "access token"),
+            seal: LessSafeKey::new(seal),
+            root,
+        }))
     }
 
     /// From base64; `None` unless it is 32 octets that don't all look alike.
@@ -32,28 +63,23 @@ impl RootKey {
     }
 
     pub fn to_base64(&self) -> String {
-        STANDARD.encode(*self.0)
+        STANDARD.encode(*self.0.root)
     }
 
-    /// A key for one use alone.
-    pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
-        let mut key = Zeroizing::new([0; 32]);
-        hkdf::Salt::new(hkdf::HKDF_SHA256, b"enroll")
-            .extract(&*self.0)
-            .expand(&[purpose.as_bytes()], hkdf::HKDF_SHA256)
-            .and_then(|expanded| expanded.fill(&mut *key))
-            .expect("HKDF gives as many octets as its hash has");
-        key
+    pub fn id(&self) -> &str {
+        &self.0.id
     }
 
-    /// Eight hexadecimal digits that name the key and tell nothing of it.
-    pub fn id(&self) -> String {
-        hex(&self.derive("key id")[..4])
+    pub(super) fn access_token(&self) -> &[u8] {
+        &*self.0.access_token
     }
 
-    pub fn mac(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &*self.derive(purpose));
-        let mut context = hmac::Context::with_key(&key);
+    pub(super) fn seal(&self) -> &LessSafeKey {
+        &self.0.seal
+    }
+
+    pub fn mac(&self, what_for: MacUse, parts: &[&[u8]]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.0.macs[what_for as usize]);
         for part in parts {
             // The length first: no two lists of parts are the same octets.
             context.update(&(part.len() as u64).to_be_bytes());
@@ -61,6 +87,16 @@ impl RootKey {
         }
         context.sign().as_ref().try_into().expect("HMAC-SHA256 is 32 octets")
     }
+}
+
+fn derive(root: &[u8; 32], name: &str) -> Zeroizing<[u8; 32]> {
+    let mut key = Zeroizing::new([0; 32]);
+    hkdf::Salt::new(hkdf::HKDF_SHA256, b"enroll")
+        .extract(root)
+        .expand(&[name.as_bytes()], hkdf::HKDF_SHA256)
+        .and_then(|expanded| expanded.fill(&mut *key))
+        .expect("HKDF gives as many octets as its hash has");
+    key
 }
 
 impl Keyring {
@@ -80,7 +116,7 @@ impl Keyring {
     /// The code's MACs under every accepted key, each with its key's id; the first is the one to keep.
     pub fn code_macs(&self, purpose: &str, destination: &str, code: &OneTimeCode) -> Vec<String> {
         let parts = [purpose.as_bytes(), destination.as_bytes(), code.expose().as_bytes()];
-        self.accepted().map(|key| format!("{}:{}", key.id(), hex(&key.mac("code", &parts)))).collect()
+        self.accepted().map(|key| format!("{}:{}", key.id(), hex(&key.mac(MacUse::Code, &parts)))).collect()
     }
 }
 
@@ -109,8 +145,9 @@ mod tests {
     #[test]
     fn hkdf_and_hmac_know_their_purpose_and_parts() {
         let key = RootKey::from_bytes([7; 32]);
-        assert_ne!(*key.derive("a"), *key.derive("b"));
-        assert_ne!(key.mac("a", &[b"x", b"yz"]), key.mac("a", &[b"xy", b"z"]));
+        assert_ne!(*derive(&[7; 32], "a"), *derive(&[7; 32], "b"));
+        assert_ne!(key.mac(MacUse::Code, &[b"x"]), key.mac(MacUse::RefreshToken, &[b"x"]));
+        assert_ne!(key.mac(MacUse::Code, &[b"x", b"yz"]), key.mac(MacUse::Code, &[b"xy", b"z"]));
         assert_eq!(key.id().len(), 8);
     }
 

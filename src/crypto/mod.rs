@@ -6,5 +6,5 @@ mod seal;
 mod tokens;
 
 pub use hasher::{HashError, Hasher, HashingCost, Recipe};
-pub use keys::{Keyring, RootKey, hex, sha256};
+pub use keys::{Keyring, MacUse, RootKey, hex, sha256};
 pub use tokens::{AccessClaims, RefreshToken, TokenSettings, Tokens};

@@ -1,16 +1,11 @@
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::aead::{Aad, NONCE_LEN, Nonce};
 use zeroize::Zeroizing;
 
-use super::{Keyring, RootKey};
+use super::Keyring;
 use crate::domain::Random;
 
 /// The octets of a key's id before a sealed body.
 const ID_LEN: usize = 8;
-
-fn aead(key: &RootKey) -> LessSafeKey {
-    let key = key.derive("seal");
-    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &*key).expect("the key has the cipher's length"))
-}
 
 impl Keyring {
     /// Encrypts and authenticates: key id, random nonce, AES-256-GCM (NIST SP 800-38D; its bound of
@@ -18,7 +13,8 @@ impl Keyring {
     pub fn seal(&self, plain: &[u8], random: &dyn Random) -> Vec<u8> {
         let nonce: [u8; NONCE_LEN] = random.bytes();
         let mut sealed = plain.to_vec();
-        aead(self.current())
+        self.current()
+            .seal()
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut sealed)
             .expect("a message is shorter than 64 GiB");
         [self.current().id().as_bytes(), &nonce, &sealed].concat()
@@ -31,7 +27,7 @@ impl Keyring {
         let key = self.accepted().find(|key| key.id().as_bytes() == id)?;
         let mut body = Zeroizing::new(body.to_vec());
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let length = aead(key).open_in_place(nonce, Aad::empty(), &mut body).ok()?.len();
+        let length = key.seal().open_in_place(nonce, Aad::empty(), &mut body).ok()?.len();
         body.truncate(length);
         Some(body)
     }
@@ -40,7 +36,7 @@ impl Keyring {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::OsRandom;
+    use crate::{crypto::RootKey, domain::OsRandom};
 
     #[test]
     fn what_one_key_sealed_opens_while_the_key_is_accepted() {

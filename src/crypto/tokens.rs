@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, deco
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Keyring, RootKey};
+use super::{Keyring, MacUse, RootKey};
 use crate::domain::{Session, Timestamp};
 
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ impl Tokens {
         let key = self.keyring.current();
         let mut header = Header::new(Algorithm::HS256);
         header.typ = Some(TYPE.to_owned());
-        header.kid = Some(key.id());
+        header.kid = Some(key.id().to_owned());
         let claims = AccessClaims {
             iss: self.settings.issuer.clone(),
             aud: self.settings.audience.clone(),
@@ -73,7 +73,7 @@ impl Tokens {
             jti: id,
             nbf: None,
         };
-        encode(&header, &claims, &EncodingKey::from_secret(&*key.derive("access token")))
+        encode(&header, &claims, &EncodingKey::from_secret(key.access_token()))
     }
 
     /// The claims of a token that this service made and that is good now (RFC 8725: the key decides
@@ -83,14 +83,14 @@ impl Tokens {
         if header.typ.as_deref() != Some(TYPE) {
             return None;
         }
-        let key = self.keyring.accepted().find(|key| Some(key.id()) == header.kid)?;
+        let key = self.keyring.accepted().find(|key| Some(key.id()) == header.kid.as_deref())?;
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_issuer(&[&self.settings.issuer]);
         validation.set_audience(&[&self.settings.audience]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         // Times are judged below, by our clock.
         validation.validate_exp = false;
-        let secret = DecodingKey::from_secret(&*key.derive("access token"));
+        let secret = DecodingKey::from_secret(key.access_token());
         let claims = decode::<AccessClaims>(token, &secret, &validation).ok()?.claims;
         let now = now.seconds();
         let begun = claims.nbf.is_none_or(|nbf| nbf <= now + LEEWAY) && claims.iat <= now + LEEWAY;
@@ -120,7 +120,7 @@ impl Tokens {
 }
 
 fn refresh_mac(key: &RootKey, body: &[u8]) -> [u8; 32] {
-    key.mac("refresh token", &[body])
+    key.mac(MacUse::RefreshToken, &[body])
 }
 
 #[cfg(test)]
@@ -172,10 +172,10 @@ mod tests {
         let key = tokens.keyring.current().clone();
         let decoded = tokens.read_access(&good, now).unwrap();
         let sign = |header: &Header, claims: &AccessClaims| {
-            encode(header, claims, &EncodingKey::from_secret(&*key.derive("access token"))).unwrap()
+            encode(header, claims, &EncodingKey::from_secret(key.access_token())).unwrap()
         };
         let mut plain = Header::new(Algorithm::HS256);
-        plain.kid = Some(key.id());
+        plain.kid = Some(key.id().to_owned());
         assert!(tokens.read_access(&sign(&plain, &decoded), now).is_none(), "typ JWT");
 
         let mut header = plain.clone();

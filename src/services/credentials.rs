@@ -1,5 +1,5 @@
 use crate::{
-    crypto::{Hasher, Keyring, Recipe, sha256},
+    crypto::{Hasher, Keyring, MacUse, Recipe, sha256},
     domain::{Address, Client, Clock, Password, Registration},
     error::Error,
     services::Throttle,
@@ -38,7 +38,7 @@ impl Credentials {
     /// How the first password pending for a destination is hashed: later ones take its salt, so that
     /// the same person registering again is recognised by equality.
     pub(super) fn pending_recipe(&self, destination: &str) -> Recipe {
-        let mac = self.keyring.current().mac("pending password salt", &[destination.as_bytes()]);
+        let mac = self.keyring.current().mac(MacUse::PendingSalt, &[destination.as_bytes()]);
         self.hasher.recipe(&mac[..16])
     }
 

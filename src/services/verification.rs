@@ -141,10 +141,12 @@ impl VerificationService {
             }
             None => Err(Error::InvalidCode), // right, but another request is at it
         };
-        counted.give_back().await;
-        if let Ok((user, ..)) = &outcome {
-            self.forgive(user).await;
-        }
+        let forgive = async {
+            if let Ok((user, ..)) = &outcome {
+                self.forgive(user).await;
+            }
+        };
+        tokio::join!(counted.give_back(), forgive);
         outcome
     }
 

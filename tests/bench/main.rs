@@ -98,27 +98,29 @@ async fn verifies_and_me() {
         Request::post("/api/v1/auth/register", &body)
     });
     assert_eq!(prepared.sent, total);
-    let codes = yardsticks::codes(&node, total).await;
     let url = ground.database_url();
+    let codes = yardsticks::codes(&node, total).await;
+    let ids = yardsticks::verification_ids(&url, total).await;
     yardsticks::seed(&url).await;
 
-    let (mut rates, mut cpu, mut token) = (Vec::new(), Vec::new(), String::new());
+    let (mut rates, mut cpu, mut opened) = (Vec::new(), Vec::new(), String::new());
     for round in 0..ROUNDS {
         let pgbench = yardsticks::pgbench(&url, yardsticks::VERIFY, CLIENTS);
         let load = Load::exactly(&node, CLIENTS, round * EACH..(round + 1) * EACH, 200, |number| {
-            let body = format!(r#"{{"mobile":"+9198{number:08}","otp":"{}"}}"#, codes[number]);
+            let body = format!(r#"{{"verification_id":"{}","otp":"{}"}}"#, ids[number], codes[number]);
             Request::post("/api/v1/auth/verify-otp", &body)
         });
-        token = load.last_body.split(r#""access_token":""#).nth(1).unwrap().split('"').next().unwrap().to_owned();
+        opened = load.last_body;
         rates.push((load.rate, pgbench));
         cpu.push(load.cpu_ms);
     }
     row("verify (pgbench, its statements)", &mut rates, 0.5, median(cpu), Some(0.3));
 
+    let token = opened.split(r#""access_token":""#).nth(1).unwrap().split('"').next().unwrap();
     let (mut rates, mut cpu) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let pgbench = yardsticks::pgbench(&url, yardsticks::ME, CLIENTS);
-        let me = |_| Request::get("/api/v1/users/me", &token);
+        let me = |_| Request::get("/api/v1/users/me", token);
         let load = Load::run(&node, CLIENTS, Duration::from_secs(4), 0, 200, me);
         rates.push((load.rate, pgbench));
         cpu.push(load.cpu_ms);

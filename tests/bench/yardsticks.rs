@@ -38,14 +38,23 @@ pub async fn codes(node: &Node, total: usize) -> Vec<String> {
         for line in node.console.all() {
             let Some((_, rest)) = line.split_once("SMS to +9198") else { continue };
             let number: usize = rest[..8].parse().unwrap();
-            codes[number] = rest.split("Enroll: ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+            codes[number] = rest.split("Enroll: ").nth(1).unwrap().chars().take_while(char::is_ascii_digit).collect();
         }
         if codes.iter().all(|code| !code.is_empty()) {
             return codes;
         }
-        assert!(started.elapsed() < Duration::from_secs(120), "messages are missing");
+        assert!(started.elapsed() < Duration::from_mins(2), "messages are missing");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+}
+
+/// The ids that the server answered, by the same numbers.
+pub async fn verification_ids(url: &str, total: usize) -> Vec<String> {
+    const SELECT: &str = "SELECT verification_id::text FROM registrations ORDER BY mobile";
+    let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+    let ids: Vec<String> = sqlx::query_scalar(SELECT).fetch_all(&mut connection).await.unwrap();
+    assert_eq!(ids.len(), total);
+    ids
 }
 
 /// Rows of the bench's own, beside the server's: what one verify, or one `me`, finds.
@@ -77,12 +86,9 @@ pub async fn seed(url: &str) {
     }
 }
 
-/// The statements of a verify by address, in its order (and one more, for a number of its own).
+/// The statements of a verify by its id, in its order (and one more, for a number of its own).
 pub const VERIFY: &str = "
 SELECT nextval('bench_seq') AS n \\gset
-SELECT id, verification_id, destination, email, mobile, login_id, name, locale, password_hash, client, last_code_at,
-    expires_at, created_at FROM registrations WHERE destination = '+bench' || :n AND expires_at > now()
-    ORDER BY created_at DESC, id DESC;
 SELECT v.id, v.issue, v.purpose, v.destination, v.digits, v.tries, v.state, v.phantom, v.changed_at, v.expires_at,
     d.history, d.lifted_at, EXISTS (SELECT 1 FROM registrations r WHERE r.verification_id = v.id AND r.expires_at > now())
     FROM verifications v LEFT JOIN destinations d ON d.hash = v.destination_hash WHERE v.id = md5('v' || :n)::uuid;
