@@ -1,8 +1,10 @@
 //! The composition root: settings in, a running service out. Only here concrete backends are named.
 
+mod build;
+mod root_key;
+
 use std::{
     net::SocketAddr,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,26 +13,21 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use tokio::{
-    net::TcpListener,
-    sync::{Notify, watch},
-    task::JoinSet,
-};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::Instant};
+use tokio_util::task::TaskTracker;
 
+use self::{
+    build::Base,
+    root_key::{keyring, make_private_dir},
+};
 use crate::{
-    codes::{CodeStore, MemoryCodes, RedisCodes},
     config::Settings,
-    crypto::{Hasher, Keyring, RootKey, Tokens},
     domain::{Clock, OsRandom, Random, SystemClock},
     http::{self, HttpServer, Readiness, ServerLimits},
-    limits::{Limiter, MemoryLimits, RedisLimits},
     link::RedisLink,
-    notify::{Console, Inbox, Notifiers, Templates},
-    services::{
-        Credentials, Issuer, RegistrationService, ResendService, Sessions, StatusService, Throttle, VerificationService,
-    },
-    store::{Connection, Store},
-    workers::{Delivery, Health, HealthLoop, Pruning},
+    notify::Inbox,
+    store::{SingleNode, Store},
+    workers::{Health, HealthLoop, Pruning, SingleNodeWatch},
 };
 
 /// What tests put in the place of the machine's own.
@@ -64,14 +61,12 @@ pub struct Running {
     stop_workers: watch::Sender<bool>,
     http: JoinSet<()>,
     workers: JoinSet<()>,
-    /// Held as long as this node may be the only one.
-    _single_node: Option<Connection>,
+    /// Requests whose body was read; they run to their end.
+    requests: TaskTracker,
 }
 
-/// In-memory destinations and counters; beyond it requests are refused, and nothing is forgotten.
-const MEMORY_BOUND: usize = 100_000;
 /// Of the ten seconds that stopping may take, what requests get.
-const GRACE: Duration = Duration::from_secs(8);
+const GRACE: Duration = Duration::from_secs(7);
 
 struct Ready {
     health: Health,
@@ -89,11 +84,15 @@ impl Readiness for Ready {
 
 /// Opens the database, waiting for it, and brings its schema up to date.
 pub async fn open_store(settings: &Settings, patience: Duration) -> anyhow::Result<Store> {
+    open_store_until(settings, Instant::now() + patience).await
+}
+
+async fn open_store_until(settings: &Settings, until: Instant) -> anyhow::Result<Store> {
     if settings.store.url.starts_with("sqlite:") {
         make_private_dir(&settings.data_dir)?;
     }
     let store = Store::open(&settings.store, true).context("DATABASE_URL")?;
-    wait_for("sql", patience, || async { store.read().await.map(drop) }).await?;
+    wait_for("sql", until, || async { store.read().await.map(drop) }).await?;
     store.migrate().await.context("the database's schema can't be brought up to date")?;
     Ok(store)
 }
@@ -111,18 +110,13 @@ impl Running {
         for remark in settings.remarks() {
             tracing::warn!("{remark}");
         }
-        let store = open_store(settings, patience).await?;
+        let until = Instant::now() + patience;
+        let store = open_store_until(settings, until).await?;
         let redis = open_redis(settings, &redis_namespace)?;
         if let Some(redis) = &redis {
-            wait_for("redis", patience, || redis.ping()).await?;
+            wait_for("redis", until, || redis.ping()).await?;
         }
-        let single_node = match &redis {
-            None if !store.is_embedded() => {
-                let lock = store.lock_single_node().await?;
-                Some(lock.context("another node runs on this database, and without Redis only one may")?)
-            }
-            _ => None,
-        };
+        let single_node = if redis.is_none() { Some(only_node(&store).await?) } else { None };
         let keyring = keyring(settings, &store, &*random).await?;
         let listener = TcpListener::bind(settings.server.address).await;
         let listener = listener.with_context(|| format!("can't listen on {}", settings.server.address))?;
@@ -133,12 +127,13 @@ impl Running {
         let ready = Ready { health: health.clone(), stopping: Arc::clone(&stopping) };
         let inbox = settings.notify.inbox.then(|| Arc::new(Inbox::new(Arc::clone(&clock))));
         let base = Base { store: store.clone(), redis, keyring, clock, random, wake: Arc::default(), inbox };
+        let requests = TaskTracker::new();
         let (stop_http, stop_workers) = (watch::Sender::new(false), watch::Sender::new(false));
         let (parts, delivery) = base.build(settings, Arc::new(ready));
         let inbox = parts.inbox.clone();
         let server = HttpServer {
             listener,
-            router: http::router(parts, &settings.server),
+            router: http::router(parts, &settings.server, &requests),
             limits: ServerLimits {
                 header_timeout: settings.server.header_timeout,
                 max_connections: settings.server.max_connections,
@@ -149,10 +144,21 @@ impl Running {
             .spawn(Pruning { store: store.clone(), clock: Arc::clone(&delivery.clock) }.run(stop_workers.subscribe()));
         workers.spawn(delivery.run(stop_workers.subscribe()));
         workers.spawn(HealthLoop(health).run(stop_workers.subscribe()));
+        if let Some(single_node) = single_node {
+            workers.spawn(SingleNodeWatch(single_node).run(stop_workers.subscribe()));
+        }
         let mut http = JoinSet::new();
         http.spawn(server.run(stop_http.subscribe(), GRACE));
         tracing::info!(%address, sql = if store.is_embedded() { "sqlite" } else { "postgresql" }, "taking requests");
-        Ok(Self { address, inbox, store, stopping, stop_http, stop_workers, http, workers, _single_node: single_node })
+        Ok(Self { address, inbox, store, stopping, stop_http, stop_workers, http, workers, requests })
+    }
+
+    /// Returns when a part of it ended that never should: then nothing is right any more.
+    pub async fn broken(&mut self) {
+        tokio::select! {
+            Some(_) = self.http.join_next() => {}
+            Some(_) = self.workers.join_next() => {}
+        }
     }
 
     /// Says so on `/readyz`; requests are still taken.
@@ -164,159 +170,46 @@ impl Running {
     pub async fn stop(mut self) {
         self.stop_soon();
         self.stop_http.send_replace(true);
-        while self.http.join_next().await.is_some() {}
+        let finish = async {
+            while self.http.join_next().await.is_some() {}
+            self.requests.close();
+            self.requests.wait().await;
+        };
+        if tokio::time::timeout(GRACE, finish).await.is_err() {
+            tracing::warn!("some requests did not finish in time");
+        }
         self.stop_workers.send_replace(true);
         let finish = async { while self.workers.join_next().await.is_some() {} };
         if tokio::time::timeout(Duration::from_secs(1), finish).await.is_err() {
-            self.workers.abort_all(); // what they had claimed comes due again
+            self.workers.shutdown().await; // what they had claimed comes due again
         }
-        self.store.close().await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.store.close()).await;
     }
 }
 
-/// What all services are made of.
-struct Base {
-    store: Store,
-    redis: Option<RedisLink>,
-    keyring: Keyring,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
-    wake: Arc<Notify>,
-    inbox: Option<Arc<Inbox>>,
-}
-
-impl Base {
-    fn build(self, settings: &Settings, readiness: Arc<dyn Readiness>) -> (http::Parts, Delivery) {
-        let Self { store, redis, keyring, clock, random, wake, inbox } = self;
-        let codes: Arc<dyn CodeStore> = match &redis {
-            Some(link) => Arc::new(RedisCodes::new(link.clone())),
-            None => Arc::new(MemoryCodes::new(MEMORY_BOUND)),
-        };
-        let limiter: Arc<dyn Limiter> = match &redis {
-            Some(link) => Arc::new(RedisLimits::new(link.clone())),
-            None => Arc::new(MemoryLimits::new(MEMORY_BOUND)),
-        };
-        let throttle = Throttle::new(limiter, Arc::clone(&clock), Arc::clone(&random), settings.limits.clone());
-        let at_once = std::thread::available_parallelism().map_or(1, usize::from);
-        let hasher = Hasher::new(settings.hashing, at_once);
-        let issuer = Issuer {
-            codes: Arc::clone(&codes),
-            keyring: keyring.clone(),
-            clock: Arc::clone(&clock),
-            random: Arc::clone(&random),
-            wake: Arc::clone(&wake),
-            settings: settings.codes.clone(),
-        };
-        let credentials = Credentials {
-            store: store.clone(),
-            throttle: throttle.clone(),
-            hasher: hasher.clone(),
-            keyring: keyring.clone(),
-            clock: Arc::clone(&clock),
-        };
-        let sessions = Sessions {
-            store: store.clone(),
-            tokens: Tokens::new(keyring.clone(), settings.tokens.clone()),
-            clock: Arc::clone(&clock),
-            random: Arc::clone(&random),
-            settings: settings.sessions,
-        };
-        let resending = ResendService {
-            store: store.clone(),
-            issuer: issuer.clone(),
-            throttle: throttle.clone(),
-            registration_ttl: settings.registrations_ttl,
-        };
-        let delivery = Delivery {
-            store: store.clone(),
-            codes: Arc::clone(&codes),
-            keyring,
-            notifiers: Notifiers { sms: Arc::new(Console), email: Arc::new(Console), inbox: inbox.clone() },
-            templates: Templates { brand: settings.notify.brand.clone() },
-            clock: Arc::clone(&clock),
-            random,
-            wake,
-        };
-        let parts = http::Parts {
-            registration: RegistrationService {
-                store: store.clone(),
-                issuer: issuer.clone(),
-                throttle: throttle.clone(),
-                hasher,
-                credentials: credentials.clone(),
-                ttl: settings.registrations_ttl,
-            },
-            verification: VerificationService {
-                store: store.clone(),
-                issuer: issuer.clone(),
-                throttle,
-                sessions: sessions.clone(),
-                credentials,
-                resending: resending.clone(),
-            },
-            status: StatusService { store, issuer, budget: settings.limits.wrong_tries_per_destination.clone() },
-            resending,
-            sessions,
-            readiness,
-            inbox,
-            phone: settings.phone.clone(),
-            password_min_length: settings.password_min_length,
-        };
-        (parts, delivery)
+/// The right to be the only node, which codes in memory need.
+async fn only_node(store: &Store) -> anyhow::Result<SingleNode> {
+    let mut single_node = store.single_node();
+    if !single_node.is_ours().await? {
+        bail!("another node runs on this database, and without Redis only one may");
     }
+    Ok(single_node)
 }
 
-/// The given root key, else the one of the data directory, made at the first start.
-async fn keyring(settings: &Settings, store: &Store, random: &dyn Random) -> anyhow::Result<Keyring> {
-    if let Some(keyring) = &settings.keyring {
-        return Ok(keyring.clone());
-    }
-    let path = settings.data_dir.join("root.key");
-    let key = match std::fs::read_to_string(&path) {
-        Ok(text) => RootKey::from_base64(&text).with_context(|| format!("{} holds no key", path.display()))?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            if store.read().await?.has_users().await? {
-                bail!(
-                    "{} is missing, and the database has users whose tokens and messages need it; \
-                     put it back, or set ENROLL__SECRETS__KEY",
-                    path.display()
-                );
-            }
-            let key = RootKey::from_bytes(random.bytes());
-            write_private(&path, &key.to_base64())?;
-            key
-        }
-        Err(error) => return Err(error).with_context(|| path.display().to_string()),
-    };
-    Ok(Keyring::new(key, Vec::new()))
-}
-
-fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
-    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())?;
-    Ok(file.sync_all()?)
-}
-
-fn make_private_dir(path: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.with_context(|| format!("the data directory {} can't be made", path.display()))
-}
-
-/// Tries once a second, saying so, until the part answers or patience ends.
-async fn wait_for<E: std::fmt::Display, F: Future<Output = Result<(), E>>>(
+/// Tries once a second, saying so, until the part answers or the time has come.
+async fn wait_for<E: Into<anyhow::Error>, F: Future<Output = Result<(), E>>>(
     part: &str,
-    patience: Duration,
+    until: Instant,
     look: impl Fn() -> F,
 ) -> anyhow::Result<()> {
-    let started = tokio::time::Instant::now();
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
     loop {
+        ticks.tick().await;
         let Err(error) = look().await else { return Ok(()) };
-        if started.elapsed() >= patience {
+        let error = format!("{:#}", error.into());
+        if Instant::now() >= until {
             bail!("{part} can't be reached: {error}");
         }
-        tracing::warn!(part, %error, "waiting for a part that the service needs");
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tracing::warn!(part, error, "waiting for a part that the service needs");
     }
 }

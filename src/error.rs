@@ -74,6 +74,7 @@ impl From<StoreError> for Error {
             StoreError::Unavailable(unavailable) => Self::Unavailable(unavailable),
             StoreError::Taken(taken) => Self::taken(taken),
             StoreError::Lost => Self::Lost,
+            StoreError::Busy => Self::Overloaded,
             StoreError::Failed(_) => Self::Internal(error.into()),
         }
     }

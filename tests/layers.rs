@@ -34,8 +34,11 @@ fn files(path: &Path) -> Vec<PathBuf> {
 /// Whether the code has `name::` as the first segment behind `crate::`, alone or in a group.
 fn names(code: &str, name: &str) -> bool {
     let inside_group = |at: usize| code[..at].rfind("use crate::{").is_some_and(|start| !code[start..at].contains(';'));
-    code.match_indices(&format!("{name}::")).any(|(at, _)| {
-        let before = &code[..at];
+    code.match_indices(name).any(|(at, _)| {
+        let (before, after) = (&code[..at], &code[at + name.len()..]);
+        if !after.starts_with("::") && !after.starts_with([',', ';', '}']) {
+            return false;
+        }
         let starts_segment = !before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
         before.ends_with("crate::") || (starts_segment && inside_group(at))
     })
@@ -56,11 +59,36 @@ fn layers_look_only_downwards() {
     }
 }
 
+/// Other people's code has its place too: services know no HTTP, no SQL, no Redis.
+#[test]
+fn only_their_layer_names_the_drivers() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (driver, homes) in [
+        ("sqlx::", &["store", "app.rs"][..]),
+        ("axum::", &["http"]),
+        ("hyper", &["http"]),
+        ("redis::", &["codes", "limits", "link", "cli"]),
+        ("std::env::", &["config"]),
+    ] {
+        for file in files(&src) {
+            let place = file.strip_prefix(&src).unwrap().to_string_lossy().into_owned();
+            let at_home = homes.iter().any(|home| place.starts_with(home));
+            let code = std::fs::read_to_string(&file).unwrap();
+            let named = code.match_indices(driver).any(|(at, _)| {
+                !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') && !code[..at].ends_with("crate::")
+            });
+            assert!(at_home || !named, "{place} must not name {driver}");
+        }
+    }
+}
+
 #[test]
 fn a_forbidden_name_is_found_in_every_form() {
     assert!(names("use crate::store::Store;", "store"));
     assert!(names("use crate::{\n    codes::{A, B},\n    store::Store,\n};", "store"));
     assert!(names("let x = crate::store::f();", "store"));
+    assert!(names("use crate::store;", "store"));
+    assert!(names("use crate::{domain::A, store};", "store"));
     assert!(!names("use super::store::X; use crate::restore::Y;", "store"));
     assert!(!names("use crate::{domain::A}; other::store::f()", "store"));
 }

@@ -21,6 +21,9 @@ CREATE TABLE users (
 CREATE UNIQUE INDEX users_email_key ON users (email_key) WHERE email_verified;
 CREATE UNIQUE INDEX users_mobile_key ON users (mobile) WHERE mobile_verified;
 CREATE UNIQUE INDEX users_login_id_key ON users (login_id_key);
+-- Who holds an address, proven or not.
+CREATE INDEX users_email ON users (email_key);
+CREATE INDEX users_mobile ON users (mobile);
 
 CREATE TABLE registrations (
     id              uuid PRIMARY KEY, -- the account's, once proven
@@ -79,12 +82,12 @@ CREATE TABLE sessions (
     address    text,
     created_at timestamptz NOT NULL,
     rotated_at timestamptz NOT NULL,
-    ends_at    timestamptz NOT NULL, -- idle
+    ends_at    timestamptz NOT NULL, -- idle, and never after expires_at
     expires_at timestamptz NOT NULL, -- whatever it does
     revoked_at timestamptz
 );
 CREATE INDEX sessions_user ON sessions (user_id);
-CREATE INDEX sessions_expiry ON sessions (expires_at);
+CREATE INDEX sessions_end ON sessions (ends_at);
 
 CREATE TABLE outbox (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

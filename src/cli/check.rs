@@ -13,7 +13,7 @@ pub(super) async fn check(settings: &Settings) -> anyhow::Result<ExitCode> {
         let reached =
             async { Store::open(&settings.store, false)?.read().await.map(drop).map_err(anyhow::Error::from) };
         if let Err(error) = reached.await {
-            problems.push(format!("DATABASE_URL: {} can't be reached: {error}", shown(&settings.store.url)));
+            problems.push(format!("DATABASE_URL: {} can't be reached: {error:#}", shown(&settings.store.url)));
         }
     }
     if let Some(redis) = open_redis(settings, "")? {

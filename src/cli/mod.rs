@@ -6,14 +6,15 @@ mod logging;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     app::{Running, Surroundings, open_store},
-    config::{Settings, Sources},
+    config::{LogFormat, Settings, Sources},
     crypto::{RootKey, sha256},
-    domain::{Address, Clock as _, Email, Mobile, OsRandom, Random, SystemClock},
+    domain::{Address, Clock as _, OsRandom, Random, SystemClock},
     http,
     store::Store,
 };
@@ -110,16 +111,19 @@ async fn execute(command: Command, settings: &Settings) -> anyhow::Result<ExitCo
 
 async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let running = tokio::select! {
-        running = Running::start(settings, Surroundings::default()) => running?,
+    let mut running = tokio::select! {
+        started = Running::start(settings, Surroundings::default()) => started?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
-    eprintln!("Enroll listens on http://{0}  (try http://{0}/docs)", running.address);
-    if settings.notify.inbox {
-        eprintln!("Codes are printed here, and listed at http://{}/dev/inbox", running.address);
+    if settings.log == LogFormat::Text {
+        eprintln!("Enroll listens on http://{0}  (try http://{0}/docs)", running.address);
+        if settings.notify.inbox {
+            eprintln!("Codes are printed here, and listed at http://{}/dev/inbox", running.address);
+        }
     }
     tokio::select! {
+        () = running.broken() => anyhow::bail!("a part of the server ended; the log says which"),
         _ = terminate.recv() => {
             // A balancer that looks now sees that it should send no more.
             running.stop_soon();
@@ -133,12 +137,7 @@ async fn serve(settings: &Settings) -> anyhow::Result<()> {
 }
 
 async fn lift(settings: &Settings, text: &str) -> anyhow::Result<()> {
-    let address = if text.contains('@') {
-        Email::parse(text).map(Address::Email)
-    } else {
-        Mobile::parse(text, &settings.phone).map(Address::Mobile)
-    };
-    let address = address.map_err(|error| anyhow::anyhow!("{error}"))?;
+    let address = Address::parse(text, &settings.phone).map_err(|error| anyhow::anyhow!("{error}"))?;
     let store = open_existing(settings).await?;
     store.lift_limits(&sha256(address.key().as_bytes()), SystemClock.now()).await?;
     println!("lifted what was counted for {}", address.masked());
@@ -149,11 +148,7 @@ async fn lift(settings: &Settings, text: &str) -> anyhow::Result<()> {
 /// For commands that make no database where they find none.
 async fn open_existing(settings: &Settings) -> anyhow::Result<Store> {
     let store = Store::open(&settings.store, false)?;
-    store
-        .read()
-        .await
-        .map(drop)
-        .map_err(|error| anyhow::anyhow!("{} can't be opened: {error}", shown(&settings.store.url)))?;
+    store.read().await.map(drop).with_context(|| format!("{} can't be opened", shown(&settings.store.url)))?;
     Ok(store)
 }
 

@@ -1,7 +1,8 @@
 -- Counts a guess, compares, and marks the code on a match: the same steps as memory.rs.
 -- KEYS[1]: the hash of one destination and purpose: a field a code, and `guesses`.
 -- ARGV[1]: the attempt as JSON (Arguments in redis.rs); times are milliseconds.
--- Answers {verdict, text}: 'none', 'tries', 'right', 'busy'; 'budget' with when it opens;
+-- Answers {verdict, text}: 'none', 'tries', 'right', 'busy'; 'budget' with the window's count, its
+-- milliseconds and when it has room;
 -- 'wrong' with the guess as SQL is to keep it.
 local try = cjson.decode(ARGV[1])
 local field = 'code:' .. try.id
@@ -30,13 +31,15 @@ table.sort(times)
 
 local tries = try.with_id and 'with_id' or 'without_id'
 if code[tries] <= 0 then return {'tries', ''} end
-local opens = 0
+local opens, full = 0, nil
 for _, window in ipairs(try.budget) do
   local nth_newest = times[#times - window[1] + 1]
-  if nth_newest then opens = math.max(opens, nth_newest + window[2]) end
+  if nth_newest and nth_newest + window[2] >= opens then opens, full = nth_newest + window[2], window end
 end
 local spent = opens > try.now
-if spent and (not try.with_id or extra_gone) then return {'budget', string.format('%.0f', opens)} end
+if spent and (not try.with_id or extra_gone) then
+  return {'budget', string.format('%.0f %.0f %.0f', full[1], full[2], opens)}
+end
 
 for _, mac in ipairs(try.macs) do
   if mac == code.mac then

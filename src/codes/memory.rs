@@ -7,12 +7,18 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{Attempt, Claim, CodeKey, CodeStore, Judged, LiveCode, MARK_MILLIS};
-use crate::domain::{Guess, Part, Purpose, Timestamp, Unavailable};
+use crate::domain::{DAY_MILLIS, Guess, Part, Purpose, Timestamp, Unavailable};
 
 /// The codes of a single node; a restart ends them.
 pub struct MemoryCodes {
-    places: Mutex<HashMap<(String, Purpose), Place>>,
+    places: Mutex<Places>,
     bound: usize,
+}
+
+#[derive(Default)]
+struct Places {
+    of: HashMap<(String, Purpose), Place>,
+    swept_at: i64,
 }
 
 /// All that lives for one destination and purpose.
@@ -32,9 +38,6 @@ struct Code {
     marked_until: i64,
 }
 
-/// Guesses are kept for a day, the longest window of the limits.
-const KEPT_MILLIS: i64 = 86_400_000;
-
 impl MemoryCodes {
     /// At most `bound` destinations; past it issuing is refused, and nothing live is evicted.
     pub fn new(bound: usize) -> Self {
@@ -43,15 +46,22 @@ impl MemoryCodes {
 
     fn with_place<T>(&self, key: &CodeKey, act: impl FnOnce(Option<&mut Place>) -> T) -> T {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        act(places.get_mut(&(key.destination.clone(), key.purpose)))
+        act(places.of.get_mut(&(key.destination.clone(), key.purpose)))
     }
+}
 
-    fn make_room(places: &mut HashMap<(String, Purpose), Place>, now: i64) {
-        for place in places.values_mut() {
-            place.codes.retain(|_, code| code.expires > now);
-            place.guesses.retain(|guess| guess.at() > now - KEPT_MILLIS);
+impl Places {
+    /// Forgets what is over; at most once a second, for it looks at everything.
+    fn sweep(&mut self, now: i64) {
+        if now - self.swept_at < 1_000 {
+            return;
         }
-        places.retain(|_, place| !place.codes.is_empty() || !place.guesses.is_empty());
+        self.swept_at = now;
+        for place in self.of.values_mut() {
+            place.codes.retain(|_, code| code.expires > now);
+            place.guesses.retain(|guess| guess.at() > now - DAY_MILLIS);
+        }
+        self.of.retain(|_, place| !place.codes.is_empty() || !place.guesses.is_empty());
     }
 }
 
@@ -60,13 +70,13 @@ impl CodeStore for MemoryCodes {
     async fn put(&self, code: &LiveCode, now: Timestamp) -> Result<bool, Unavailable> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let name = (code.key.destination.clone(), code.key.purpose);
-        if places.len() >= self.bound && !places.contains_key(&name) {
-            Self::make_room(&mut places, now.millis());
-            if places.len() >= self.bound {
+        if places.of.len() >= self.bound && !places.of.contains_key(&name) {
+            places.sweep(now.millis());
+            if places.of.len() >= self.bound {
                 return Err(Unavailable::new(Part::Memory, anyhow::anyhow!("{} codes live", self.bound)));
             }
         }
-        Ok(places.entry(name).or_default().put(code, now.millis()))
+        Ok(places.of.entry(name).or_default().put(code, now.millis()))
     }
 
     async fn judge(&self, attempt: &Attempt, now: Timestamp) -> Result<Judged, Unavailable> {
@@ -123,7 +133,7 @@ impl Place {
                 self.guesses.push(guess.clone());
             }
         }
-        self.guesses.retain(|guess| guess.at() > now - KEPT_MILLIS && guess.at() > attempt.known.since.millis());
+        self.guesses.retain(|guess| guess.at() > now - DAY_MILLIS && guess.at() > attempt.known.since.millis());
         let mut times: Vec<i64> = self.guesses.iter().map(Guess::at).collect();
         times.sort_unstable();
 
@@ -132,10 +142,10 @@ impl Place {
             return Judged::NoTries;
         }
         let closed = attempt.budget.closed(&times, now);
-        if let Some((_, opens)) = closed {
+        if let Some((window, opens)) = closed {
             let extra_gone = self.guesses.iter().any(|guess| guess.is_extra_of(id, code.issue));
             if !attempt.with_id || extra_gone {
-                return Judged::NoBudget(Timestamp::from_millis(opens));
+                return Judged::NoBudget(window, Timestamp::from_millis(opens));
             }
         }
         if attempt.macs.contains(&code.mac) {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     crypto::Keyring,
-    domain::{CodeMessage, Guess, GuessHistory, OneTimeCode, Purpose, Timestamp, Unavailable, Windows},
+    domain::{CodeMessage, Guess, GuessHistory, OneTimeCode, Purpose, Timestamp, Unavailable, Window, Windows},
 };
 
 pub use memory::MemoryCodes;
@@ -99,8 +99,8 @@ pub enum Judged {
     NoCode,
     /// The code's tries are spent for this presenter.
     NoTries,
-    /// The destination's budget is spent, till then.
-    NoBudget(Timestamp),
+    /// The destination's budget is spent: the window that is full, and when it has room.
+    NoBudget(Window, Timestamp),
 }
 
 /// A mark that was set.

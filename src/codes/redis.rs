@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Attempt, Claim, CodeKey, CodeStore, Judged, LiveCode, MARK_MILLIS};
 use crate::{
-    domain::{Guess, Part, Timestamp, Unavailable},
+    domain::{DAY_MILLIS, Guess, Part, Timestamp, Unavailable, Window},
     link::RedisLink,
 };
 
@@ -32,9 +32,6 @@ struct Code<'a> {
     marked_until: i64,
 }
 
-/// Guesses are kept for a day, the longest window of the limits.
-const KEPT_MILLIS: i64 = 86_400_000;
-
 impl RedisCodes {
     pub fn new(link: RedisLink) -> Self {
         Self { link }
@@ -44,6 +41,17 @@ impl RedisCodes {
     fn key(&self, key: &CodeKey) -> String {
         self.link.key(&format!("codes:{}:{}", key.purpose.as_str(), key.destination))
     }
+}
+
+/// `count milliseconds opens`
+fn read_budget(text: &str) -> Option<Judged> {
+    let numbers: Vec<i64> = text.split(' ').map_while(|number| number.parse().ok()).collect();
+    let [count, millis, opens] = numbers[..] else { return None };
+    Some(Judged::NoBudget(Window { count: u32::try_from(count).ok()?, millis }, Timestamp::from_millis(opens)))
+}
+
+fn unexpected(answer: &str) -> Unavailable {
+    Unavailable::new(Part::Redis, anyhow::anyhow!("judge.lua answered {answer:?}"))
 }
 
 fn field(key: &CodeKey) -> String {
@@ -78,7 +86,7 @@ impl CodeStore for RedisCodes {
             "mark_ms": MARK_MILLIS,
             "known": attempt.known.guesses,
             "since": attempt.known.since.millis(),
-            "kept": KEPT_MILLIS,
+            "kept": DAY_MILLIS,
             "budget": budget,
             "now": now.millis(),
         });
@@ -91,8 +99,8 @@ impl CodeStore for RedisCodes {
             "busy" => Judged::Busy,
             "none" => Judged::NoCode,
             "tries" => Judged::NoTries,
-            "budget" => Judged::NoBudget(Timestamp::from_millis(text.parse().unwrap_or(0))),
-            other => return Err(Unavailable::new(Part::Redis, anyhow::anyhow!("judge.lua answered {other:?}"))),
+            "budget" => read_budget(&text).ok_or_else(|| unexpected(&text))?,
+            other => return Err(unexpected(other)),
         })
     }
 

@@ -3,10 +3,14 @@
 //! Defaults, then `enroll.toml`, then `.env`, then the environment; a name that is not known stops
 //! the start, and all problems are told at once.
 
+mod later;
 mod reader;
+mod remarks;
 mod settings;
 mod sources;
+#[cfg(test)]
+mod tests;
 
 pub use reader::Problem;
-pub use settings::{AddressHeader, EmailProvider, LogFormat, NotifySettings, ServerSettings, Settings, SmsProvider};
+pub use settings::{AddressHeader, LogFormat, NotifySettings, ServerSettings, Settings};
 pub use sources::Sources;

@@ -17,13 +17,10 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self.setting.as_str() {
-            "database.url" => "DATABASE_URL".to_owned(),
-            "redis.url" => "REDIS_URL".to_owned(),
-            "events.url" => "AMQP_URL".to_owned(),
-            other if other.contains(['.', '_']) && !other.starts_with('.') || other == "data_dir" => {
-                format!("ENROLL__{}", other.replace('.', "__").to_uppercase())
-            }
-            other => other.to_owned(),
+            plain @ ("database_url" | "redis_url" | "amqp_url" | "rust_log") => plain.to_uppercase(),
+            // Not a setting's name, but where settings come from.
+            place if place.starts_with('.') || place.contains(' ') => place.to_owned(),
+            other => format!("ENROLL__{}", other.replace('.', "__").to_uppercase()),
         };
         write!(f, "{name}: {}", self.message)
     }

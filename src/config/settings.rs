@@ -3,7 +3,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Problem, Sources, reader::Reader};
+use super::{Problem, Sources, later, reader::Reader};
 use crate::{
     crypto::{HashingCost, Keyring, RootKey, TokenSettings},
     domain::{CodePolicy, PhoneRules, Region, Windows},
@@ -66,20 +66,8 @@ pub enum AddressHeader {
 #[derive(Debug, Clone)]
 pub struct NotifySettings {
     pub brand: String,
-    pub sms: Vec<SmsProvider>,
-    pub email: Vec<EmailProvider>,
     pub inbox: bool,
     pub inbox_named: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SmsProvider {
-    Console,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EmailProvider {
-    Console,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,14 +84,15 @@ impl Settings {
     ///
     /// All that is wrong, not just the first.
     pub fn load(sources: &Sources) -> Result<Self, Vec<Problem>> {
-        let mut values = sources.read().map_err(|problem| vec![problem])?;
-        if let Some(levels) = sources.environment.get("RUST_LOG").or(sources.dot_env.get("RUST_LOG")) {
-            values.insert("rust_log".to_owned(), levels.clone());
-        }
-        let mut reader = Reader::new(values);
+        let mut reader = Reader::new(sources.read().map_err(|problem| vec![problem])?);
         let settings = Self::read(&mut reader);
         let (problems, _) = reader.finish();
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
+    }
+
+    /// The Redis URL, for who connects.
+    pub fn redis(&self) -> Option<&str> {
+        self.redis_url.as_ref().map(ExposeSecret::expose_secret)
     }
 
     /// The name of every setting, in the order they are read.
@@ -118,31 +107,32 @@ impl Settings {
         let store = store(from, &data_dir);
         let embedded = store.url.starts_with("sqlite:");
         let server = server(from);
-        let redis_url = from.text("redis.url");
+        let redis_url = from.text("redis_url");
         if redis_url.is_none() && !embedded && !server.single_node {
-            from.problem("redis.url", "is needed beside PostgreSQL, unless ENROLL__SERVER__SINGLE_NODE is true");
+            from.problem("redis_url", "is needed beside PostgreSQL, unless ENROLL__SERVER__SINGLE_NODE is true");
         }
         if let Some(url) = &redis_url {
             let known = ["redis://", "rediss://"].iter().any(|scheme| url.starts_with(scheme));
             if url.starts_with("redis+cluster://") || url.starts_with("redis+sentinel://") {
-                from.problem("redis.url", "Cluster and Sentinel are not built yet");
+                from.problem("redis_url", "Cluster and Sentinel are not built yet");
             } else if !known {
-                from.problem("redis.url", "is neither redis:// nor rediss://");
+                from.problem("redis_url", "is neither redis:// nor rediss://");
             }
         }
         let (tokens, sessions) = tokens(from);
         let limits_enabled = from.flag("limits.enabled", true);
         let limits = limits(from, limits_enabled);
-        later(from);
+        let codes = codes(from, &limits);
+        later::stop_at(from);
         Self {
             redis_url: redis_url.map(SecretString::from),
             redis_timeout: from.seconds("redis.timeout", 1, 1..=10),
-            amqp_url_given: from.text("events.url").is_some(),
+            amqp_url_given: from.text("amqp_url").is_some(),
             keyring: keyring(from, embedded),
             tokens,
             sessions,
-            codes: codes(from, &limits),
-            registrations_ttl: from.seconds("registrations.ttl", 3_600, 60..=7 * DAY),
+            registrations_ttl: registrations_ttl(from, &codes),
+            codes,
             limits_enabled,
             limits,
             hashing: hashing(from),
@@ -161,7 +151,7 @@ impl Settings {
 
 fn store(from: &mut Reader, data_dir: &std::path::Path) -> StoreSettings {
     let embedded = format!("sqlite://{}", data_dir.join("enroll.db").display());
-    let url = from.parsed("database.url", embedded, |url| {
+    let url = from.parsed("database_url", embedded, |url| {
         let known = ["postgres://", "postgresql://", "sqlite:"].iter().any(|scheme| url.starts_with(scheme));
         known.then(|| url.to_owned()).ok_or("is neither postgres:// nor sqlite://")
     });
@@ -178,7 +168,8 @@ fn server(from: &mut Reader) -> ServerSettings {
     });
     let prefixes = from.list("server.prefixes").unwrap_or_else(|| vec!["/api/v1".to_owned()]);
     for prefix in &prefixes {
-        let fits = prefix == "/" || (prefix.starts_with('/') && !prefix.ends_with('/') && !prefix.contains(['{', '*']));
+        let plain = prefix.chars().all(|c| c.is_ascii_alphanumeric() || "/-_.~".contains(c)) && !prefix.contains("//");
+        let fits = prefix == "/" || (plain && prefix.starts_with('/') && !prefix.ends_with('/'));
         if !fits || prefixes.iter().filter(|other| *other == prefix).count() > 1 {
             from.problem("server.prefixes", "are paths that begin with a slash and end without, each once; or /");
             break;
@@ -267,6 +258,15 @@ fn codes(from: &mut Reader, limits: &LimitSettings) -> CodeSettings {
     }
 }
 
+/// At most a day, for so long is a verification told of; and no code outlives its registration.
+fn registrations_ttl(from: &mut Reader, codes: &CodeSettings) -> Duration {
+    let ttl = from.seconds("registrations.ttl", 3_600, 60..=DAY);
+    if ttl < codes.registration_sms.ttl.max(codes.registration_email.ttl) {
+        from.problem("registrations.ttl", "is less than a registration's code lives");
+    }
+    ttl
+}
+
 fn limits(from: &mut Reader, enabled: bool) -> LimitSettings {
     let mut windows = |setting: &'static str, default: &str| {
         let read = from.parsed(setting, None, |text| Windows::parse(text).map(Some));
@@ -307,8 +307,8 @@ fn phone(from: &mut Reader) -> PhoneRules {
 }
 
 fn notify(from: &mut Reader, embedded: bool, address: SocketAddr) -> NotifySettings {
-    let sms = providers(from, "notify.sms", embedded, &["twilio", "sns", "webhook"]);
-    let email = providers(from, "notify.email", embedded, &["smtp", "webhook"]);
+    providers(from, "notify.sms", embedded, &["twilio", "sns", "webhook"]);
+    providers(from, "notify.email", embedded, &["smtp", "webhook"]);
     let by_default = embedded && address.ip().is_loopback();
     let named = from.text("notify.inbox");
     let inbox = match named.as_deref() {
@@ -325,20 +325,18 @@ fn notify(from: &mut Reader, embedded: bool, address: SocketAddr) -> NotifySetti
             let fits = text.chars().count() <= 40 && !text.chars().any(char::is_control);
             fits.then(|| text.to_owned()).ok_or("is longer than 40 characters, or has a control character")
         }),
-        sms: vec![SmsProvider::Console; sms],
-        email: vec![EmailProvider::Console; email],
         inbox,
         inbox_named: named.is_some() && inbox,
     }
 }
 
-/// How often `console` is named: the one provider so far.
-fn providers(from: &mut Reader, setting: &'static str, embedded: bool, later: &[&str]) -> usize {
+/// `console` is the one provider so far; beside `PostgreSQL` it must be asked for, for it prints codes.
+fn providers(from: &mut Reader, setting: &'static str, embedded: bool, later: &[&str]) {
     let Some(names) = from.list(setting) else {
         if !embedded {
             from.problem(setting, "must be given beside PostgreSQL: `console` prints codes");
         }
-        return 1;
+        return;
     };
     for name in &names {
         if later.contains(&name.as_str()) {
@@ -347,7 +345,6 @@ fn providers(from: &mut Reader, setting: &'static str, embedded: bool, later: &[
             from.problem(setting, format!("{name} is no provider"));
         }
     }
-    1
 }
 
 fn log_format(from: &mut Reader) -> LogFormat {
@@ -358,147 +355,4 @@ fn log_format(from: &mut Reader) -> LogFormat {
         "json" => Ok(LogFormat::Json),
         _ => Err("is neither text nor json"),
     })
-}
-
-/// Settings of parts that are still to come.
-fn later(from: &mut Reader) {
-    from.not_built(&["privacy.conceal_accounts"], "false");
-    from.not_built(&["tokens.algorithm"], "HS256");
-    from.not_built(&["notify.default_locale"], "en");
-    from.not_built(&["tokens.refresh_grace"], "30");
-    from.not_built(&["tokens.fresh_for"], "300");
-    from.not_built(&["events.exchange"], "enroll.events");
-    from.not_built(&["events.unroutable"], "drop");
-    from.not_built(&["events.personal_data"], "false");
-    from.not_built(&["admin.address"], "off");
-    let without_default = [
-        "server.camel_prefixes",
-        "tokens.private_key_file",
-        "tokens.previous_key_files",
-        "notify.templates_dir",
-        "notify.webotp_domain",
-        "notify.twilio.account_sid",
-        "notify.twilio.auth_token",
-        "notify.twilio.api_key",
-        "notify.twilio.api_secret",
-        "notify.twilio.from",
-        "notify.twilio.messaging_service_sid",
-        "notify.twilio.base_url",
-        "notify.sns.region",
-        "notify.sns.endpoint_url",
-        "notify.sns.sender_id",
-        "notify.sns.entity_id",
-        "notify.sns.template_id",
-        "notify.smtp.url",
-        "notify.smtp.from",
-        "notify.webhook.url",
-        "notify.webhook.secret",
-        "notify.webhook.previous_secret",
-        "codes.login.digits",
-        "codes.login.ttl",
-        "codes.login.tries",
-        "codes.password_reset.digits",
-        "codes.password_reset.ttl",
-        "codes.password_reset.tries",
-        "codes.contact_change.digits",
-        "codes.contact_change.ttl",
-        "codes.contact_change.tries",
-    ];
-    from.not_built(&without_default, "");
-}
-
-impl Settings {
-    /// What is legal and unwise.
-    pub fn remarks(&self) -> Vec<String> {
-        let mut remarks = Vec::new();
-        if !self.limits_enabled {
-            remarks.push("ENROLL__LIMITS__ENABLED is false: nothing keeps anybody from guessing codes".to_owned());
-        }
-        if self.amqp_url_given {
-            remarks.push("AMQP_URL is given, but events are not built yet: it is not used".to_owned());
-        }
-        if self.notify.inbox_named {
-            remarks.push("ENROLL__NOTIFY__INBOX is on: anyone who reaches this server reads every code".to_owned());
-        }
-        if !self.server.address.ip().is_loopback() && self.server.trusted_proxies.is_empty() {
-            remarks.push("no trusted proxies: behind one, all clients share its address and its limits".to_owned());
-        }
-        remarks
-    }
-
-    /// The Redis URL, for who connects.
-    pub fn redis(&self) -> Option<&str> {
-        self.redis_url.as_ref().map(ExposeSecret::expose_secret)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn load(variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
-        let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let sources = Sources { environment, ..Sources::default() };
-        Settings::load(&sources).map_err(|problems| problems.iter().map(ToString::to_string).collect())
-    }
-
-    #[test]
-    fn nothing_set_is_the_embedded_default() {
-        let settings = load(&[]).unwrap();
-        assert_eq!(settings.store.url, "sqlite://./data/enroll.db");
-        assert!(settings.redis_url.is_none() && settings.notify.inbox);
-        assert_eq!(settings.server.prefixes, ["/api/v1"]);
-    }
-
-    #[test]
-    fn every_problem_is_told_by_the_name_it_has_in_the_environment() {
-        let problems = load(&[
-            ("ENROLL__SERVER__ADDRES", "127.0.0.1:1"),
-            ("ENROLL__SERVER__ADDRESS", "nowhere"),
-            ("ENROLL__CODES__REGISTRATION_SMS__DIGITS", "3"),
-            ("ENROLL__LIMITS__SENDS_PER_CLIENT", "5"),
-            ("ENROLL__PRIVACY__CONCEAL_ACCOUNTS", "true"),
-            ("ENROLL__SECRETS__KEY", "short"),
-            ("ENROLL__PHONE__DEFAULT_REGION", "India"),
-            ("ENROLL__NOTIFY__SMS", "pigeon"),
-        ])
-        .unwrap_err();
-        for name in [
-            "ENROLL__SERVER__ADDRES: is no setting",
-            "ENROLL__SERVER__ADDRESS: ",
-            "ENROLL__CODES__REGISTRATION_SMS__DIGITS: ",
-            "ENROLL__LIMITS__SENDS_PER_CLIENT: ",
-            "ENROLL__PRIVACY__CONCEAL_ACCOUNTS: is not built yet",
-            "ENROLL__SECRETS__KEY: ",
-            "ENROLL__PHONE__DEFAULT_REGION: ",
-            "ENROLL__NOTIFY__SMS: pigeon",
-        ] {
-            assert_eq!(problems.iter().filter(|problem| problem.starts_with(name)).count(), 1, "{name} {problems:?}");
-        }
-        assert_eq!(problems.len(), 8, "{problems:?}");
-    }
-
-    #[test]
-    fn postgresql_asks_for_redis_a_key_and_providers() {
-        let problems = load(&[("DATABASE_URL", "postgres://db/enroll")]).unwrap_err();
-        for name in ["REDIS_URL", "ENROLL__SECRETS__KEY", "ENROLL__NOTIFY__SMS", "ENROLL__NOTIFY__EMAIL"] {
-            assert!(problems.iter().any(|problem| problem.starts_with(name)), "{name}: {problems:?}");
-        }
-    }
-
-    #[test]
-    fn the_environment_wins_over_dot_env() {
-        let sources = Sources {
-            dot_env: [
-                ("ENROLL__NOTIFY__BRAND".to_owned(), "Dot".to_owned()),
-                ("REDIS_URL".to_owned(), "redis://dot".to_owned()),
-            ]
-            .into(),
-            environment: [("ENROLL__NOTIFY__BRAND".to_owned(), "Env".to_owned())].into(),
-            file: None,
-        };
-        let settings = Settings::load(&sources).unwrap();
-        assert_eq!(settings.notify.brand, "Env");
-        assert_eq!(settings.redis(), Some("redis://dot"));
-    }
 }

@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use config::{Config, Environment, File, FileFormat, Value, ValueKind};
 
@@ -13,25 +16,16 @@ pub struct Sources {
     pub environment: BTreeMap<String, String>,
 }
 
-/// The three that every platform calls so.
-const URLS: [(&str, &str); 3] =
-    [("DATABASE_URL", "database.url"), ("REDIS_URL", "redis.url"), ("AMQP_URL", "events.url")];
+/// Those that every platform calls so, without our prefix.
+const PLAIN: [&str; 4] = ["DATABASE_URL", "REDIS_URL", "AMQP_URL", "RUST_LOG"];
 
 impl Sources {
     /// The process' own: its working directory and its environment.
     pub fn of_process(file: Option<PathBuf>) -> Result<Self, Problem> {
-        let dot_env = match dotenvy::from_filename_iter(".env") {
-            Err(dotenvy::Error::Io(_)) => BTreeMap::new(),
-            Err(error) => return Err(Problem::new(".env", error)),
-            Ok(lines) => lines.collect::<Result<_, _>>().map_err(|error| Problem::new(".env", error))?,
-        };
-        Ok(Self {
-            file,
-            dot_env,
-            environment: std::env::vars_os()
-                .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
-                .collect(),
-        })
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?)) // ours are text
+        });
+        Ok(Self { file, dot_env: read_dot_env(Path::new("./.env"))?, environment: environment.collect() })
     }
 
     /// All that was set, by the setting's name (`server.address`).
@@ -42,9 +36,17 @@ impl Sources {
             None => config.add_source(File::new("enroll.toml", FileFormat::Toml).required(false)),
         };
         for variables in [&self.dot_env, &self.environment] {
-            for (name, setting) in URLS {
-                if let Some(url) = variables.get(name).filter(|url| !url.is_empty()) {
-                    config = config.set_override(setting, url.clone()).map_err(|error| Problem::new(name, error))?;
+            for name in PLAIN {
+                if let Some(value) = variables.get(name).filter(|value| !value.is_empty()) {
+                    let set = config.set_override(name.to_lowercase(), value.clone());
+                    config = set.map_err(|error| Problem::new(name, error))?;
+                }
+                let prefixed = format!("ENROLL__{name}");
+                if variables.contains_key(&prefixed) {
+                    return Err(Problem::new(
+                        prefixed.to_lowercase().replace("enroll__", ""),
+                        "is set without ENROLL__",
+                    ));
                 }
             }
             let ours = Environment::with_prefix("ENROLL")
@@ -53,11 +55,29 @@ impl Sources {
                 .source(Some(variables.clone().into_iter().collect()));
             config = config.add_source(ours);
         }
-        let built = config.build().map_err(|error| Problem::new("the settings", error))?;
+        let built = config.build().map_err(|error| Problem::new("the settings' file", error))?;
         let mut flat = BTreeMap::new();
         flatten("", built.cache, &mut flat);
         Ok(flat)
     }
+}
+
+/// A line that can't be read is told by its number: it may hold a secret.
+fn read_dot_env(path: &Path) -> Result<BTreeMap<String, String>, Problem> {
+    let lines = match dotenvy::from_path_iter(path) {
+        Err(dotenvy::Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(_) => return Err(Problem::new(".env", "can't be read")),
+        Ok(lines) => lines,
+    };
+    let mut read = BTreeMap::new();
+    for (number, line) in lines.enumerate() {
+        let (name, value) = line.map_err(|_| {
+            let before = format!("the setting after {number} others can't be read; quote a value with blanks in it");
+            Problem::new(".env", before)
+        })?;
+        read.insert(name, value);
+    }
+    Ok(read)
 }
 
 fn flatten(prefix: &str, value: Value, into: &mut BTreeMap<String, String>) {

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Email, Mobile};
+use super::{Email, FieldError, Mobile, PhoneRules};
 
 /// By what a message travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,10 +17,6 @@ impl Channel {
             Self::Email => "email",
         }
     }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Sms, Self::Email].into_iter().find(|channel| channel.as_str() == text)
-    }
 }
 
 /// Where a code can be sent.
@@ -31,6 +27,15 @@ pub enum Address {
 }
 
 impl Address {
+    /// An email where there is an `@`, else a mobile.
+    pub fn parse(text: &str, phone: &PhoneRules) -> Result<Self, FieldError> {
+        if text.contains('@') {
+            Email::parse(text).map(Self::Email)
+        } else {
+            Mobile::parse(text, phone).map(Self::Mobile)
+        }
+    }
+
     pub fn channel(&self) -> Channel {
         match self {
             Self::Mobile(_) => Channel::Sms,

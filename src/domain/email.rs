@@ -46,7 +46,7 @@ impl Email {
     /// `a***@example.com`
     pub fn masked(&self) -> String {
         let (local, domain) = self.0.rsplit_once('@').unwrap_or((&self.0, ""));
-        let first = local.chars().next().unwrap_or('*');
+        let first = local.chars().next().unwrap_or('*').to_ascii_lowercase();
         format!("{first}***@{domain}")
     }
 }

@@ -22,7 +22,12 @@ pub struct CodeMessage {
     pub ttl_s: u64,
     /// Microseconds since 1970.
     pub expires_at: i64,
-    pub locale: Option<String>,
+}
+
+impl CodeMessage {
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("text and numbers always are JSON")
+    }
 }
 
 impl fmt::Debug for CodeMessage {

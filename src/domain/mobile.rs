@@ -25,6 +25,9 @@ impl Mobile {
     /// Only what can get an SMS passes: a mobile, or what its country doesn't tell apart from one.
     pub fn parse(text: &str, rules: &PhoneRules) -> Result<Self, FieldError> {
         let error = |code, message| Err(FieldError::new("mobile", code, message));
+        if (3..=6).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return error(FieldCode::UnsupportedNumber, "is a short number");
+        }
         let Some(number) = read(text, rules.default_region) else {
             return error(FieldCode::Invalid, "is not a phone number");
         };
@@ -106,7 +109,10 @@ mod tests {
         let code = |typed: &str, rules: &PhoneRules| Mobile::parse(typed, rules).unwrap_err().code;
         assert_eq!(code("1800 11 1234", &india()), FieldCode::UnsupportedNumber);
         assert_eq!(code("022 2345 6789", &india()), FieldCode::UnsupportedNumber);
-        for junk in ["", "12345", "98765", "tel:+919876543210", "9876543210;ext=5", "98765\u{0}43210", "+++"] {
+        for short in ["112", "57575", "198"] {
+            assert_eq!(code(short, &india()), FieldCode::UnsupportedNumber, "{short}");
+        }
+        for junk in ["", "1", "98765432", "tel:+919876543210", "9876543210;ext=5", "98765\u{0}43210", "+++"] {
             assert_eq!(code(junk, &india()), FieldCode::Invalid, "{junk:?}");
         }
         let only_india = PhoneRules { allowed_regions: vec![Region::IN], ..india() };

@@ -36,4 +36,4 @@ pub use records::{DeliveryState, OpenedSession, Registration, Session, User, Ver
 pub use sending::{Guess, GuessHistory, History, Send};
 pub use timestamp::Timestamp;
 pub use unavailable::{Part, Unavailable};
-pub use window::{Window, Windows, WindowsError};
+pub use window::{DAY, DAY_MILLIS, Window, Windows, WindowsError};

@@ -14,11 +14,16 @@ pub struct Password(SecretString);
 
 /// In code points, after normalisation.
 const LONGEST: usize = 128;
+/// Before it: more is not worth normalising.
+const LONGEST_OCTETS: usize = 16 * LONGEST;
 
 impl Password {
     /// A new password, judged by its length: `shortest` to 128 code points.
     pub fn parse(text: &str, shortest: usize) -> Result<Self, FieldError> {
         let error = |code, message| Err(FieldError::new("password", code, message));
+        if text.len() > LONGEST_OCTETS {
+            return error(FieldCode::TooLong, "is longer than 128 characters");
+        }
         let Some(password) = Self::given(text) else {
             return error(FieldCode::Invalid, "has a control character");
         };
@@ -32,7 +37,7 @@ impl Password {
     /// A password to compare with a kept one, whose form is not judged; none that could be kept
     /// has a control character or is so long.
     pub fn given(text: &str) -> Option<Self> {
-        if text.len() > 16 * LONGEST || text.chars().any(char::is_control) {
+        if text.len() > LONGEST_OCTETS || text.chars().any(char::is_control) {
             return None;
         }
         let spaced = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c });

@@ -104,6 +104,12 @@ pub struct User {
 }
 
 impl User {
+    /// Of a new account, the address that its code proved.
+    pub fn proven_address(&self) -> String {
+        let mobile = self.mobile.as_ref().filter(|_| self.mobile_verified).map(|mobile| mobile.as_str().to_owned());
+        mobile.or_else(|| self.email.as_ref().map(Email::key)).unwrap_or_default()
+    }
+
     /// The account that a registration becomes once its destination is proven.
     pub fn proven(registration: Registration, now: Timestamp) -> Self {
         let by_mobile = matches!(registration.destination, Address::Mobile(_));

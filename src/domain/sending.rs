@@ -3,12 +3,16 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Purpose, Timestamp, Windows, window::Window};
+use super::{
+    Purpose, Timestamp, Windows,
+    window::{DAY, Window},
+};
 
-/// What happened at one destination in the last 24 hours; outlives accounts, codes and Redis.
+/// What happened at one destination in the last 24 hours, by purpose (one that this version does not
+/// know is kept as it is); outlives accounts, codes and Redis.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct History(BTreeMap<Purpose, PurposeHistory>);
+pub struct History(BTreeMap<String, PurposeHistory>);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct PurposeHistory {
@@ -37,9 +41,6 @@ pub struct GuessHistory {
     /// Older ones don't count: the operator lifted them.
     pub since: Timestamp,
 }
-
-/// Longer than every window of the limits.
-const KEPT: Duration = Duration::from_hours(24);
 
 impl Guess {
     pub fn new(at: i64, extra_of: Option<(Uuid, i64)>) -> Self {
@@ -88,18 +89,18 @@ impl History {
     }
 
     pub fn last_send(&self, purpose: Purpose) -> Option<Timestamp> {
-        self.0.get(&purpose).and_then(|of| of.sends.last()).copied().map(Timestamp::from_millis)
+        self.0.get(purpose.as_str()).and_then(|of| of.sends.last()).copied().map(Timestamp::from_millis)
     }
 
     pub fn record_send(&mut self, send: Send) {
-        let sends = &mut self.0.entry(send.purpose).or_default().sends;
+        let sends = &mut self.0.entry(send.purpose.as_str().to_owned()).or_default().sends;
         sends.push(send.at.millis());
         sends.sort_unstable();
         self.forget(send.at);
     }
 
     pub fn record_guess(&mut self, purpose: Purpose, guess: Guess, now: Timestamp) {
-        let guesses = &mut self.0.entry(purpose).or_default().guesses;
+        let guesses = &mut self.0.entry(purpose.as_str().to_owned()).or_default().guesses;
         if !guesses.contains(&guess) {
             guesses.push(guess);
         }
@@ -107,11 +108,11 @@ impl History {
     }
 
     pub fn guesses(&self, purpose: Purpose) -> Vec<Guess> {
-        self.0.get(&purpose).map(|of| of.guesses.clone()).unwrap_or_default()
+        self.0.get(purpose.as_str()).map(|of| of.guesses.clone()).unwrap_or_default()
     }
 
     fn forget(&mut self, now: Timestamp) {
-        let oldest = now.minus(KEPT).millis();
+        let oldest = now.minus(DAY).millis();
         for of in self.0.values_mut() {
             of.sends.retain(|at| *at > oldest);
             of.guesses.retain(|guess| guess.at() > oldest);

@@ -10,8 +10,9 @@ pub struct Window {
     pub millis: i64,
 }
 
-/// The longest window: history is kept for so long.
-const LONGEST_S: u64 = 86_400;
+/// The longest window of a limit: so long is everything kept that one may count.
+pub const DAY: Duration = Duration::from_hours(24);
+pub const DAY_MILLIS: i64 = 86_400_000;
 
 #[derive(Debug, thiserror::Error)]
 #[error("is not a list of COUNT/SECONDS, each at least 1 and the seconds at most 86400")]
@@ -24,7 +25,7 @@ impl Windows {
             let (count, seconds) = part.trim().split_once('/').ok_or(WindowsError)?;
             let count: u32 = count.parse().map_err(|_| WindowsError)?;
             let seconds: u64 = seconds.parse().map_err(|_| WindowsError)?;
-            let possible = (1..=10_000).contains(&count) && (1..=LONGEST_S).contains(&seconds);
+            let possible = (1..=10_000).contains(&count) && (1..=DAY.as_secs()).contains(&seconds);
             let millis = i64::try_from(seconds * 1_000).map_err(|_| WindowsError)?;
             possible.then_some(Window { count, millis }).ok_or(WindowsError)
         });
@@ -41,11 +42,6 @@ impl Windows {
 
     pub fn iter(&self) -> impl Iterator<Item = Window> + '_ {
         self.0.iter().copied()
-    }
-
-    /// The most entries that any window counts.
-    pub fn largest_count(&self) -> usize {
-        self.iter().map(|window| window.count as usize).max().unwrap_or(0)
     }
 
     pub fn longest(&self) -> Duration {

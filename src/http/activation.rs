@@ -26,6 +26,7 @@ fn log(basic: &BasicCredentials) {
 #[utoipa::path(post, path = "/users/activate", tag = "registration", request_body = CodeFields,
     security(("basic" = [])), responses(
     (status = 200, description = "The account is active", body = UserAnswer),
+    (status = 400, description = "`invalid_code`, `malformed_body`", body = ProblemBody, content_type = "application/problem+json"),
     (status = 401, description = "`invalid_credentials`", body = ProblemBody, content_type = "application/problem+json"),
     (status = 409, description = "`account_exists`", body = ProblemBody, content_type = "application/problem+json"),
     (status = 429, description = "`too_many_attempts`, `too_many_requests`", body = ProblemBody, content_type = "application/problem+json"),

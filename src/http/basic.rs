@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{Api, problem::Problem};
 use crate::{
-    domain::{Address, Email, Mobile, Password, PhoneRules},
+    domain::{Address, Password, PhoneRules},
     error::Error,
     services::BasicCredentials,
 };
@@ -32,13 +32,8 @@ fn read(header: &str, phone: &PhoneRules) -> Option<BasicCredentials> {
     if text.chars().any(char::is_control) || identifier.len() > 300 {
         return None;
     }
-    let address = if identifier.contains('@') {
-        Email::parse(identifier).map(Address::Email)
-    } else {
-        Mobile::parse(identifier, phone).map(Address::Mobile)
-    };
     Some(BasicCredentials {
-        address: address.ok(),
+        address: Address::parse(identifier, phone).ok(),
         identifier: identifier.to_owned(),
         password: Password::given(password),
     })

@@ -119,6 +119,12 @@ pub(super) enum Given {
     Wrong,
 }
 
+impl Given {
+    pub(super) fn is(&self, text: &str) -> bool {
+        matches!(self, Self::Text(given) if given == text)
+    }
+}
+
 impl<'de> Deserialize<'de> for Given {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(match serde_json::Value::deserialize(deserializer)? {

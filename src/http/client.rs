@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
     middleware::Next,
     response::Response,
 };
@@ -58,8 +58,9 @@ impl TrustedProxies {
             self.warn(name);
             return client;
         }
-        let lines: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
-        for element in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
+        let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+        for element in lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b',')) {
+            let element = str::from_utf8(element).unwrap_or_default();
             let read = match self.header {
                 AddressHeader::XForwardedFor => address(element.trim()),
                 AddressHeader::Forwarded => forwarded_for(element).and_then(address),
@@ -131,8 +132,6 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     fn client(peer: &str, header: AddressHeader, lines: &[&'static str]) -> String {

@@ -2,12 +2,12 @@ use axum::Router;
 use utoipa::{
     OpenApi, ToSchema as _,
     openapi::{
-        ContentBuilder, OpenApi as Document, Ref, RefOr, ResponseBuilder, Server,
+        ContentBuilder, HeaderBuilder, OpenApi as Document, Ref, RefOr, ResponseBuilder, Server,
         path::Operation,
         security::{Http, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{Api, problem::ProblemBody};
 
@@ -56,7 +56,8 @@ fn add_problems(operation: &mut Operation) {
     let mut always = vec![("500", "`internal`"), ("503", "`unavailable`, `overloaded`")];
     if operation.request_body.is_some() {
         always.extend([
-            ("400", "`malformed_body`, `invalid_code`"),
+            ("400", "`malformed_body`"),
+            ("408", "`request_timeout`"),
             ("413", "`body_too_large`"),
             ("415", "`unsupported_media_type`"),
             ("422", "`invalid_fields`"),
@@ -68,9 +69,31 @@ fn add_problems(operation: &mut Operation) {
             ResponseBuilder::new().description(description).content("application/problem+json", problem).build();
         operation.responses.responses.entry(status.to_owned()).or_insert(RefOr::T(response));
     }
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else { continue };
+        for (name, description) in headers_of(status) {
+            let header = HeaderBuilder::new().description(Some(*description)).build();
+            response.headers.insert((*name).to_owned(), header.into());
+        }
+    }
+}
+
+fn headers_of(status: &str) -> &'static [(&'static str, &'static str)] {
+    match status {
+        "401" => &[("WWW-Authenticate", "`Bearer`, or `Basic realm=\"enroll\", charset=\"UTF-8\"`")],
+        "429" => &[
+            ("Retry-After", "Seconds until it may be asked again"),
+            ("RateLimit", "The limit that is reached, and the seconds until it has room"),
+            ("RateLimit-Policy", "The limit's quota and its window in seconds"),
+        ],
+        "503" => &[("Retry-After", "Seconds until it may be asked again")],
+        _ => &[],
+    }
 }
 
 /// The document, and a page that shows it and loads nothing from elsewhere.
 pub(super) fn routes(document: Document) -> Router<Api> {
-    SwaggerUi::new("/docs").url("/openapi.json", document).into()
+    // Its badge would be fetched from a validator on the web.
+    let nothing_foreign = Config::default().validator_url("none");
+    SwaggerUi::new("/docs").url("/openapi.json", document).config(nothing_foreign).into()
 }

@@ -19,9 +19,11 @@ mod views;
 use std::sync::Arc;
 
 use axum::{Router, middleware};
+use tokio_util::task::TaskTracker;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use self::envelope::OwnTask;
 use crate::{
     config::ServerSettings,
     domain::PhoneRules,
@@ -86,15 +88,16 @@ fn documented(settings: &ServerSettings) -> (Router<Api>, OpenApi) {
 }
 
 /// The whole application: routes, documents, and what every request passes.
-pub fn router(parts: Parts, settings: &ServerSettings) -> Router {
+pub fn router(parts: Parts, settings: &ServerSettings, requests: &TaskTracker) -> Router {
     let (router, document) = documented(settings);
     let api = Api(Arc::new(parts));
     let router = if api.inbox.is_some() { router.merge(service::inbox()) } else { router };
+    let own_task = OwnTask { time: settings.request_timeout, requests: requests.clone() };
     router
         .merge(docs::routes(document))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(middleware::from_fn_with_state(settings.request_timeout, envelope::own_task))
+        .layer(middleware::from_fn_with_state(own_task, envelope::own_task))
         .layer(tower::util::option_layer(envelope::cors(&settings.cors_origins)))
         .layer(middleware::from_fn_with_state(client::TrustedProxies::new(settings), client::identify))
         .layer(middleware::from_fn(envelope::envelope))

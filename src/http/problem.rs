@@ -58,6 +58,16 @@ impl Problem {
         Self { status, code, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }
     }
 
+    /// For an error that the framework made: the status says all that is known.
+    pub(super) fn of(status: StatusCode) -> Self {
+        match status.as_u16() {
+            404 => Self::new(status, "not_found", "there is nothing at this path"),
+            405 => Self::new(status, "method_not_allowed", "this path does not take the method"),
+            500.. => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error"),
+            _ => Self::new(status, "malformed_body", "the request can't be read"),
+        }
+    }
+
     fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.retain(|(other, _)| *other != name);
         self.headers.push((name, value.into()));
@@ -168,10 +178,10 @@ impl IntoResponse for Problem {
 }
 
 pub(super) async fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path")
+    Problem::of(StatusCode::NOT_FOUND)
 }
 
 /// The router adds `Allow`.
 pub(super) async fn method_not_allowed() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take the method")
+    Problem::of(StatusCode::METHOD_NOT_ALLOWED)
 }

@@ -1,10 +1,10 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, http::Request};
-use hyper::body::Incoming;
+use hyper::{body::Incoming, server::conn::http1::Builder};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
 use tokio::{
@@ -29,7 +29,7 @@ pub struct HttpServer {
 }
 
 /// Longer header blocks are 431 (hyper's own default is 400 KiB).
-const LONGEST_HEADERS: u32 = 16 * 1024;
+const LONGEST_HEADERS: usize = 16 * 1024;
 const MOST_HEADERS: usize = 100;
 
 impl HttpServer {
@@ -39,10 +39,13 @@ impl HttpServer {
         let permits = Arc::new(Semaphore::new(self.limits.max_connections));
         let builder = self.builder();
         while !*stop.borrow() {
-            // Past the bound, connections wait in the kernel's queue.
-            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
-            let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
+            let accepting = async {
+                // Past the bound, connections wait in the kernel's queue.
+                let permit = Arc::clone(&permits).acquire_owned().await.expect("nobody closes the semaphore");
+                (permit, self.listener.accept().await)
+            };
+            let (permit, accepted) = tokio::select! {
+                accepted = accepting => accepted,
                 _ = stop.changed() => continue,
             };
             let (stream, peer) = match accepted {
@@ -53,7 +56,7 @@ impl HttpServer {
                     continue;
                 }
             };
-            let connection = builder.serve_connection(Self::io(stream), self.service(peer)).into_owned();
+            let connection = builder.serve_connection(Self::io(stream), self.service(peer));
             let watched = graceful.watch(connection);
             tokio::spawn(async move {
                 if let Err(error) = watched.await {
@@ -68,20 +71,15 @@ impl HttpServer {
         }
     }
 
-    fn builder(&self) -> Builder<TokioExecutor> {
-        let mut builder = Builder::new(TokioExecutor::new());
+    /// HTTP/1.1 alone: what speaks HTTP/2 to clients is the proxy before it, and one protocol's
+    /// time-outs are easier to get right. The header's runs from the connection's first moment on.
+    fn builder(&self) -> Builder {
+        let mut builder = Builder::new();
         builder
-            .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.header_timeout)
-            .max_buf_size(LONGEST_HEADERS as usize)
+            .max_buf_size(LONGEST_HEADERS)
             .max_headers(MOST_HEADERS);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_header_list_size(LONGEST_HEADERS)
-            .keep_alive_interval(Some(self.limits.header_timeout))
-            .max_concurrent_streams(100);
         builder
     }
 

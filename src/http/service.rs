@@ -1,7 +1,7 @@
 use axum::{
     Json, Router,
     extract::{Query, State},
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -56,7 +56,11 @@ async fn readyz(State(api): State<Api>, Query(needs): Query<Needs>) -> Response 
     }
     let (status, word) =
         if missing.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "unavailable") };
-    (status, [(header::RETRY_AFTER, "1")], Json(Ready { status: word, missing })).into_response()
+    let mut response = (status, Json(Ready { status: word, missing })).into_response();
+    if status != StatusCode::OK {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }
 
 /// Only where it is on: it tells every code.

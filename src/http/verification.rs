@@ -1,6 +1,6 @@
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Api,
-    body::Body,
+    body::{Body, Given},
     client::Caller,
     envelope::log_destination,
     fields::{CodeFields, Fields, WhichFields},
@@ -17,6 +17,7 @@ use super::{
     views::TokenAnswer,
 };
 use crate::{
+    domain::FieldCode,
     error::Error,
     services::{Proof, VerificationStatus},
 };
@@ -31,6 +32,16 @@ pub(super) struct VerifyRequest {
     code: CodeFields,
     #[serde(flatten)]
     which: WhichFields,
+    /// `registration`, which it is without this.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "registration")]
+    purpose: Given,
+    #[serde(default)]
+    #[schema(ignore)]
+    login_id: Given,
+    #[serde(default, rename = "loginId")]
+    #[schema(ignore)]
+    older_login_id: Given,
 }
 
 /// How far a verification is.
@@ -79,6 +90,7 @@ impl From<VerificationStatus> for StatusAnswer {
 /// The account is active from here on, and its first session open.
 #[utoipa::path(post, path = "/auth/verify-otp", tag = "registration", request_body = VerifyRequest, responses(
     (status = 200, description = "The account is active", body = TokenAnswer),
+    (status = 400, description = "`invalid_code`, `malformed_body`", body = ProblemBody, content_type = "application/problem+json"),
     (status = 409, description = "`account_exists`, `verification_id_required`", body = ProblemBody, content_type = "application/problem+json"),
     (status = 429, description = "`too_many_attempts`", body = ProblemBody, content_type = "application/problem+json"),
 ))]
@@ -90,6 +102,12 @@ async fn verify(
     let mut fields = Fields::default();
     let code = request.code.parse(&mut fields);
     let which = request.which.parse(&mut fields, &api.phone);
+    if !matches!(request.purpose, Given::Absent) && !request.purpose.is("registration") {
+        fields.error("purpose", FieldCode::Invalid, "is not registration; logging in by code is not built yet");
+    }
+    if !matches!((&request.login_id, &request.older_login_id), (Given::Absent, Given::Absent)) {
+        fields.error("login_id", FieldCode::Invalid, "would mean a login by code, which is not built yet");
+    }
     let proof = fields.finish(code.map(|code| Proof { code, which }))?;
     if let Some(address) = &proof.which.address {
         log_destination(&address.masked());
@@ -100,6 +118,7 @@ async fn verify(
 /// Prove a registration by its code (the same call under another path)
 #[utoipa::path(post, path = "/auth/verify", tag = "registration", request_body = VerifyRequest, responses(
     (status = 200, description = "The account is active", body = TokenAnswer),
+    (status = 400, description = "`invalid_code`, `malformed_body`", body = ProblemBody, content_type = "application/problem+json"),
     (status = 409, description = "`account_exists`, `verification_id_required`", body = ProblemBody, content_type = "application/problem+json"),
     (status = 429, description = "`too_many_attempts`", body = ProblemBody, content_type = "application/problem+json"),
 ))]
@@ -117,7 +136,7 @@ async fn verify_short(
     (status = 200, description = "Its state", body = StatusAnswer),
     (status = 404, description = "`unknown_verification`", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-async fn status(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<StatusAnswer>, Problem> {
-    let id = Uuid::try_parse(&id).map_err(|_| Error::UnknownVerification)?;
+async fn status(State(api): State<Api>, id: Result<Path<Uuid>, PathRejection>) -> Result<Json<StatusAnswer>, Problem> {
+    let Path(id) = id.map_err(|_| Error::UnknownVerification)?;
     Ok(Json(api.status.status(id).await?.into()))
 }

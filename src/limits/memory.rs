@@ -10,8 +10,14 @@ use crate::domain::{Part, Timestamp, Unavailable};
 
 /// The counters of a single node.
 pub struct MemoryLimits {
-    logs: Mutex<HashMap<String, Log>>,
+    logs: Mutex<Logs>,
     bound: usize,
+}
+
+#[derive(Default)]
+struct Logs {
+    of: HashMap<String, Log>,
+    swept_at: i64,
 }
 
 #[derive(Default)]
@@ -34,13 +40,17 @@ impl Limiter for MemoryLimits {
         let now = now.millis();
         let longest = i64::try_from(counter.windows.longest().as_millis()).unwrap_or(i64::MAX);
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        if logs.len() >= self.bound && !logs.contains_key(&counter.name) {
-            logs.retain(|_, log| log.over_at > now);
-            if logs.len() >= self.bound {
+        if logs.of.len() >= self.bound && !logs.of.contains_key(&counter.name) {
+            // At most once a second: under a flood, looking at all of them is the flood's gain.
+            if now - logs.swept_at >= 1_000 {
+                logs.swept_at = now;
+                logs.of.retain(|_, log| log.over_at > now);
+            }
+            if logs.of.len() >= self.bound {
                 return Err(Unavailable::new(Part::Memory, anyhow::anyhow!("{} counters are in use", self.bound)));
             }
         }
-        let log = logs.entry(counter.name.clone()).or_default();
+        let log = logs.of.entry(counter.name.clone()).or_default();
         log.entries.retain(|(at, _)| *at > now - longest && *at > counter.since.millis());
         let times: Vec<i64> = log.entries.iter().map(|(at, _)| *at).collect();
         if let Some((window, opens)) = counter.windows.closed(&times, now) {
@@ -58,14 +68,17 @@ impl Limiter for MemoryLimits {
 
     async fn give_back(&self, counter: &Counter) -> Result<(), Unavailable> {
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(log) = logs.get_mut(&counter.name) {
+        if let Some(log) = logs.of.get_mut(&counter.name) {
             log.entries.retain(|(_, name)| *name != counter.entry);
+            if log.entries.is_empty() {
+                logs.of.remove(&counter.name);
+            }
         }
         Ok(())
     }
 
     async fn clear(&self, name: &str) -> Result<(), Unavailable> {
-        self.logs.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner).of.remove(name);
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
-use std::io::Write as _;
+use std::{io::Write as _, sync::Arc};
 
 use async_trait::async_trait;
+use tokio::sync::Semaphore;
 
 use super::{Message, Notifier};
 use crate::domain::Channel;
@@ -8,7 +9,17 @@ use crate::domain::Channel;
 /// Prints messages, codes and all, to standard output: how one registers on a laptop.
 ///
 /// It is the one place that shows a code; with `PostgreSQL` the settings must ask for it by name.
-pub struct Console;
+pub struct Console {
+    /// One write at a time: while a full pipe holds one up, others wait here, where they can still
+    /// be called off, and not in a thread.
+    writing: Arc<Semaphore>,
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        Self { writing: Arc::new(Semaphore::new(1)) }
+    }
+}
 
 #[async_trait]
 impl Notifier for Console {
@@ -18,8 +29,9 @@ impl Notifier for Console {
             Channel::Sms => format!("[console] SMS to {to}: {body}\n"),
             Channel::Email => format!("[console] email to {to}: {subject}: {body}\n"),
         };
-        // One write a message, so that two never mix; and off the runtime, for a pipe may be full.
+        let turn = Arc::clone(&self.writing).acquire_owned().await?;
         let printed = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             let mut out = std::io::stdout().lock();
             out.write_all(text.as_bytes())?;
             out.flush()

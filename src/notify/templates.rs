@@ -55,7 +55,6 @@ mod tests {
             destination: String::new(),
             ttl_s: 300,
             expires_at: 0,
-            locale: None,
         };
         let text = Templates { brand: "Acme".into() }.render(&code).body;
         assert!(text.contains("Acme") && text.contains("012345") && text.contains("5 minutes"), "{text}");

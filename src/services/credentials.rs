@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use crate::{
     crypto::{Hasher, Keyring, MacUse, Recipe, sha256},
     domain::{Address, Client, Clock, Password, Registration},
@@ -5,9 +7,8 @@ use crate::{
     services::Throttle,
     store::Store,
 };
-use std::sync::Arc;
 
-/// Finds out whose password it is, for equal work whoever it is.
+/// Finds out whose password it is: by one hash, and one more where an account has the address.
 #[derive(Clone)]
 pub struct Credentials {
     pub store: Store,
@@ -25,6 +26,13 @@ pub struct BasicCredentials {
     /// As it was sent, for counting.
     pub identifier: String,
     pub password: Option<Password>,
+}
+
+impl BasicCredentials {
+    /// What wrong passwords are counted under.
+    pub(super) fn counted_as(&self) -> String {
+        self.address.as_ref().map_or_else(|| self.identifier.clone(), Address::key)
+    }
 }
 
 /// Whose the password is.
@@ -49,7 +57,7 @@ impl Credentials {
     /// [`Error::InvalidCredentials`], counted for the address and the client; where those are spent
     /// [`Error::TooManyAttempts`], for the right password too.
     pub(super) async fn owner(&self, basic: &BasicCredentials, client: &Client) -> Result<Owner, Error> {
-        let key = basic.address.as_ref().map_or_else(|| basic.identifier.clone(), Address::key);
+        let key = basic.counted_as();
         let since = self.store.read().await?.destination(&sha256(key.as_bytes())).await?.lifted_at;
         let counted = self.throttle.password(&key, since, client).await?;
         let owner = self.find(basic, client).await;

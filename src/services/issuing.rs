@@ -53,7 +53,6 @@ pub(super) struct NewCode<'a> {
     pub first: bool,
     /// For nobody: the same rows, and no guess is right.
     pub phantom: bool,
-    pub locale: Option<&'a str>,
 }
 
 impl<'a> NewCode<'a> {
@@ -64,12 +63,11 @@ impl<'a> NewCode<'a> {
             verification: registration.verification_id,
             first,
             phantom: false,
-            locale: registration.locale.as_deref(),
         }
     }
 
     pub(super) fn phantom(purpose: Purpose, destination: &'a Address, verification: Uuid) -> Self {
-        Self { purpose, destination, verification, first: true, phantom: true, locale: None }
+        Self { purpose, destination, verification, first: true, phantom: true }
     }
 }
 
@@ -159,9 +157,8 @@ impl Issuer {
             destination: new.destination.key(),
             ttl_s: policy.ttl.as_secs(),
             expires_at: verification.expires_at.micros(),
-            locale: new.locale.map(str::to_owned),
         };
-        let plain = serde_json::to_vec(&message).unwrap_or_default();
+        let plain = message.to_json();
         let queued = NewMessage {
             verification: Some((verification.id, verification.issue)),
             void: new.phantom,

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::{
     Credentials, IssuedCode, Issuer, Throttle,
     issuing::{NewCode, Unpublished},
+    resending::{client_hash, run_twice},
     throttle::{FAILURES, Slot},
 };
 use crate::{
@@ -45,13 +46,23 @@ pub struct Registered {
     pub code: IssuedCode,
 }
 
+/// A registration that is written, and maybe its code's that is still to be made live.
+enum Written {
+    Issued(Uuid, Unpublished),
+    Same(Registered),
+}
+
 /// How the transaction of a register ended.
 enum Outcome {
     Issued(Uuid, Unpublished),
     /// The same registration, within `resend_after` of its code: nothing changes.
     Same(Registered),
-    /// No code may be sent for the destination yet.
-    TooSoon(Error),
+    /// No code may be sent for the destination yet; while its last one is fresh, that tells of a
+    /// password that it is none of those pending.
+    TooSoon {
+        refused: Error,
+        wrong_password: bool,
+    },
 }
 
 impl RegistrationService {
@@ -64,46 +75,53 @@ impl RegistrationService {
     /// another password counts as a wrong one of the destination.
     pub async fn register(&self, new: NewRegistration, client: &Client) -> Result<Registered, Error> {
         let send = self.throttle.send(client).await?;
-        let outcome = self.register_counted(new, client).await;
-        if !matches!(outcome, Ok(_) | Err(Error::AccountExists(_))) {
-            send.give_back().await;
+        match self.register_counted(new, client).await {
+            // Committed: it counts, whatever becomes of the code store.
+            Ok(Written::Issued(user_id, code)) => Ok(Registered { user_id, code: self.issuer.publish(code).await? }),
+            Ok(Written::Same(registered)) => Ok(registered),
+            Err(error @ Error::AccountExists(_)) => Err(error),
+            Err(error) => {
+                send.give_back().await;
+                Err(error)
+            }
         }
-        outcome
     }
 
-    async fn register_counted(&self, new: NewRegistration, client: &Client) -> Result<Registered, Error> {
+    async fn register_counted(&self, new: NewRegistration, client: &Client) -> Result<Written, Error> {
         let key = new.destination.key();
         let mut reading = self.store.read().await?;
         let newest = reading.pending(&key, self.issuer.clock.now()).await?.into_iter().next();
         let destination = reading.destination(&sha256(key.as_bytes())).await?;
         drop(reading); // a connection is not held while hashing
 
-        let cooling = self.cooling(&destination);
-        let failures = match cooling {
+        let failures = match self.cooling(&destination) {
             None => None,
             Some(left) => Some(self.count_password(&key, destination.lifted_at, client, left).await?),
         };
         let recipe = newest.and_then(|newest| Recipe::of(&newest.password_hash));
-        let hashed = self.hash(&new.password, recipe.unwrap_or_else(|| self.credentials.pending_recipe(&key)), client);
-        let outcome = match hashed.await {
+        let recipe = recipe.unwrap_or_else(|| self.credentials.pending_recipe(&key));
+        let outcome = match self.hash(&new.password, recipe, client).await {
             Ok(password_hash) => run_twice(|| self.write(&new, &password_hash, client)).await,
             Err(error) => Err(error),
         };
-        let wrong_password = matches!(outcome, Ok(Outcome::TooSoon(_)));
+        let wrong_password = matches!(outcome, Ok(Outcome::TooSoon { wrong_password: true, .. }));
         match failures {
             Some(slots) if !wrong_password => {
                 for slot in slots {
                     slot.give_back().await;
                 }
             }
-            // The code that it is too soon after came while we hashed.
-            None if wrong_password => drop(self.throttle.password(&key, destination.lifted_at, client).await?),
+            // The code that is fresh came while we hashed.
+            None if wrong_password => {
+                let left = self.resend_after();
+                let _counted = self.count_password(&key, destination.lifted_at, client, left).await?;
+            }
             _ => {}
         }
         match outcome? {
-            Outcome::Issued(user_id, code) => Ok(Registered { user_id, code: self.issuer.publish(code).await? }),
-            Outcome::Same(registered) => Ok(registered),
-            Outcome::TooSoon(refused) => Err(refused),
+            Outcome::Issued(user_id, code) => Ok(Written::Issued(user_id, code)),
+            Outcome::Same(registered) => Ok(Written::Same(registered)),
+            Outcome::TooSoon { refused, .. } => Err(refused),
         }
     }
 
@@ -140,8 +158,9 @@ impl RegistrationService {
         if let Some(same) = existing.as_ref().filter(|it| it.last_code_at.plus(self.resend_after()) > now) {
             return self.as_it_stands(&mut tx, same, &destination, now).await.map(Outcome::Same);
         }
-        if let Err(too_soon) = self.issuer.admit(&destination, Purpose::Registration, now) {
-            return Ok(Outcome::TooSoon(too_soon));
+        if let Err(refused) = self.issuer.admit(&destination, Purpose::Registration, now) {
+            let wrong_password = existing.is_none() && self.cooling(&destination).is_some();
+            return Ok(Outcome::TooSoon { refused, wrong_password });
         }
         let first = existing.is_none();
         let registration = self.pending(new, existing, password_hash, client, now);
@@ -206,17 +225,4 @@ impl RegistrationService {
         let left = last.plus(self.resend_after()).after(self.issuer.clock.now());
         (left > Duration::ZERO).then_some(left)
     }
-}
-
-/// Runs a transaction, and once more when it lost to another one.
-pub(super) async fn run_twice<T, F: Future<Output = Result<T, Error>>>(run: impl Fn() -> F) -> Result<T, Error> {
-    match run().await {
-        Err(Error::Lost) => run().await,
-        outcome => outcome,
-    }
-}
-
-/// A client's network is kept hashed: it only ever is compared.
-pub(super) fn client_hash(client: &Client) -> Vec<u8> {
-    sha256(client.network().as_bytes())
 }

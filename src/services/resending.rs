@@ -3,12 +3,11 @@ use uuid::Uuid;
 use super::{
     IssuedCode, Issuer, Throttle,
     issuing::{NewCode, Unpublished},
-    registration::run_twice,
 };
 use crate::{
+    crypto::sha256,
     domain::{Address, Client, Purpose, Registration},
     error::Error,
-    services::registration::client_hash,
     store::{Connection, Store},
 };
 
@@ -37,7 +36,12 @@ pub struct WhichRegistration {
 
 /// Whom a new code is for.
 enum Target {
-    Registration(Uuid),
+    Registration {
+        id: Uuid,
+        destination: Address,
+        /// Who asked showed the id; else it must not be told whether anything is pending.
+        with_id: bool,
+    },
     /// Nothing is pending at the address; the answer does not say so.
     Nobody(Address),
 }
@@ -96,53 +100,69 @@ impl ResendService {
 
     async fn target(&self, which: WhichRegistration, client: &Client) -> Result<Target, Error> {
         let mut reading = self.store.read().await?;
-        match which {
-            WhichRegistration { id: Some(id), address } => {
+        let (registration, with_id) = match (which.id, which.address) {
+            (Some(id), address) => {
                 let registration = reading.registration(id, self.issuer.clock.now()).await?;
-                let registration = registration.ok_or(Error::UnknownVerification)?;
-                if address.is_some_and(|address| !registration.names(&address)) {
-                    return Err(Error::UnknownVerification);
+                let its_own = |it: &Registration| address.is_none_or(|address| it.names(&address));
+                (registration.filter(its_own).ok_or(Error::UnknownVerification)?, true)
+            }
+            (None, Some(address)) => {
+                match WhichRegistration::pending_at(&mut reading, &address, &self.issuer, client).await? {
+                    Some(registration) => (registration, false),
+                    None => return Ok(Target::Nobody(address)),
                 }
-                Ok(Target::Registration(id))
             }
-            WhichRegistration { id: None, address: Some(address) } => {
-                let pending = WhichRegistration::pending_at(&mut reading, &address, &self.issuer, client).await?;
-                Ok(pending.map_or(Target::Nobody(address), |it| Target::Registration(it.verification_id)))
-            }
-            WhichRegistration { id: None, address: None } => Err(Error::UnknownVerification),
-        }
+            (None, None) => return Err(Error::UnknownVerification),
+        };
+        let Registration { verification_id: id, destination, .. } = registration;
+        Ok(Target::Registration { id, destination, with_id })
     }
 
     async fn write(&self, target: &Target) -> Result<Unpublished, Error> {
-        let now = self.issuer.clock.now();
-        let key = match target {
-            Target::Nobody(address) => address.key(),
-            Target::Registration(id) => {
-                let registration = self.store.read().await?.registration(*id, now).await?;
-                registration.ok_or(Error::UnknownVerification)?.destination.key()
+        let (Target::Nobody(destination) | Target::Registration { destination, .. }) = target;
+        let mut tx = self.store.begin().await?;
+        let (mut history, now) = self.issuer.lock(&mut tx, &destination.key()).await?;
+        self.issuer.admit(&history, Purpose::Registration, now)?;
+        // Read under the lock: another code may have come, or the account.
+        let pending = match target {
+            Target::Nobody(_) => None,
+            Target::Registration { id, with_id, .. } => {
+                let registration = tx.registration(*id, now).await?;
+                if registration.is_none() && *with_id {
+                    return Err(Error::UnknownVerification);
+                }
+                registration
             }
         };
-        let mut tx = self.store.begin().await?;
-        let (mut destination, now) = self.issuer.lock(&mut tx, &key).await?;
-        self.issuer.admit(&destination, Purpose::Registration, now)?;
-        let code = match target {
-            Target::Nobody(address) => {
-                let code = NewCode::phantom(Purpose::Registration, address, self.issuer.random.secret_id());
-                self.issuer.issue(&mut tx, &mut destination, &code, now).await?
+        let code = match pending {
+            None => {
+                let code = NewCode::phantom(Purpose::Registration, destination, self.issuer.random.secret_id());
+                self.issuer.issue(&mut tx, &mut history, &code, now).await?
             }
-            Target::Registration(id) => {
-                // Read again: another code for the destination may have come before the lock.
-                let mut registration = tx.registration(*id, now).await?.ok_or(Error::Lost)?;
+            Some(mut registration) => {
                 registration.last_code_at = now;
                 registration.expires_at = now.plus(self.registration_ttl);
                 if !tx.renew_registration(&registration).await? {
                     return Err(Error::Lost); // proven meanwhile
                 }
                 let code = NewCode::registration(&registration, false);
-                self.issuer.issue(&mut tx, &mut destination, &code, now).await?
+                self.issuer.issue(&mut tx, &mut history, &code, now).await?
             }
         };
         tx.commit().await?;
         Ok(code)
     }
+}
+
+/// Runs a transaction, and once more when it lost to another one.
+pub(super) async fn run_twice<T, F: Future<Output = Result<T, Error>>>(run: impl Fn() -> F) -> Result<T, Error> {
+    match run().await {
+        Err(Error::Lost) => run().await,
+        outcome => outcome,
+    }
+}
+
+/// A client's network is kept hashed: it only ever is compared.
+pub(super) fn client_hash(client: &Client) -> Vec<u8> {
+    sha256(client.network().as_bytes())
 }

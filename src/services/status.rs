@@ -6,7 +6,7 @@ use super::{IssuedCode, Issuer};
 use crate::{
     codes::CodeKey,
     crypto::{hex, sha256},
-    domain::{DeliveryState, Timestamp, Windows},
+    domain::{DAY, DeliveryState, Timestamp, Windows},
     error::Error,
     store::{Challenge, Store},
 };
@@ -28,9 +28,6 @@ pub struct VerificationStatus {
     pub attempts_left: Option<u32>,
 }
 
-/// A verification is told of for a day after its code's end.
-const KEPT: Duration = Duration::from_hours(24);
-
 impl StatusService {
     /// # Errors
     ///
@@ -38,7 +35,7 @@ impl StatusService {
     pub async fn status(&self, id: Uuid) -> Result<VerificationStatus, Error> {
         let now = self.issuer.clock.now();
         let challenge = self.store.read().await?.challenge(id, now).await?;
-        let challenge = challenge.filter(|it| it.verification.expires_at.plus(KEPT) > now);
+        let challenge = challenge.filter(|it| it.verification.expires_at.plus(DAY) > now);
         let challenge = challenge.ok_or(Error::UnknownVerification)?;
         let verification = &challenge.verification;
         let state = challenge.state(now);
@@ -47,7 +44,7 @@ impl StatusService {
             code.expires_in = Duration::ZERO;
         }
         let changed_at = match state {
-            DeliveryState::Expired => verification.expires_at.min(now),
+            DeliveryState::Expired if now >= verification.expires_at => verification.expires_at,
             _ => verification.changed_at,
         };
         Ok(VerificationStatus { attempts_left: self.attempts_left(&challenge, now).await, code, state, changed_at })

@@ -80,15 +80,15 @@ impl Throttle {
         since: Timestamp,
         client: &Client,
     ) -> Result<[Slot; 2], Error> {
-        let windows = &self.settings.login_failures_per_identifier;
-        let of_identifier = self.take(Kind::Attempts, FAILURES, &identifier_name(identifier), windows, since).await?;
+        // The client's first: who is refused there leaves no trace at any identifier.
         let windows = &self.settings.login_failures_per_client;
-        let of_client =
-            self.take(Kind::Attempts, "client-failures", &client.network(), windows, Timestamp::default()).await;
-        match of_client {
-            Ok(of_client) => Ok([of_identifier, of_client]),
+        let network = client.network();
+        let of_client = self.take(Kind::Attempts, "client-failures", &network, windows, Timestamp::default()).await?;
+        let windows = &self.settings.login_failures_per_identifier;
+        match self.take(Kind::Attempts, FAILURES, &identifier_name(identifier), windows, since).await {
+            Ok(of_identifier) => Ok([of_identifier, of_client]),
             Err(refused) => {
-                of_identifier.give_back().await;
+                of_client.give_back().await;
                 Err(refused)
             }
         }

@@ -1,13 +1,15 @@
+use std::{sync::Arc, time::Duration};
+
 use uuid::Uuid;
 
 use super::{
     BasicCredentials, Credentials, Issuer, Resend, ResendService, Sessions, Throttle, WhichRegistration,
-    credentials::Owner, registration::run_twice,
+    credentials::Owner, resending::run_twice,
 };
 use crate::{
     codes::{Attempt, Claim, CodeKey, Judged},
     crypto::{hex, sha256},
-    domain::{Address, Client, GuessHistory, OneTimeCode, OpenedSession, Purpose, Timestamp, User},
+    domain::{Address, Client, GuessHistory, OneTimeCode, OpenedSession, Purpose, Session, Timestamp, User},
     error::{Error, Refused},
     store::{Challenge, Store, StoreError},
 };
@@ -30,10 +32,20 @@ pub struct Proof {
     pub which: WhichRegistration,
 }
 
-/// A challenge found, and how whoever answers it came by it.
+/// What a guess is about, and how whoever guesses came by it.
 struct Found {
-    challenge: Challenge,
+    /// `None` where nothing fits: the guess counts for the client alone.
+    challenge: Option<Challenge>,
+    /// How many digits its code has, where that is known.
+    digits: Option<u32>,
     with_id: bool,
+}
+
+/// The account just made, its session if one was asked for, and the moment.
+struct Made {
+    user: User,
+    session: Option<Session>,
+    at: Timestamp,
 }
 
 impl VerificationService {
@@ -49,10 +61,14 @@ impl VerificationService {
     /// or a budget are spent. [`Error::AccountExists`] when another has proven an address meanwhile.
     pub async fn verify(&self, proof: &Proof, client: &Client) -> Result<OpenedSession, Error> {
         let found = self.find(&proof.which, client).await?;
-        check_digits(&proof.code, found.as_ref(), self.expected_digits(&proof.which))?;
-        let (user, session, now) = self.prove(&proof.code, found, client, Some(&self.sessions)).await?;
-        let session = session.ok_or_else(|| Error::Internal(anyhow::anyhow!("a session was asked for")))?;
-        self.sessions.tokens_of(user, &session, now)
+        let made = self.prove(&proof.code, found, client, true).await?;
+        if let Some(address) = &proof.which.address {
+            self.throttle.forgive(&address.key()).await;
+        }
+        match made.session {
+            Some(session) => self.sessions.tokens_of(made.user, &session, made.at),
+            None => Err(Error::Internal(anyhow::anyhow!("the session was not opened"))),
+        }
     }
 
     /// Makes the account by the password it was registered with and its code.
@@ -66,9 +82,11 @@ impl VerificationService {
         };
         let id = registration.verification_id;
         let challenge = self.store.read().await?.challenge(id, self.issuer.clock.now()).await?;
-        let found = challenge.map(|challenge| Found { challenge, with_id: true });
-        check_digits(code, found.as_ref(), None)?;
-        self.prove(code, found, client, None).await.map(|(user, ..)| user)
+        let digits = challenge.as_ref().map(|challenge| challenge.verification.digits);
+        let found = Found { challenge, digits, with_id: true };
+        let made = self.prove(code, found, client, false).await?;
+        self.throttle.forgive(&basic.counted_as()).await;
+        Ok(made.user)
     }
 
     /// Sends a new code for the registration that has this password.
@@ -77,23 +95,17 @@ impl VerificationService {
             return Err(Error::InvalidCredentials);
         };
         let which = WhichRegistration { address: None, id: Some(registration.verification_id) };
-        self.resending.resend(which, client).await
+        self.resending.resend(which, client).await.map_err(|error| match error {
+            Error::UnknownVerification => Error::InvalidCredentials, // proven meanwhile
+            other => other,
+        })
     }
 
-    async fn find(&self, which: &WhichRegistration, client: &Client) -> Result<Option<Found>, Error> {
-        let now = self.issuer.clock.now();
+    async fn find(&self, which: &WhichRegistration, client: &Client) -> Result<Found, Error> {
+        let (now, with_id) = (self.issuer.clock.now(), which.id.is_some());
         let mut reading = self.store.read().await?;
-        let challenge = match (which.id, &which.address) {
-            (Some(id), address) => {
-                let challenge = reading.challenge(id, now).await?;
-                match (challenge, address) {
-                    (Some(challenge), Some(address)) if challenge.verification.destination.key() != address.key() => {
-                        let registration = reading.registration(id, now).await?;
-                        registration.is_some_and(|it| it.names(address)).then_some(challenge)
-                    }
-                    (challenge, _) => challenge,
-                }
-            }
+        let mut challenge = match (which.id, &which.address) {
+            (Some(id), _) => reading.challenge(id, now).await?,
             (None, Some(address)) => {
                 match WhichRegistration::pending_at(&mut reading, address, &self.issuer, client).await? {
                     Some(registration) => reading.challenge(registration.verification_id, now).await?,
@@ -102,25 +114,30 @@ impl VerificationService {
             }
             (None, None) => None,
         };
-        Ok(challenge.map(|challenge| Found { challenge, with_id: which.id.is_some() }))
+        let policy = |address: &Address| self.issuer.settings.policy(Purpose::Registration, address.channel()).digits;
+        let digits = challenge.as_ref().map(|found| found.verification.digits).or(which.address.as_ref().map(policy));
+        // An id beside an address that is not its own is no code.
+        if let (Some(id), Some(address)) = (which.id, &which.address)
+            && challenge.as_ref().is_some_and(|found| found.verification.destination.key() != address.key())
+            && !reading.registration(id, now).await?.is_some_and(|registration| registration.names(address))
+        {
+            challenge = None;
+        }
+        Ok(Found { challenge, digits, with_id })
     }
 
     /// Judges the code, then makes the account in one transaction.
-    async fn prove(
-        &self,
-        code: &OneTimeCode,
-        found: Option<Found>,
-        client: &Client,
-        sessions: Option<&Sessions>,
-    ) -> Result<(User, Option<crate::domain::Session>, Timestamp), Error> {
+    async fn prove(&self, code: &OneTimeCode, found: Found, client: &Client, open: bool) -> Result<Made, Error> {
+        if found.digits.is_some_and(|digits| !code.has_digits(digits)) {
+            return Err(Error::field(OneTimeCode::wrong_form())); // and no guess
+        }
         let counted = self.throttle.guess(client).await?;
         let now = self.issuer.clock.now();
-        // Where no code lives, a guess counts for the client alone.
-        let Some(Found { challenge, with_id }) = found.filter(|found| found.challenge.is_live(now)) else {
+        let Some(challenge) = found.challenge.filter(|challenge| challenge.is_live(now)) else {
             return Err(Error::InvalidCode);
         };
         let id = challenge.verification.id;
-        let claim = match self.judge(code, &challenge, with_id, now).await {
+        let claim = match self.judge(code, &challenge, found.with_id, now).await {
             Ok(claim) => claim,
             Err(Error::InvalidCode) => return Err(Error::InvalidCode),
             Err(error) => {
@@ -130,24 +147,27 @@ impl VerificationService {
         };
         let outcome = match claim {
             Some(claim) => {
-                let outcome = run_twice(|| self.make_account(id, client, sessions)).await;
+                let outcome = run_twice(|| self.make_account(id, client, open)).await;
                 if outcome.is_err() {
-                    // Nothing was made of it: the code stays good.
-                    if let Err(error) = self.issuer.codes.release(&claim).await {
-                        tracing::warn!(%error, "a code stays marked for a few seconds");
-                    }
+                    self.release(&claim).await; // nothing was made of it: the code stays good
                 }
                 outcome
             }
             None => Err(Error::InvalidCode), // right, but another request is at it
         };
         let forgive = async {
-            if let Ok((user, ..)) = &outcome {
-                self.forgive(user).await;
+            if let Ok(made) = &outcome {
+                self.throttle.forgive(&made.user.proven_address()).await;
             }
         };
         tokio::join!(counted.give_back(), forgive);
         outcome
+    }
+
+    async fn release(&self, claim: &Claim) {
+        if let Err(error) = self.issuer.codes.release(claim).await {
+            tracing::warn!(%error, "a code stays marked for a few seconds");
+        }
     }
 
     /// The claim on a code that is right; `None` where somebody else has it.
@@ -173,8 +193,18 @@ impl VerificationService {
             },
             budget: self.throttle.settings().wrong_tries_per_destination.clone(),
         };
-        match self.issuer.codes.judge(&attempt, now).await? {
-            Judged::Right => Ok(Some(Claim { key: attempt.key, mark: attempt.mark })),
+        let claim = Claim { key: attempt.key.clone(), mark: attempt.mark.clone() };
+        let judged = match self.issuer.codes.judge(&attempt, now).await {
+            Ok(judged) => judged,
+            Err(unavailable) => {
+                // It may have been judged right, and marked, before the answer was lost.
+                let codes = Arc::clone(&self.issuer.codes);
+                tokio::spawn(async move { codes.release(&claim).await });
+                return Err(unavailable.into());
+            }
+        };
+        match judged {
+            Judged::Right => Ok(Some(claim)),
             Judged::Busy => Ok(None),
             Judged::NoCode => Err(Error::InvalidCode),
             Judged::Wrong(guess) => {
@@ -187,24 +217,16 @@ impl VerificationService {
                 window: self.issuer.settings.policy(purpose, verification.destination.channel()).ttl,
                 retry_after: self.issuer.resend_in(&challenge.destination, purpose, now),
             })),
-            Judged::NoBudget(opens) => {
-                let window = attempt.budget.iter().next();
-                Err(Error::TooManyAttempts(Refused {
-                    policy: "destination-guesses",
-                    quota: window.map_or(0, |window| window.count),
-                    window: attempt.budget.longest(),
-                    retry_after: opens.after(now),
-                }))
-            }
+            Judged::NoBudget(window, opens) => Err(Error::TooManyAttempts(Refused {
+                policy: "destination-guesses",
+                quota: window.count,
+                window: Duration::from_millis(window.millis.unsigned_abs()),
+                retry_after: opens.after(now),
+            })),
         }
     }
 
-    async fn make_account(
-        &self,
-        verification: Uuid,
-        client: &Client,
-        sessions: Option<&Sessions>,
-    ) -> Result<(User, Option<crate::domain::Session>, Timestamp), Error> {
+    async fn make_account(&self, verification: Uuid, client: &Client, open: bool) -> Result<Made, Error> {
         let now = self.issuer.clock.now();
         let mut tx = self.store.begin().await?;
         let activation = tx.activation(verification, now).await?.ok_or(Error::InvalidCode)?;
@@ -214,6 +236,7 @@ impl VerificationService {
         let destination = activation.registration.destination.key();
         let user = User::proven(activation.registration, now);
         if let Err(error) = tx.insert_user(&user).await {
+            tx.rollback().await?;
             return Err(self.lost_race(error, verification, now).await);
         }
         // Ends all that is pending for the destination; a loser finds its own gone.
@@ -221,12 +244,9 @@ impl VerificationService {
         if !own_ended || !tx.mark_verified(verification, now).await? {
             return Err(Error::InvalidCode);
         }
-        let session = match sessions {
-            Some(sessions) => Some(sessions.open(&mut tx, &user, client, now).await?),
-            None => None,
-        };
+        let session = if open { Some(self.sessions.open(&mut tx, &user, client, now).await?) } else { None };
         tx.commit().await?;
-        Ok((user, session, now))
+        Ok(Made { user, session, at: now })
     }
 
     /// What an account that could not be made says: somebody had a name of it first.
@@ -239,27 +259,4 @@ impl VerificationService {
             Err(error) => error.into(),
         }
     }
-
-    /// Who came in has no wrong passwords any more.
-    async fn forgive(&self, user: &User) {
-        let email = user.email.clone().filter(|_| user.email_verified).map(Address::Email);
-        let mobile = user.mobile.clone().filter(|_| user.mobile_verified).map(Address::Mobile);
-        for address in [email, mobile].into_iter().flatten() {
-            self.throttle.forgive(&address.key()).await;
-        }
-    }
-
-    fn expected_digits(&self, which: &WhichRegistration) -> Option<u32> {
-        let address = which.address.as_ref()?;
-        Some(self.issuer.settings.policy(Purpose::Registration, address.channel()).digits)
-    }
-}
-
-/// Digits in a number that the code can't have are no guess.
-fn check_digits(code: &OneTimeCode, found: Option<&Found>, else_expected: Option<u32>) -> Result<(), Error> {
-    let expected = found.map(|found| found.challenge.verification.digits).or(else_expected);
-    if expected.is_some_and(|digits| !code.has_digits(digits)) {
-        return Err(Error::field(OneTimeCode::wrong_form()));
-    }
-    Ok(())
 }

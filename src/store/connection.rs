@@ -6,7 +6,7 @@ use std::{
 };
 
 use sqlx::{
-    Connection as _, PgPool, Postgres, Sqlite, SqlitePool,
+    Connection as _, Executor as _, PgConnection, PgPool, Postgres, Sqlite, SqlitePool,
     migrate::Migrator,
     pool::{PoolConnection, PoolOptions},
     postgres::PgConnectOptions,
@@ -14,7 +14,7 @@ use sqlx::{
 };
 use tokio::time::error::Elapsed;
 
-use super::StoreError;
+use super::{SingleNode, StoreError};
 use crate::{
     domain::{Part, Timestamp, Unavailable},
     link::Breaker,
@@ -22,6 +22,8 @@ use crate::{
 
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
+
+const MIGRATION_TRIES: u32 = 5;
 
 /// The database; cheap to clone.
 #[derive(Clone)]
@@ -116,7 +118,11 @@ impl Store {
                 readers: pool(settings, settings.max_connections).connect_lazy_with(options),
             }
         } else {
-            let options = PgConnectOptions::from_str(&settings.url)?.application_name("enroll");
+            // The server gives up just before we do: what nobody waits for must not run on.
+            let limit = format!("{}ms", settings.timeout.as_millis() * 9 / 10);
+            let options = PgConnectOptions::from_str(&settings.url)?
+                .application_name("enroll")
+                .options([("statement_timeout", limit.as_str()), ("lock_timeout", limit.as_str())]);
             Pools::Postgres(pool(settings, settings.max_connections).connect_lazy_with(options))
         };
         Ok(Self { pools, timeout: settings.timeout, breaker: Arc::new(Breaker::new(Part::Sql)) })
@@ -125,8 +131,23 @@ impl Store {
     /// Brings the schema up to date; of nodes that start at once, one does it.
     pub async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
         match &self.pools {
-            Pools::Postgres(pool) => POSTGRES.run(pool).await,
-            Pools::Sqlite { writer, .. } => SQLITE.run(writer).await,
+            Pools::Postgres(pool) => {
+                let options = pool.connect_options();
+                let mut own = PgConnection::connect_with(&options).await?;
+                // A migration may take its time, and waits for another node's.
+                own.execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
+                POSTGRES.run(&mut own).await
+            }
+            Pools::Sqlite { writer, .. } => {
+                // SQLite has no lock for it: who loses the race finds the other's work at the next try.
+                for _ in 0..MIGRATION_TRIES {
+                    if SQLITE.run(writer).await.is_ok() {
+                        return Ok(());
+                    }
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                SQLITE.run(writer).await
+            }
         }
     }
 
@@ -157,16 +178,12 @@ impl Store {
         Ok(Tx(connection))
     }
 
-    /// Holds the one-node lock until dropped, or `None` where another node has it.
-    pub async fn lock_single_node(&self) -> Result<Option<Connection>, StoreError> {
-        let mut connection = self.write().await?;
-        if let Raw::Postgres(_) = connection.raw {
-            const LOCK: &str = "SELECT pg_try_advisory_lock(hashtext('enroll single node'))";
-            let Raw::Postgres(raw) = &mut connection.raw else { return Ok(None) };
-            let locked: bool = sqlx::query_scalar(LOCK).fetch_one(&mut **raw).await?;
-            return Ok(locked.then_some(connection));
+    /// How to be the only node on this database.
+    pub fn single_node(&self) -> SingleNode {
+        match &self.pools {
+            Pools::Postgres(pool) => SingleNode::postgres(pool.connect_options(), self.timeout),
+            Pools::Sqlite { writer, .. } => SingleNode::sqlite(writer.connect_options().get_filename()),
         }
-        Ok(Some(connection))
     }
 
     pub async fn close(&self) {

@@ -20,19 +20,20 @@ struct Row {
     lifted_at: Option<Timestamp>,
 }
 
-impl From<Row> for Destination {
-    fn from(row: Row) -> Self {
+impl TryFrom<Row> for Destination {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
         Self::from_columns(Some(&row.history), row.lifted_at)
     }
 }
 
 impl Destination {
-    /// A history that can't be read counts as none: it is ours alone to write.
-    pub(super) fn from_columns(history: Option<&str>, lifted_at: Option<Timestamp>) -> Self {
-        Self {
-            history: history.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default(),
-            lifted_at: lifted_at.unwrap_or_default(),
-        }
+    /// A history that can't be read is an error: taken for none, it would open the limits.
+    pub(super) fn from_columns(history: Option<&str>, lifted_at: Option<Timestamp>) -> Result<Self, StoreError> {
+        let history = history.map(serde_json::from_str).transpose();
+        let history = history.map_err(|error| StoreError::Failed(sqlx::Error::Decode(error.into())))?;
+        Ok(Self { history: history.unwrap_or_default(), lifted_at: lifted_at.unwrap_or_default() })
     }
 }
 
@@ -40,7 +41,7 @@ impl Connection {
     pub async fn destination(&mut self, hash: &[u8]) -> Result<Destination, StoreError> {
         const SELECT: &str = "SELECT history, lifted_at FROM destinations WHERE hash = $1";
         let row: Option<Row> = on!(self, |db| query_as(SELECT).bind(hash).fetch_optional(db))?;
-        Ok(row.map(Destination::from).unwrap_or_default())
+        Ok(row.map(Destination::try_from).transpose()?.unwrap_or_default())
     }
 }
 
@@ -50,12 +51,12 @@ impl Tx {
         const LOCK: &str = "INSERT INTO destinations (hash, history, touched_at) VALUES ($1, '{}', $2)
             ON CONFLICT (hash) DO UPDATE SET touched_at = excluded.touched_at RETURNING history, lifted_at";
         let row: Row = on!(self, |db| query_as(LOCK).bind(hash).bind(now).fetch_one(db))?;
-        Ok(row.into())
+        row.try_into()
     }
 
     pub async fn write_history(&mut self, hash: &[u8], history: &History) -> Result<(), StoreError> {
         const UPDATE: &str = "UPDATE destinations SET history = $2 WHERE hash = $1";
-        let json = serde_json::to_string(history).unwrap_or_default();
+        let json = serde_json::to_string(history).map_err(|error| sqlx::Error::Encode(error.into()))?;
         execute!(self, sqlx::query(UPDATE).bind(hash).bind(json)).map(drop)
     }
 }

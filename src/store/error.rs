@@ -17,8 +17,20 @@ pub enum StoreError {
     /// The database ended the transaction for another's sake; run it once more.
     #[error("the transaction lost to another one")]
     Lost,
+    /// Another transaction held a row for too long.
+    #[error("a statement waited too long for others")]
+    Busy,
     #[error("the database refused a statement")]
     Failed(#[source] sqlx::Error),
+}
+
+/// `PostgreSQL`'s classes 08 (connection), 53 (resources), 57 (shut down); `SQLite`'s busy, locked,
+/// I/O and full, whose extended codes have the plain one in their low octet.
+fn is_outage(code: &str) -> bool {
+    if code.len() == 5 {
+        return ["08", "53", "57"].iter().any(|class| code.starts_with(class));
+    }
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13))
 }
 
 /// `PostgreSQL` names the index (a partial unique one too), `SQLite` the columns.
@@ -46,11 +58,9 @@ impl From<sqlx::Error> for StoreError {
         }
         match database.code().as_deref() {
             Some("40P01" | "40001") => Self::Lost,
-            // 08: connection, 53: resources, 57: shut down or timed out; SQLite: busy, I/O, full.
-            Some(code) if ["08", "53", "57"].iter().any(|class| code.len() == 5 && code.starts_with(class)) => {
-                Self::Unavailable(Unavailable::new(Part::Sql, error))
-            }
-            Some("5" | "10" | "13" | "517") => Self::Unavailable(Unavailable::new(Part::Sql, error)),
+            // A lock or a statement took too long: this row's trouble, not the database's.
+            Some("55P03" | "57014") => Self::Busy,
+            Some(code) if is_outage(code) => Self::Unavailable(Unavailable::new(Part::Sql, error)),
             _ => Self::Failed(error),
         }
     }

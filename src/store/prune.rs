@@ -1,30 +1,47 @@
 use super::{Store, StoreError, connection::execute};
 use crate::domain::Timestamp;
 
-/// How many rows were past their keeping.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Pruned {
-    pub rows: u64,
+/// A batch is short, so that no statement runs into its time-out and no lock is held for long.
+macro_rules! batch {
+    ($table:literal, $key:literal, $over:literal) => {
+        concat!(
+            "DELETE FROM ",
+            $table,
+            " WHERE ",
+            $key,
+            " IN (SELECT ",
+            $key,
+            " FROM ",
+            $table,
+            " WHERE ",
+            $over,
+            " <= $1 LIMIT 500)"
+        )
+    };
 }
 
+const OVER: [&str; 2] = [batch!("registrations", "id", "expires_at"), batch!("sessions", "id", "ends_at")];
+const DAY_OVER: [&str; 3] = [
+    batch!("verifications", "id", "expires_at"),
+    batch!("outbox", "id", "ended_at"),
+    batch!("destinations", "hash", "touched_at"),
+];
+const BATCH: u64 = 500;
+
 impl Store {
-    /// Removes what is over: at once for registrations and sessions, a day after their end for
-    /// verifications, messages and destinations. Each statement is a transaction of its own.
-    pub async fn prune(&self, now: Timestamp, day_ago: Timestamp) -> Result<Pruned, StoreError> {
-        const OVER: [&str; 2] = [
-            "DELETE FROM registrations WHERE expires_at <= $1",
-            "DELETE FROM sessions WHERE expires_at <= $1 OR ends_at <= $1",
-        ];
-        const DAY_OVER: [&str; 3] = [
-            "DELETE FROM verifications WHERE expires_at <= $1",
-            "DELETE FROM outbox WHERE ended_at <= $1",
-            "DELETE FROM destinations WHERE touched_at <= $1",
-        ];
-        let statements = OVER.map(|sql| (sql, now)).into_iter().chain(DAY_OVER.map(|sql| (sql, day_ago)));
-        let mut pruned = Pruned::default();
-        for (sql, before) in statements {
-            let mut connection = self.write().await?;
-            pruned.rows += execute!(connection, sqlx::query(sql).bind(before))?;
+    /// Removes what is over, and tells how many rows: registrations and sessions at once,
+    /// verifications, messages and destinations a day after their end.
+    pub async fn prune(&self, now: Timestamp, day_ago: Timestamp) -> Result<u64, StoreError> {
+        let mut pruned = 0;
+        for (sql, before) in OVER.map(|sql| (sql, now)).into_iter().chain(DAY_OVER.map(|sql| (sql, day_ago))) {
+            loop {
+                let mut connection = self.write().await?;
+                let rows = execute!(connection, sqlx::query(sql).bind(before))?;
+                pruned += rows;
+                if rows < BATCH {
+                    break;
+                }
+            }
         }
         Ok(pruned)
     }

@@ -81,10 +81,14 @@ impl Connection {
         on!(self, |db| sqlx::query_scalar(SELECT).fetch_one(db))
     }
 
-    /// The account that has proven the address.
+    /// The account that has proven the address; where none has, the one that has held it longest.
     pub async fn user_by_address(&mut self, address: &Address) -> Result<Option<User>, StoreError> {
-        const BY_EMAIL: &str = select_user!("FROM users u WHERE u.email_verified AND u.email_key = $1");
-        const BY_MOBILE: &str = select_user!("FROM users u WHERE u.mobile_verified AND u.mobile = $1");
+        const BY_EMAIL: &str = select_user!(
+            "FROM users u WHERE u.email_key = $1 ORDER BY u.email_verified DESC, u.created_at, u.id LIMIT 1"
+        );
+        const BY_MOBILE: &str = select_user!(
+            "FROM users u WHERE u.mobile = $1 ORDER BY u.mobile_verified DESC, u.created_at, u.id LIMIT 1"
+        );
         let sql = match address {
             Address::Email(_) => BY_EMAIL,
             Address::Mobile(_) => BY_MOBILE,

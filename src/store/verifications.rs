@@ -83,7 +83,7 @@ impl TryFrom<ChallengeRow> for Challenge {
     fn try_from(row: ChallengeRow) -> Result<Self, StoreError> {
         Ok(Self {
             verification: row.verification.try_into()?,
-            destination: Destination::from_columns(row.history.as_deref(), row.lifted_at),
+            destination: Destination::from_columns(row.history.as_deref(), row.lifted_at)?,
             pending: row.pending,
         })
     }
@@ -105,7 +105,9 @@ impl Connection {
     pub async fn challenge(&mut self, id: Uuid, now: Timestamp) -> Result<Option<Challenge>, StoreError> {
         const SELECT: &str = challenge!("v.id = $1");
         let row: Option<ChallengeRow> = on!(self, |db| query_as(SELECT).bind(id).bind(now).fetch_optional(db))?;
-        row.map(Challenge::try_from).transpose()
+        // A purpose that only a newer version knows is nothing to this one.
+        let known = row.filter(|row| Purpose::parse(&row.verification.purpose).is_some());
+        known.map(Challenge::try_from).transpose()
     }
 
     /// What was issued last for an address that nobody has: its answers look like any other's.

@@ -3,6 +3,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::{Notify, watch};
 
+use super::chain;
 use crate::{
     codes::{CodeStore, LiveCode},
     crypto::Keyring,
@@ -32,7 +33,7 @@ const LEASE: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_secs(1);
 const BATCH: i64 = 32;
 /// A try of a provider's.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What became of a claimed message.
 enum Outcome {
@@ -46,7 +47,7 @@ impl Delivery {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
             let delivered = self.deliver_due().await.unwrap_or_else(|error| {
-                tracing::debug!(%error, "the outbox can't be read");
+                tracing::warn!(error = %chain(error), "the outbox can't be read");
                 0
             });
             if delivered == 0 {
@@ -73,12 +74,13 @@ impl Delivery {
             Ok(Outcome::Ended(state)) => self.end(&message, state).await,
             Ok(Outcome::Later) => self.postpone(&message).await,
             Err(error) => {
-                tracing::warn!(message.id, %error, "a message waits for a part that is down");
+                tracing::warn!(message.id, error = %chain(error), "a message waits for a part that is down");
                 self.postpone(&message).await
             }
         };
         if let Err(error) = ended {
-            tracing::warn!(message.id, %error, "a message's end was not written; it comes again when its lease ends");
+            let error = chain(error);
+            tracing::warn!(message.id, error, "a message's end was not written; it comes again when its lease ends");
         }
     }
 

@@ -25,7 +25,8 @@ async fn every_field_can_be_wrong(backend: Backend) {
         .is_invalid(&[("mobile", "required"), ("password", "too_short")]);
     let good = json!({"mobile": "9876543210", "password": "correct horse"});
     for (field, wrong, code) in [
-        ("mobile", json!("12345"), "invalid"),
+        ("mobile", json!("98765432"), "invalid"),
+        ("mobile", json!("57575"), "unsupported_number"),
         ("mobile", json!("1800 11 1234"), "unsupported_number"),
         ("mobile", json!(9_876_543_210_u64), "invalid"),
         ("mobile", json!("98765\u{0}43210"), "invalid"),
@@ -34,6 +35,7 @@ async fn every_field_can_be_wrong(backend: Backend) {
         ("email", json!(format!("{}@example.com", "a".repeat(300))), "too_long"),
         ("email", json!(["ann@example.com"]), "invalid"),
         ("password", json!("x".repeat(129)), "too_long"),
+        ("password", json!("x".repeat(10_000)), "too_long"),
         ("password", json!("with\u{0}a nul"), "invalid"),
         ("password", json!({"secret": 1}), "invalid"),
         ("login_id", json!("ab"), "too_short"),
@@ -61,6 +63,12 @@ async fn every_field_can_be_wrong(backend: Backend) {
         .await
         .is_invalid(&[("email", "too_many_identifiers")]);
     verify(json!({"verification_id": "17", "otp": "123456"})).await.is_invalid(&[("verification_id", "invalid")]);
+    verify(json!({"mobile": "9876543210", "otp": "123456", "purpose": "login"}))
+        .await
+        .is_invalid(&[("purpose", "invalid")]);
+    verify(json!({"mobile": "9876543210", "otp": "123456", "loginId": "ann"}))
+        .await
+        .is_invalid(&[("login_id", "invalid")]);
     app.post("/auth/resend-otp", json!({"mobile": true})).await.is_invalid(&[("mobile", "invalid")]);
 
     // Nothing of it was counted, sent or kept: five registrations of this client still pass.
@@ -101,6 +109,9 @@ async fn json_text(app: &TestApp, path: &str, body: String) -> Answer {
 async fn the_frameworks_own_errors_are_problems(backend: Backend) {
     let app = TestApp::start(backend).await;
     app.get("/nowhere").await.is_problem(404, "not_found");
+    app.get("/docs/nowhere").await.is_problem(404, "not_found");
+    app.get("/auth/verifications/%FF").await.is_problem(404, "unknown_verification");
+    app.get("/dev/inbox?to=a&to=b").await.is_problem(400, "malformed_body");
     app.get("/api/v1/nowhere").await.is_problem(404, "not_found");
     let wrong_method = app.get("/auth/register").await;
     assert_eq!(wrong_method.header("allow"), Some("POST"));

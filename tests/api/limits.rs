@@ -124,6 +124,7 @@ async fn the_destinations_budget_holds_whatever_changes(backend: Backend) {
     let spent = app.verify(&bob, &bob.otp).await;
     let retry_after: u32 = spent.header("retry-after").unwrap().parse().unwrap();
     assert!((3_000..3_600).contains(&retry_after), "till the budget frees a guess: {retry_after}");
+    assert_eq!(spent.header("ratelimit-policy"), Some(r#""destination-guesses";q=10;w=3600"#));
     spent.is_problem(429, "too_many_attempts");
 }
 

@@ -11,6 +11,8 @@ stories!(
     several_may_be_pending_and_each_needs_its_id,
     of_several_the_callers_own_is_meant,
     another_password_too_soon_counts_as_a_wrong_one,
+    the_right_password_is_never_counted_as_wrong,
+    basic_works_for_an_address_held_unproven,
     fifty_registrations_of_one_email_make_one_account,
     fifty_mobiles_beside_one_email_make_fifty_accounts,
     a_conflict_at_the_end_leaves_the_code_good,
@@ -65,6 +67,41 @@ async fn another_password_too_soon_counts_as_a_wrong_one(backend: Backend) {
     app.advance(30);
     let again = register("correct horse").await.is(202);
     assert_eq!(again["verification"]["verification_id"], ann.verification_id);
+}
+
+async fn the_right_password_is_never_counted_as_wrong(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let register = async |password: &str| {
+        app.post_from(&fresh_address(), "/auth/register", json!({"mobile": "9876543210", "password": password})).await
+    };
+    register("correct horse").await.is(202);
+    for _ in 0..4 {
+        app.advance(35);
+        register("stranger's one").await.is(202);
+    }
+    // The hour's codes are spent, then a stranger's is fresh: too soon, and no wrong password.
+    for seconds in [0, 35] {
+        app.advance(seconds);
+        for _ in 0..11 {
+            register("correct horse").await.is_problem(429, "too_many_requests");
+        }
+    }
+    app.basic("/users/resend-code", "9876543210", "correct horse", json!({}))
+        .await
+        .is_problem(429, "too_many_requests");
+}
+
+async fn basic_works_for_an_address_held_unproven(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let body = json!({"mobile": "9876543210", "email": "ann@example.com", "password": "correct horse"});
+    let ann = app.registers(body).await;
+    let activate = async |password: &str, otp: &str| {
+        app.basic("/users/activate", "ann@example.com", password, json!({"otp": otp})).await
+    };
+    activate("wrong horse", &ann.otp).await.is_problem(401, "invalid_credentials");
+    activate("correct horse", &ann.otp).await.is(200);
+    activate("correct horse", "123456").await.is_problem(400, "invalid_code");
+    activate("wrong horse", "123456").await.is_problem(401, "invalid_credentials");
 }
 
 async fn fifty_registrations_of_one_email_make_one_account(backend: Backend) {

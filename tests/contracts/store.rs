@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use enroll::{
     domain::{
@@ -33,13 +33,18 @@ struct Fixture {
 }
 
 async fn fixture(backend: Backend) -> Fixture {
+    let fixture = fixture_without_schema(backend).await;
+    fixture.store.migrate().await.unwrap();
+    fixture
+}
+
+async fn fixture_without_schema(backend: Backend) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let database = if backend.has_postgres() { Some(Database::create().await) } else { None };
     let embedded = format!("sqlite://{}", dir.path().join("enroll.db").display());
     let url = database.as_ref().map_or(embedded, |database| database.url.clone());
     let settings = StoreSettings { url, max_connections: 8, timeout: Duration::from_secs(10) };
     let store = Store::open(&settings, true).unwrap();
-    store.migrate().await.unwrap();
     Fixture { store, settings, _database: database, _dir: dir }
 }
 
@@ -265,7 +270,7 @@ async fn pruning_takes_what_is_over(backend: Backend) {
     tx.insert_verification(&verification(ann.verification_id), &[1; 32]).await.unwrap();
     tx.lock_destination(&[1; 32], now()).await.unwrap();
     tx.commit().await.unwrap();
-    let prune = async |at: Timestamp| store.prune(at, at.minus(DAY)).await.unwrap().rows;
+    let prune = async |at: Timestamp| store.prune(at, at.minus(DAY)).await.unwrap();
     assert_eq!(prune(now()).await, 0);
     assert_eq!(prune(ann.expires_at).await, 1);
     assert_eq!(prune(now().plus(DAY)).await, 1, "the destination");
@@ -273,9 +278,10 @@ async fn pruning_takes_what_is_over(backend: Backend) {
 }
 
 async fn migrating_twice_at_once_is_done_once(backend: Backend) {
-    let fixture = fixture(backend).await;
-    let other = Arc::new(Store::open(&fixture.settings, false).unwrap());
-    let (one, two) = tokio::join!(fixture.store.migrate(), other.migrate());
+    let empty = fixture_without_schema(backend).await;
+    let other = Store::open(&empty.settings, true).unwrap();
+    let (one, two) = tokio::join!(empty.store.migrate(), other.migrate());
     one.unwrap();
     two.unwrap();
+    assert!(!other.read().await.unwrap().has_users().await.unwrap());
 }

@@ -72,6 +72,92 @@ async fn a_message_not_sent_is_sent_after_a_kill(backend: Backend) {
     assert!(bob["verification"]["verification_id"].is_string());
 }
 
+#[tokio::test]
+async fn a_dead_code_is_never_sent_embedded() {
+    a_dead_code_is_never_sent(Backend::Embedded).await;
+}
+
+#[tokio::test]
+async fn a_dead_code_is_never_sent_fleet() {
+    a_dead_code_is_never_sent(Backend::Fleet).await;
+}
+
+/// Messages wait; meanwhile one's code is replaced, one's registration is proven by another, one's
+/// code ends: only codes that still live go out.
+async fn a_dead_code_is_never_sent(backend: Backend) {
+    let ground = Ground::new(backend).await;
+    let http = reqwest::Client::new_with_timeout();
+    let mut node = ground.node().unlimited().set("ENROLL__CODES__REGISTRATION_EMAIL__TTL", "10");
+    node.start_mute();
+    let register = async |body: Value| post(&http, &node.base, "/auth/register", body).await.unwrap().is(202);
+    let replaced = register(json!({"mobile": "+919876543210", "password": "correct horse"})).await;
+    let id = &replaced["verification"]["verification_id"];
+    post(&http, &node.base, "/auth/resend-otp", json!({"verification_id": id})).await.unwrap().is(200);
+    let ended = register(json!({"email": "ann@example.com", "password": "correct horse"})).await;
+    let proven = register(json!({"mobile": "+919876543211", "password": "one horse"})).await;
+    register(json!({"mobile": "+919876543211", "password": "another horse"})).await;
+    tokio::time::sleep(Duration::from_secs(11)).await; // the email's code ends: real time, for it is a process
+    node.kill();
+    let proven = proven["verification"]["verification_id"].as_str().unwrap();
+    prove(&ground, backend, proven).await;
+
+    node.start();
+    node.code("+919876543210", 1).await;
+    let store = store(&ground);
+    let waiting_until = Instant::now() + Duration::from_secs(30);
+    while store.waiting_messages().await.unwrap().0 > 0 {
+        assert!(Instant::now() < waiting_until, "a message never ended");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(node.codes("+919876543210").len(), 1, "the replaced code was not sent");
+    assert!(node.codes("+919876543211").is_empty(), "what is proven needs no code");
+    assert!(node.codes("ann@example.com").is_empty(), "nothing is sent after its end");
+    let ended = ended["verification"]["verification_id"].as_str().unwrap();
+    let status = http.get(format!("{}/api/v1/auth/verifications/{ended}", node.base)).send().await.unwrap();
+    assert_eq!(Answer::read(status).await.is(200)["state"], "expired");
+    let verify = json!({"verification_id": id, "otp": node.code("+919876543210", 1).await});
+    post(&http, &node.base, "/auth/verify-otp", verify).await.unwrap().is(200);
+}
+
+/// What a verify does in the database, done while the node is away.
+async fn prove(ground: &Ground, backend: Backend, verification: &str) {
+    let store = store(ground);
+    let now = enroll::domain::Clock::now(&enroll::domain::SystemClock);
+    let id = uuid::Uuid::parse_str(verification).unwrap();
+    let mut tx = store.begin().await.unwrap();
+    let activation = tx.activation(id, now).await.unwrap().unwrap();
+    let destination = activation.registration.destination.key();
+    tx.insert_user(&enroll::domain::User::proven(activation.registration, now)).await.unwrap();
+    assert_eq!(tx.end_registrations(&destination).await.unwrap().len(), 2, "{backend:?}");
+    assert!(tx.mark_verified(id, now).await.unwrap());
+    tx.commit().await.unwrap();
+}
+
+fn store(ground: &Ground) -> enroll::store::Store {
+    let settings = enroll::store::StoreSettings {
+        url: ground.database_url(),
+        max_connections: 1,
+        timeout: Duration::from_secs(5),
+    };
+    enroll::store::Store::open(&settings, false).unwrap()
+}
+
+/// A node that can't send is killed; another, on the same database and Redis, sends for it.
+#[tokio::test]
+async fn another_node_sends_what_a_dead_one_claimed_fleet() {
+    let ground = Ground::new(Backend::Fleet).await;
+    let http = reqwest::Client::new_with_timeout();
+    let (mut mute, mut other) = (ground.node(), ground.node());
+    mute.start_mute();
+    let body = json!({"mobile": "9876543210", "password": "correct horse"});
+    let answer = post(&http, &mute.base, "/auth/register", body).await.unwrap().is(202);
+    mute.kill();
+    other.start();
+    let otp = other.code("+919876543210", 1).await;
+    let verify = json!({"verification_id": answer["verification"]["verification_id"], "otp": otp});
+    post(&http, &other.base, "/auth/verify-otp", verify).await.unwrap().is(200);
+}
+
 /// What the clients know: kept outside of what is tested.
 #[derive(Default)]
 struct Ledger {
@@ -116,22 +202,16 @@ async fn twenty_kills_lose_nothing(backend: Backend) {
         client.await.unwrap();
     }
     every_answer_was_kept(&node, &ledger).await;
-    let store = enroll::store::Store::open(
-        &enroll::store::StoreSettings {
-            url: ground.database_url(),
-            max_connections: 1,
-            timeout: Duration::from_secs(5),
-        },
-        false,
-    )
-    .unwrap();
-    let waiting_until = Instant::now() + Duration::from_secs(40); // a lease is 30 s
+    let store = store(&ground);
+    let waiting_until = Instant::now() + Duration::from_secs(30); // a lease is 15 s
     while store.waiting_messages().await.unwrap().0 > 0 {
         assert!(Instant::now() < waiting_until, "a message was claimed and never ended");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     every_message_ended(&node, &ledger).await;
-    no_log_line_has_a_secret(&node);
+    what_broke_off_was_done_wholly_or_not_at_all(&node, &ledger).await;
+    let tokens: Vec<String> = ledger.verified.lock().unwrap().values().cloned().collect();
+    no_log_line_has_a_secret(&node, &tokens);
 }
 
 struct Client {
@@ -196,6 +276,20 @@ async fn every_answer_was_kept(node: &Node, ledger: &Ledger) {
     }
 }
 
+/// An account that can't be registered again, or a registration as it was.
+async fn what_broke_off_was_done_wholly_or_not_at_all(node: &Node, ledger: &Ledger) {
+    let http = reqwest::Client::new_with_timeout();
+    let unknown = ledger.unknown.lock().unwrap().clone();
+    let registered = ledger.registered.lock().unwrap().clone();
+    for mobile in unknown {
+        let status = http.get(format!("{}/api/v1/auth/verifications/{}", node.base, registered[&mobile]));
+        let state = Answer::read(status.send().await.unwrap()).await.is(200)["state"].as_str().unwrap().to_owned();
+        let again = json!({"mobile": mobile, "password": "another horse"});
+        let again = post(&http, &node.base, "/auth/register", again).await.unwrap().status;
+        assert_eq!(again == 409, state == "verified", "{mobile} is {state}, and registering answers {again}");
+    }
+}
+
 async fn every_message_ended(node: &Node, ledger: &Ledger) {
     let http = reqwest::Client::new_with_timeout();
     let registered = ledger.registered.lock().unwrap().clone();
@@ -210,7 +304,7 @@ async fn every_message_ended(node: &Node, ledger: &Ledger) {
     }
 }
 
-fn no_log_line_has_a_secret(node: &Node) {
+fn no_log_line_has_a_secret(node: &Node, tokens: &[String]) {
     let log = node.log.all();
     assert!(log.len() > 100);
     let codes: BTreeSet<String> = node
@@ -221,6 +315,7 @@ fn no_log_line_has_a_secret(node: &Node) {
         .collect();
     for line in &log {
         assert!(!line.contains("correct horse"), "{line}");
+        assert!(!tokens.iter().any(|token| line.contains(token.as_str())), "{line}");
         let message = line.split_once(r#""level""#).map_or(line.as_str(), |(_, rest)| rest); // past the time
         let mut words = message.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
         assert!(!words.any(|word| codes.contains(word)), "{line}");

@@ -111,16 +111,17 @@ async fn call(
     Answer::read(request.send().await.unwrap()).await
 }
 
-/// Sixteen clients call everything while `broken` runs; every answer with its path and its time.
+/// Sixteen clients call everything while `breaks` runs; what was answered after the break.
 async fn under_load(
-    fleet: &Fleet,
+    http: &reqwest::Client,
+    base: &str,
     people: &People,
-    broken: impl Future<Output = ()>,
-) -> Vec<(String, Answer, Duration)> {
+    breaks: impl Future<Output = Instant>,
+) -> Vec<Seen> {
     let done = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..16_u32)
         .map(|client| {
-            let (http, base, done) = (fleet.http.clone(), fleet.node.base.clone(), Arc::clone(&done));
+            let (http, base, done) = (http.clone(), base.to_owned(), Arc::clone(&done));
             let people = People { token: people.token.clone(), pending: people.pending.clone() };
             tokio::spawn(async move {
                 let mut answers = Vec::new();
@@ -131,7 +132,7 @@ async fn under_load(
                         let started = Instant::now();
                         let answer = call(&http, method, &base, &path, body, token).await;
                         let path = path.split("/verifications").next().unwrap().to_owned();
-                        answers.push((path, answer, started.elapsed()));
+                        answers.push(Seen { path, answer, started, took: started.elapsed() });
                     }
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
@@ -139,17 +140,36 @@ async fn under_load(
             })
         })
         .collect();
-    broken.await;
+    let broken_at = breaks.await;
     done.store(true, Ordering::Relaxed);
     let mut all = Vec::new();
     for client in clients {
         all.extend(client.await.unwrap());
     }
+    assert!(all.iter().any(|seen| seen.started < broken_at && seen.answer.status < 300), "it worked before");
+    all.retain(|seen| seen.started + seen.took > broken_at);
     all
 }
 
-fn all_in_time(answers: &[(String, Answer, Duration)]) {
-    for (path, answer, took) in answers {
+/// An answer that came after the break, to a call begun before it or after.
+struct Seen {
+    path: String,
+    answer: Answer,
+    started: Instant,
+    took: Duration,
+}
+
+/// Breaks a part in the midst of the load, and leaves it so for a while.
+async fn break_it(how: impl FnOnce()) -> Instant {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let at = Instant::now();
+    tokio::task::block_in_place(how);
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    at
+}
+
+fn all_in_time(answers: &[Seen]) {
+    for Seen { path, answer, took, .. } in answers {
         assert!(*took < Duration::from_secs(3), "{path} took {took:?}: {answer:#?}");
         assert!(matches!(answer.status, 200 | 202 | 400 | 429 | 503), "{path}: {answer:#?}");
         if answer.status == 503 {
@@ -159,44 +179,51 @@ fn all_in_time(answers: &[(String, Answer, Duration)]) {
                 .is_problem(503, if answer.text.contains("overloaded") { "overloaded" } else { "unavailable" });
         }
     }
-    assert!(answers.iter().any(|(_, answer, _)| answer.status == 503), "the outage was seen");
+}
+
+/// What was asked a moment after the break; before it, an answer may have been on its way.
+fn settled(answers: &[Seen]) -> impl Iterator<Item = &Seen> {
+    let first = answers.iter().map(|seen| seen.started).min().unwrap();
+    answers.iter().filter(move |seen| seen.started > first + Duration::from_secs(1))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn postgres_stopped_then_frozen_is_503_in_time() {
+async fn postgres_stopped_then_frozen_under_load_is_503_in_time() {
     let mut fleet = Fleet::start();
     let people = fleet.people().await;
-
-    fleet.postgres.kill();
-    let answers = under_load(&fleet, &people, tokio::time::sleep(Duration::from_secs(4))).await;
-    all_in_time(&answers);
-    assert_eq!(fleet.readyz("").await.is(503)["missing"], json!(["sql"]));
-    fleet.postgres.start();
-    fleet.is_green_within(&people, Duration::from_secs(5)).await;
-
-    fleet.postgres.freeze();
-    let answers = under_load(&fleet, &people, tokio::time::sleep(Duration::from_secs(5))).await;
-    all_in_time(&answers);
-    assert_eq!(fleet.readyz("?needs=sql").await.is(503)["missing"], json!(["sql"]));
-    fleet.postgres.thaw();
-    fleet.is_green_within(&people, Duration::from_secs(5)).await;
+    for frozen in [false, true] {
+        let (http, base) = (fleet.http.clone(), fleet.node.base.clone());
+        let postgres = &mut fleet.postgres;
+        let breaks = break_it(|| if frozen { postgres.freeze() } else { postgres.kill() });
+        let answers = under_load(&http, &base, &people, breaks).await;
+        all_in_time(&answers);
+        assert!(settled(&answers).count() > 16);
+        for Seen { path, answer, .. } in settled(&answers) {
+            assert_eq!(answer.status, 503, "{path}: {answer:#?}");
+        }
+        assert_eq!(fleet.readyz("?needs=sql").await.is(503)["missing"], json!(["sql"]));
+        assert_eq!(fleet.readyz("").await.header("retry-after"), Some("1"));
+        if frozen {
+            fleet.postgres.thaw();
+        } else {
+            fleet.postgres.start();
+        }
+        fleet.is_green_within(&people, Duration::from_secs(5)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn redis_stopped_then_frozen_leaves_what_needs_only_sql() {
+async fn redis_stopped_then_frozen_under_load_leaves_what_needs_only_sql() {
     let mut fleet = Fleet::start();
     let people = fleet.people().await;
     let needs_redis = ["/auth/register", "/auth/verify-otp", "/auth/resend-otp"];
-
     for frozen in [false, true] {
-        if frozen {
-            fleet.redis.freeze();
-        } else {
-            fleet.redis.kill();
-        }
-        let answers = under_load(&fleet, &people, tokio::time::sleep(Duration::from_secs(4))).await;
+        let (http, base) = (fleet.http.clone(), fleet.node.base.clone());
+        let redis = &mut fleet.redis;
+        let breaks = break_it(|| if frozen { redis.freeze() } else { redis.kill() });
+        let answers = under_load(&http, &base, &people, breaks).await;
         all_in_time(&answers);
-        for (path, answer, _) in &answers {
+        for Seen { path, answer, .. } in settled(&answers) {
             if needs_redis.contains(&path.as_str()) {
                 assert_eq!(answer.status, 503, "{path}: {answer:#?}");
             } else {
@@ -236,7 +263,7 @@ async fn a_start_without_postgres_waits_and_then_names_it() {
 }
 
 #[tokio::test]
-async fn terminating_says_so_and_finishes_what_runs() {
+async fn terminating_a_fleet_node_says_so_and_finishes_what_runs() {
     let postgres = OwnPostgres::launch();
     let redis = OwnRedis::launch();
     let mut node = Node::new(&postgres.url()).set("REDIS_URL", &redis.url()).set("ENROLL__PASSWORDS__ITERATIONS", "40");

@@ -58,7 +58,7 @@ async fn an_emptied_redis_gives_no_guess_away(backend: Backend) {
     let (app, ann) = start(backend, &redis).await;
     let mut compared = 0;
     let mut otp = ann.otp.clone();
-    for round in 0..40 {
+    for round in 0..16 {
         match app.verify(&ann, &other_than(&otp)).await.status {
             400 => compared += 1,
             429 => {}
@@ -71,9 +71,6 @@ async fn an_emptied_redis_gives_no_guess_away(backend: Backend) {
             app.post("/auth/verify-otp", json!({"mobile": "9876543210", "otp": other_than(&otp)}))
                 .await
                 .is_problem(429, "too_many_attempts");
-        }
-        if round == 15 {
-            break;
         }
     }
     assert_eq!(compared, 16, "ten of the budget, then one for each of six codes");

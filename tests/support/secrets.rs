@@ -41,7 +41,12 @@ pub fn keep_log() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let filter = EnvFilter::new("debug,enroll=trace");
-        let _ = tracing_subscriber::fmt().without_time().with_env_filter(filter).with_writer(Buffer).try_init();
+        let _ = tracing_subscriber::fmt()
+            .without_time()
+            .with_ansi(false)
+            .with_env_filter(filter)
+            .with_writer(Buffer)
+            .try_init();
     });
 }
 

@@ -1,0 +1,50 @@
+//! Settings of parts that are still to come stop the start, so that nobody relies on them.
+
+use super::reader::Reader;
+
+/// Only what they would be anyway is taken.
+pub(super) fn stop_at(from: &mut Reader) {
+    from.not_built(&["privacy.conceal_accounts"], "false");
+    from.not_built(&["tokens.algorithm"], "HS256");
+    from.not_built(&["notify.default_locale"], "en");
+    from.not_built(&["tokens.refresh_grace"], "30");
+    from.not_built(&["tokens.fresh_for"], "300");
+    from.not_built(&["events.exchange"], "enroll.events");
+    from.not_built(&["events.unroutable"], "drop");
+    from.not_built(&["events.personal_data"], "false");
+    from.not_built(&["admin.address"], "off");
+    from.not_built(&["codes.login.digits"], "6");
+    from.not_built(&["codes.login.ttl"], "120");
+    from.not_built(&["codes.login.tries"], "3");
+    from.not_built(&["codes.password_reset.digits"], "6");
+    from.not_built(&["codes.password_reset.ttl"], "600");
+    from.not_built(&["codes.password_reset.tries"], "5");
+    from.not_built(&["codes.contact_change.digits"], "6");
+    from.not_built(&["codes.contact_change.ttl"], "600");
+    from.not_built(&["codes.contact_change.tries"], "5");
+    let without_default = [
+        "server.camel_prefixes",
+        "tokens.private_key_file",
+        "tokens.previous_key_files",
+        "notify.templates_dir",
+        "notify.webotp_domain",
+        "notify.twilio.account_sid",
+        "notify.twilio.auth_token",
+        "notify.twilio.api_key",
+        "notify.twilio.api_secret",
+        "notify.twilio.from",
+        "notify.twilio.messaging_service_sid",
+        "notify.twilio.base_url",
+        "notify.sns.region",
+        "notify.sns.endpoint_url",
+        "notify.sns.sender_id",
+        "notify.sns.entity_id",
+        "notify.sns.template_id",
+        "notify.smtp.url",
+        "notify.smtp.from",
+        "notify.webhook.url",
+        "notify.webhook.secret",
+        "notify.webhook.previous_secret",
+    ];
+    from.not_built(&without_default, "");
+}

@@ -1,0 +1,22 @@
+use super::Settings;
+
+impl Settings {
+    /// What is legal and unwise.
+    pub fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        if !self.limits_enabled {
+            remarks.push("ENROLL__LIMITS__ENABLED is false: nothing keeps anybody from guessing codes".to_owned());
+        }
+        remarks.push("`console` carries the messages: it prints every code to standard output".to_owned());
+        if self.amqp_url_given {
+            remarks.push("AMQP_URL is given, but events are not built yet: it is not used".to_owned());
+        }
+        if self.notify.inbox_named {
+            remarks.push("ENROLL__NOTIFY__INBOX is on: anyone who reaches this server reads every code".to_owned());
+        }
+        if !self.server.address.ip().is_loopback() && self.server.trusted_proxies.is_empty() {
+            remarks.push("no trusted proxies: behind one, all clients share its address and its limits".to_owned());
+        }
+        remarks
+    }
+}

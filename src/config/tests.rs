@@ -1,0 +1,67 @@
+use super::{Settings, Sources};
+
+fn load(variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+    let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let sources = Sources { environment, ..Sources::default() };
+    Settings::load(&sources).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn nothing_set_is_the_embedded_default() {
+    let settings = load(&[]).unwrap();
+    assert_eq!(settings.store.url, "sqlite://./data/enroll.db");
+    assert!(settings.redis_url.is_none() && settings.notify.inbox);
+    assert_eq!(settings.server.prefixes, ["/api/v1"]);
+}
+
+#[test]
+fn every_problem_is_told_by_the_name_it_has_in_the_environment() {
+    let problems = load(&[
+        ("ENROLL__SERVER__ADDRES", "127.0.0.1:1"),
+        ("ENROLL__SERVER__ADDRESS", "nowhere"),
+        ("ENROLL__CODES__REGISTRATION_SMS__DIGITS", "3"),
+        ("ENROLL__LIMITS__SENDS_PER_CLIENT", "5"),
+        ("ENROLL__PRIVACY__CONCEAL_ACCOUNTS", "true"),
+        ("ENROLL__SECRETS__KEY", "short"),
+        ("ENROLL__PHONE__DEFAULT_REGION", "India"),
+        ("ENROLL__NOTIFY__SMS", "pigeon"),
+    ])
+    .unwrap_err();
+    for name in [
+        "ENROLL__SERVER__ADDRES: is no setting",
+        "ENROLL__SERVER__ADDRESS: ",
+        "ENROLL__CODES__REGISTRATION_SMS__DIGITS: ",
+        "ENROLL__LIMITS__SENDS_PER_CLIENT: ",
+        "ENROLL__PRIVACY__CONCEAL_ACCOUNTS: is not built yet",
+        "ENROLL__SECRETS__KEY: ",
+        "ENROLL__PHONE__DEFAULT_REGION: ",
+        "ENROLL__NOTIFY__SMS: pigeon",
+    ] {
+        assert_eq!(problems.iter().filter(|problem| problem.starts_with(name)).count(), 1, "{name} {problems:?}");
+    }
+    assert_eq!(problems.len(), 8, "{problems:?}");
+}
+
+#[test]
+fn postgresql_asks_for_redis_a_key_and_providers() {
+    let problems = load(&[("DATABASE_URL", "postgres://db/enroll")]).unwrap_err();
+    for name in ["REDIS_URL", "ENROLL__SECRETS__KEY", "ENROLL__NOTIFY__SMS", "ENROLL__NOTIFY__EMAIL"] {
+        assert!(problems.iter().any(|problem| problem.starts_with(name)), "{name}: {problems:?}");
+    }
+}
+
+#[test]
+fn the_environment_wins_over_dot_env() {
+    let sources = Sources {
+        dot_env: [
+            ("ENROLL__NOTIFY__BRAND".to_owned(), "Dot".to_owned()),
+            ("REDIS_URL".to_owned(), "redis://dot".to_owned()),
+        ]
+        .into(),
+        environment: [("ENROLL__NOTIFY__BRAND".to_owned(), "Env".to_owned())].into(),
+        file: None,
+    };
+    let settings = Settings::load(&sources).unwrap();
+    assert_eq!(settings.notify.brand, "Env");
+    assert_eq!(settings.redis(), Some("redis://dot"));
+}

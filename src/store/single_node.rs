@@ -1,0 +1,61 @@
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
+
+use super::StoreError;
+use crate::domain::{Part, Unavailable};
+
+/// The right to be the only node on a database, which codes in memory need.
+pub enum SingleNode {
+    /// An advisory lock, on a connection of its own.
+    Postgres { options: Arc<PgConnectOptions>, timeout: Duration, held: Option<PgConnection> },
+    /// A locked file beside the database's.
+    Sqlite { path: PathBuf, held: Option<File> },
+}
+
+impl SingleNode {
+    pub(super) fn postgres(options: Arc<PgConnectOptions>, timeout: Duration) -> Self {
+        Self::Postgres { options, timeout, held: None }
+    }
+
+    pub(super) fn sqlite(database: &Path) -> Self {
+        Self::Sqlite { path: database.with_extension("lock"), held: None }
+    }
+
+    /// Whether the lock is ours: looks, and takes it (again) where the connection was lost. `false`
+    /// where another node has it.
+    pub async fn is_ours(&mut self) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite { held: Some(_), .. } => Ok(true),
+            Self::Sqlite { path, held } => {
+                let io = |error: std::io::Error| StoreError::Unavailable(Unavailable::new(Part::Sql, error));
+                let file = File::options().create(true).append(true).open(path).map_err(io)?;
+                *held = file.try_lock().is_ok().then_some(file);
+                Ok(held.is_some())
+            }
+            Self::Postgres { options, timeout, held } => {
+                if let Some(connection) = held {
+                    if matches!(tokio::time::timeout(*timeout, connection.ping()).await, Ok(Ok(()))) {
+                        return Ok(true);
+                    }
+                    *held = None;
+                }
+                let taken = tokio::time::timeout(*timeout, take(options)).await;
+                *held = taken.map_err(|_| Unavailable::new(Part::Sql, anyhow::anyhow!("no answer in time")))??;
+                Ok(held.is_some())
+            }
+        }
+    }
+}
+
+async fn take(options: &PgConnectOptions) -> Result<Option<PgConnection>, StoreError> {
+    const LOCK: &str = "SELECT pg_try_advisory_lock(hashtext('enroll single node'))";
+    let mut connection = PgConnection::connect_with(options).await?;
+    let locked: bool = sqlx::query_scalar(LOCK).fetch_one(&mut connection).await?;
+    Ok(locked.then_some(connection))
+}
