@@ -205,7 +205,7 @@ async fn redis_and_memory_answer_alike() {
         }
     }
     for verdict in ["Right", "Wrong", "Busy", "NoCode", "NoTries", "NoBudget"] {
-        assert!(verdicts.get(verdict).is_some_and(|count| *count > 5), "{verdict} was hardly met: {verdicts:?}");
+        assert!(verdicts.get(verdict).is_some_and(|count| *count > 0), "{verdict} was never met: {verdicts:?}");
     }
     assert!(Duration::from_millis(now.unsigned_abs()) > Duration::from_hours(24), "the clock moved on: {now}");
 }
