@@ -99,8 +99,8 @@ async fn open_store_until(settings: &Settings, until: Instant) -> anyhow::Result
 
 /// Opens Redis, where one is set, without connecting.
 pub fn open_redis(settings: &Settings, namespace: &str) -> anyhow::Result<Option<RedisLink>> {
-    let open = |url| RedisLink::open(url, settings.redis_timeout, namespace).context("REDIS_URL");
-    settings.redis().map(open).transpose()
+    let open = |address| RedisLink::open(address, settings.redis_timeout, namespace).context("REDIS_URL");
+    settings.redis.as_ref().map(open).transpose()
 }
 
 impl Running {

@@ -14,7 +14,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("notify", &["domain"]),
     ("error", &["crypto", "domain", "store"]),
     ("services", &["codes", "crypto", "domain", "error", "limits", "store"]),
-    ("config", &["crypto", "domain", "services", "store"]),
+    ("config", &["crypto", "domain", "link", "services", "store"]),
     ("workers", &["codes", "crypto", "domain", "error", "link", "notify", "store"]),
     ("http", &["config", "domain", "error", "notify", "services"]),
 ];

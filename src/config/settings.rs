@@ -1,12 +1,12 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
-use secrecy::{ExposeSecret, SecretString};
 
 use super::{Problem, Sources, later, reader::Reader};
 use crate::{
     crypto::{HashingCost, Keyring, RootKey, TokenSettings},
     domain::{CodePolicy, PhoneRules, Region, Windows},
+    link::RedisAddress,
     services::{CodeSettings, LimitSettings, SessionSettings},
     store::StoreSettings,
 };
@@ -17,7 +17,7 @@ pub struct Settings {
     pub data_dir: PathBuf,
     pub store: StoreSettings,
     /// `None`: codes and counters in memory.
-    pub redis_url: Option<SecretString>,
+    pub redis: Option<RedisAddress>,
     pub redis_timeout: Duration,
     /// Events are published by a later version; until then the URL is only remarked on.
     pub amqp_url_given: bool,
@@ -90,11 +90,6 @@ impl Settings {
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
     }
 
-    /// The Redis URL, for who connects.
-    pub fn redis(&self) -> Option<&str> {
-        self.redis_url.as_ref().map(ExposeSecret::expose_secret)
-    }
-
     /// The name of every setting, in the order they are read.
     pub fn names() -> Vec<&'static str> {
         let mut reader = Reader::new(std::collections::BTreeMap::new());
@@ -107,17 +102,9 @@ impl Settings {
         let store = store(from, &data_dir);
         let embedded = store.url.starts_with("sqlite:");
         let server = server(from);
-        let redis_url = from.text("redis_url");
-        if redis_url.is_none() && !embedded && !server.single_node {
+        let redis = from.parsed("redis_url", None, |url| RedisAddress::parse(url).map(Some));
+        if redis.is_none() && !embedded && !server.single_node {
             from.problem("redis_url", "is needed beside PostgreSQL, unless ENROLL__SERVER__SINGLE_NODE is true");
-        }
-        if let Some(url) = &redis_url {
-            let known = ["redis://", "rediss://"].iter().any(|scheme| url.starts_with(scheme));
-            if url.starts_with("redis+cluster://") || url.starts_with("redis+sentinel://") {
-                from.problem("redis_url", "Cluster and Sentinel are not built yet");
-            } else if !known {
-                from.problem("redis_url", "is neither redis:// nor rediss://");
-            }
         }
         let (tokens, sessions) = tokens(from);
         let limits_enabled = from.flag("limits.enabled", true);
@@ -125,7 +112,7 @@ impl Settings {
         let codes = codes(from, &limits);
         later::stop_at(from);
         Self {
-            redis_url: redis_url.map(SecretString::from),
+            redis,
             redis_timeout: from.seconds("redis.timeout", 1, 1..=10),
             amqp_url_given: from.text("amqp_url").is_some(),
             keyring: keyring(from, embedded),

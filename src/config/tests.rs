@@ -1,4 +1,5 @@
 use super::{Settings, Sources};
+use crate::link::RedisAddress;
 
 fn load(variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
     let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -10,7 +11,7 @@ fn load(variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
 fn nothing_set_is_the_embedded_default() {
     let settings = load(&[]).unwrap();
     assert_eq!(settings.store.url, "sqlite://./data/enroll.db");
-    assert!(settings.redis_url.is_none() && settings.notify.inbox);
+    assert!(settings.redis.is_none() && settings.notify.inbox);
     assert_eq!(settings.server.prefixes, ["/api/v1"]);
 }
 
@@ -63,5 +64,5 @@ fn the_environment_wins_over_dot_env() {
     };
     let settings = Settings::load(&sources).unwrap();
     assert_eq!(settings.notify.brand, "Env");
-    assert_eq!(settings.redis(), Some("redis://dot"));
+    assert_eq!(settings.redis, Some(RedisAddress::Single("redis://dot".into())));
 }

@@ -34,7 +34,7 @@ fn attempt(key: &CodeKey, issue: i64, mac: &str) -> Attempt {
     }
 }
 
-async fn a_code_store_keeps_its_word(codes: Arc<dyn CodeStore>) {
+pub async fn a_code_store_keeps_its_word(codes: Arc<dyn CodeStore>) {
     let ann = key("d1", 1);
     let judge = async |attempt: &Attempt, millis: i64| codes.judge(attempt, at(millis)).await.unwrap();
     assert_eq!(judge(&attempt(&ann, 1, "right"), 0).await, Judged::NoCode);

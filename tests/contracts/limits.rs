@@ -20,7 +20,7 @@ fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(1_800_000_000_000 + millis)
 }
 
-async fn a_limiter_keeps_its_word(limiter: Arc<dyn Limiter>) {
+pub async fn a_limiter_keeps_its_word(limiter: Arc<dyn Limiter>) {
     let take = async |entry: u32, millis: i64| limiter.take(&counter("a", "2/10", entry), at(millis)).await.unwrap();
     assert_eq!(take(1, 0).await, Taken::Passed);
     assert_eq!(take(2, 0).await, Taken::Passed, "two in one millisecond are two");

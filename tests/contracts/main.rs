@@ -16,21 +16,22 @@
 mod support;
 
 mod codes;
+mod fleets;
 mod limits;
 mod store;
 
 use std::time::Duration;
 
-use enroll::link::RedisLink;
+use enroll::link::{RedisAddress, RedisLink};
 
 /// The real Redis, under a namespace of this test's own.
 async fn redis() -> RedisLink {
-    let link = RedisLink::open(
-        &support::backend::redis_url(),
-        Duration::from_secs(5),
-        &(support::backend::unique("contract") + ":"),
-    )
-    .unwrap();
+    let link = link_to(&support::backend::redis_url());
     link.ping().await.expect("Redis answers; `make test` starts one");
     link
+}
+
+fn link_to(url: &str) -> RedisLink {
+    let namespace = support::backend::unique("contract") + ":";
+    RedisLink::open(&RedisAddress::parse(url).unwrap(), Duration::from_secs(5), &namespace).unwrap()
 }

@@ -1,0 +1,112 @@
+//! The same contracts over a real Redis Cluster, and over a server that sentinels watch.
+
+use std::{
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use enroll::{codes::RedisCodes, limits::RedisLimits, link::RedisLink};
+
+use crate::{
+    codes::a_code_store_keeps_its_word,
+    limits::a_limiter_keeps_its_word,
+    link_to,
+    support::servers::{free_port, wait_for_port},
+};
+
+/// A redis-server with its own settings.
+struct Server {
+    port: u16,
+    dir: tempfile::TempDir,
+    child: Child,
+}
+
+impl Server {
+    fn launch(arguments: &[&str]) -> Self {
+        let (port, dir) = (free_port(), tempfile::tempdir().unwrap());
+        let port_text = port.to_string();
+        let child = Command::new("redis-server")
+            .args(arguments)
+            .args(["--port", &port_text, "--bind", "127.0.0.1", "--save", ""])
+            .current_dir(dir.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is installed");
+        wait_for_port(port);
+        Self { port, dir, child }
+    }
+
+    fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+async fn answers_within(link: &RedisLink, patience: Duration) {
+    let started = Instant::now();
+    while let Err(error) = link.ping().await {
+        assert!(started.elapsed() < patience, "{error}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn keeps_the_contracts(link: &RedisLink) {
+    a_code_store_keeps_its_word(Arc::new(RedisCodes::new(link.clone()))).await;
+    a_limiter_keeps_its_word(Arc::new(RedisLimits::new(link.clone()))).await;
+}
+
+#[tokio::test]
+async fn a_redis_cluster_keeps_the_contracts() {
+    let nodes: Vec<Server> = (0..3).map(|_| Server::launch(&["--cluster-enabled", "yes"])).collect();
+    let addresses: Vec<String> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+    let mut create = Command::new("redis-cli");
+    create.args(["--cluster", "create"]).args(&addresses).args(["--cluster-replicas", "0", "--cluster-yes"]);
+    let created = create.output().unwrap();
+    assert!(created.status.success(), "{created:?}");
+    let link = link_to(&format!("redis+cluster://{}", addresses.join(",")));
+    answers_within(&link, Duration::from_secs(10)).await;
+    // Its slots are known everywhere a moment later.
+    let started = Instant::now();
+    while link.run::<i64>(redis::cmd("DEL").arg("a")).await.is_err() {
+        assert!(started.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    keeps_the_contracts(&link).await;
+}
+
+#[tokio::test]
+async fn a_redis_under_sentinels_keeps_the_contracts_over_a_failover() {
+    let mut master = Server::launch(&[]);
+    let master_port = master.port.to_string();
+    let _replica = Server::launch(&["--replicaof", "127.0.0.1", &master_port]);
+    let config = master.dir.path().join("sentinel.conf");
+    let settings = format!(
+        "sentinel monitor mymaster 127.0.0.1 {master_port} 1\nsentinel down-after-milliseconds mymaster 500\n\
+         sentinel failover-timeout mymaster 3000\n"
+    );
+    std::fs::write(&config, settings).unwrap();
+    let sentinel = Server::launch(&[config.to_str().unwrap(), "--sentinel"]);
+    let link = link_to(&format!("redis+sentinel://127.0.0.1:{}/mymaster/0", sentinel.port));
+    answers_within(&link, Duration::from_secs(10)).await;
+    keeps_the_contracts(&link).await;
+
+    tokio::time::sleep(Duration::from_secs(2)).await; // until the sentinel knows the replica
+    master.kill();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    answers_within(&link, Duration::from_secs(30)).await;
+    // The new master takes writes once it is promoted.
+    let started = Instant::now();
+    while link.run::<i64>(redis::cmd("INCR").arg("a")).await.is_err() {
+        assert!(started.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    link.run::<String>(&redis::cmd("FLUSHALL")).await.unwrap();
+    keeps_the_contracts(&link).await;
+}
