@@ -1,57 +1,17 @@
 use std::{
     ops::{Deref, DerefMut},
-    str::FromStr as _,
     sync::Arc,
     time::Duration,
 };
 
-use sqlx::{
-    Connection as _, Executor as _, PgConnection, PgPool, Postgres, Sqlite, SqlitePool,
-    migrate::Migrator,
-    pool::{PoolConnection, PoolOptions},
-    postgres::PgConnectOptions,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
-};
+use sqlx::{PgConnection, SqliteConnection};
 use tokio::time::error::Elapsed;
 
-use super::{SingleNode, StoreError};
+use super::{StoreError, pool::Lease};
 use crate::{
     domain::{Part, Timestamp, Unavailable},
     link::Breaker,
 };
-
-static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
-static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
-
-const MIGRATION_TRIES: u32 = 5;
-
-/// The database; cheap to clone.
-#[derive(Clone)]
-pub struct Store {
-    pools: Pools,
-    timeout: Duration,
-    breaker: Arc<Breaker>,
-}
-
-#[derive(Clone)]
-enum Pools {
-    Postgres(PgPool),
-    /// One writer (it queues fairly, where `SQLite`'s own waiting does not) and several readers.
-    Sqlite {
-        writer: SqlitePool,
-        readers: SqlitePool,
-    },
-}
-
-/// Where the database is and how long it is waited for.
-#[derive(Debug, Clone)]
-pub struct StoreSettings {
-    /// `postgres://…` or `sqlite://…`
-    pub url: String,
-    pub max_connections: u32,
-    /// Of a statement, and of getting a connection.
-    pub timeout: Duration,
-}
 
 /// One connection, with the statements that run on it.
 pub struct Connection {
@@ -64,8 +24,8 @@ pub struct Connection {
 }
 
 pub(super) enum Raw {
-    Postgres(PoolConnection<Postgres>),
-    Sqlite(PoolConnection<Sqlite>),
+    Postgres(Lease<PgConnection>),
+    Sqlite(Lease<SqliteConnection>),
     Gone,
 }
 
@@ -103,137 +63,11 @@ macro_rules! execute {
 }
 pub(super) use execute;
 
-impl Store {
-    /// Opens the pools without connecting; a missing `SQLite` file is made when `create` says so.
-    pub fn open(settings: &StoreSettings, create: bool) -> Result<Self, sqlx::Error> {
-        let pools = if settings.url.starts_with("sqlite:") {
-            let options = SqliteConnectOptions::from_str(&settings.url)?
-                .create_if_missing(create)
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
-                .busy_timeout(settings.timeout)
-                .foreign_keys(true);
-            Pools::Sqlite {
-                writer: pool(settings, 1).connect_lazy_with(options.clone()),
-                readers: pool(settings, settings.max_connections).connect_lazy_with(options),
-            }
-        } else {
-            // The server gives up just before we do: what nobody waits for must not run on.
-            let limit = format!("{}ms", settings.timeout.as_millis() * 9 / 10);
-            let options = PgConnectOptions::from_str(&settings.url)?
-                .application_name("enroll")
-                .options([("statement_timeout", limit.as_str()), ("lock_timeout", limit.as_str())]);
-            Pools::Postgres(pool(settings, settings.max_connections).connect_lazy_with(options))
-        };
-        Ok(Self { pools, timeout: settings.timeout, breaker: Arc::new(Breaker::new(Part::Sql)) })
-    }
-
-    /// Brings the schema up to date; of nodes that start at once, one does it.
-    pub async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
-        match &self.pools {
-            Pools::Postgres(pool) => {
-                let options = pool.connect_options();
-                let mut own = PgConnection::connect_with(&options).await?;
-                // A migration may take its time, and waits for another node's.
-                own.execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
-                POSTGRES.run(&mut own).await
-            }
-            Pools::Sqlite { writer, .. } => {
-                // SQLite has no lock for it: who loses the race finds the other's work at the next try.
-                for _ in 0..MIGRATION_TRIES {
-                    if SQLITE.run(writer).await.is_ok() {
-                        return Ok(());
-                    }
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-                SQLITE.run(writer).await
-            }
-        }
-    }
-
-    pub fn is_embedded(&self) -> bool {
-        matches!(self.pools, Pools::Sqlite { .. })
-    }
-
-    pub fn breaker(&self) -> &Breaker {
-        &self.breaker
-    }
-
-    /// For statements that only read.
-    pub async fn read(&self) -> Result<Connection, StoreError> {
-        self.connect(false).await
-    }
-
-    /// For a single statement that writes.
-    pub async fn write(&self) -> Result<Connection, StoreError> {
-        self.connect(true).await
-    }
-
-    pub async fn begin(&self) -> Result<Tx, StoreError> {
-        let mut connection = self.connect(true).await?;
-        // SQLite must take the write lock first: a read that upgrades fails when another wrote.
-        let begin = if self.is_embedded() { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        execute!(connection, sqlx::raw_sql(begin))?;
-        connection.in_transaction = true;
-        Ok(Tx(connection))
-    }
-
-    /// How to be the only node on this database.
-    pub fn single_node(&self) -> SingleNode {
-        match &self.pools {
-            Pools::Postgres(pool) => SingleNode::postgres(pool.connect_options(), self.timeout),
-            Pools::Sqlite { writer, .. } => SingleNode::sqlite(writer.connect_options().get_filename()),
-        }
-    }
-
-    pub async fn close(&self) {
-        match &self.pools {
-            Pools::Postgres(pool) => pool.close().await,
-            Pools::Sqlite { writer, readers } => {
-                readers.close().await;
-                writer.close().await;
-            }
-        }
-    }
-
-    async fn connect(&self, write: bool) -> Result<Connection, StoreError> {
-        self.breaker.check()?;
-        let acquired = match &self.pools {
-            Pools::Postgres(pool) => pool.acquire().await.map(Raw::Postgres),
-            Pools::Sqlite { writer, .. } if write => writer.acquire().await.map(Raw::Sqlite),
-            Pools::Sqlite { readers, .. } => readers.acquire().await.map(Raw::Sqlite),
-        };
-        let raw = acquired.map_err(|error| match error {
-            sqlx::Error::PoolTimedOut => StoreError::Unavailable(self.breaker.starved()),
-            other => StoreError::from(other),
-        })?;
-        Ok(Connection {
-            raw,
-            timeout: self.timeout,
-            breaker: Arc::clone(&self.breaker),
-            in_statement: false,
-            in_transaction: false,
-        })
-    }
-}
-
-/// A connection is looked at before use only when it sat idle: a look is a round trip.
-fn pool<DB: sqlx::Database>(settings: &StoreSettings, connections: u32) -> PoolOptions<DB> {
-    PoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(settings.timeout)
-        .test_before_acquire(false)
-        .before_acquire(|connection: &mut DB::Connection, meta| {
-            Box::pin(async move {
-                if meta.idle_for > Duration::from_secs(1) {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-}
-
 impl Connection {
+    pub(super) fn new(raw: Raw, timeout: Duration, breaker: Arc<Breaker>) -> Self {
+        Self { raw, timeout, breaker, in_statement: false, in_transaction: false }
+    }
+
     pub(super) fn begin_statement(&mut self) -> Duration {
         self.in_statement = true;
         self.timeout
@@ -267,26 +101,28 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let mut raw = std::mem::replace(&mut self.raw, Raw::Gone);
+        let raw = std::mem::replace(&mut self.raw, Raw::Gone);
         if self.in_statement {
-            match &mut raw {
-                Raw::Postgres(connection) => connection.close_on_drop(),
-                Raw::Sqlite(connection) => connection.close_on_drop(),
-                Raw::Gone => {}
+            return; // it closes: its answer may still come
+        }
+        if !self.in_transaction {
+            return raw.give_back();
+        }
+        let mut undo = Self::new(raw, self.timeout, Arc::clone(&self.breaker));
+        tokio::spawn(async move {
+            if let Err(error) = undo.end_transaction("ROLLBACK").await {
+                tracing::debug!(%error, "a transaction was left to the database to undo");
             }
-        } else if self.in_transaction {
-            let mut undo = Connection {
-                raw,
-                timeout: self.timeout,
-                breaker: Arc::clone(&self.breaker),
-                in_statement: false,
-                in_transaction: false,
-            };
-            tokio::spawn(async move {
-                if let Err(error) = undo.end_transaction("ROLLBACK").await {
-                    tracing::debug!(%error, "a transaction was left to the database to undo");
-                }
-            });
+        });
+    }
+}
+
+impl Raw {
+    fn give_back(self) {
+        match self {
+            Self::Postgres(lease) => lease.give_back(),
+            Self::Sqlite(lease) => lease.give_back(),
+            Self::Gone => {}
         }
     }
 }
@@ -300,6 +136,12 @@ impl Connection {
 }
 
 impl Tx {
+    pub(super) async fn begin(mut connection: Connection, how: &'static str) -> Result<Self, StoreError> {
+        execute!(connection, sqlx::raw_sql(how))?;
+        connection.in_transaction = true;
+        Ok(Self(connection))
+    }
+
     pub async fn commit(mut self) -> Result<(), StoreError> {
         self.0.end_transaction("COMMIT").await
     }

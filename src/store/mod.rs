@@ -5,9 +5,11 @@
 //! users, registrations, verifications, outbox.
 
 mod connection;
+mod database;
 mod destinations;
 mod error;
 mod outbox;
+mod pool;
 mod prune;
 mod registrations;
 mod sessions;
@@ -16,7 +18,8 @@ mod timestamp;
 mod users;
 mod verifications;
 
-pub use connection::{Connection, Store, StoreSettings, Tx};
+pub use connection::{Connection, Tx};
+pub use database::{Store, StoreSettings};
 pub use destinations::Destination;
 pub use error::{StoreError, Taken};
 pub use outbox::{ClaimedMessage, NewMessage};

@@ -1,7 +1,6 @@
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -13,14 +12,14 @@ use crate::domain::{Part, Unavailable};
 /// The right to be the only node on a database, which codes in memory need.
 pub enum SingleNode {
     /// An advisory lock, on a connection of its own.
-    Postgres { options: Arc<PgConnectOptions>, timeout: Duration, held: Option<PgConnection> },
+    Postgres { options: Box<PgConnectOptions>, timeout: Duration, held: Option<PgConnection> },
     /// A locked file beside the database's.
     Sqlite { path: PathBuf, held: Option<File> },
 }
 
 impl SingleNode {
-    pub(super) fn postgres(options: Arc<PgConnectOptions>, timeout: Duration) -> Self {
-        Self::Postgres { options, timeout, held: None }
+    pub(super) fn postgres(options: PgConnectOptions, timeout: Duration) -> Self {
+        Self::Postgres { options: Box::new(options), timeout, held: None }
     }
 
     pub(super) fn sqlite(database: &Path) -> Self {

@@ -1,0 +1,149 @@
+use std::{str::FromStr as _, sync::Arc, time::Duration};
+
+use sqlx::{
+    Connection as _, Executor as _, PgConnection, SqliteConnection,
+    migrate::{MigrateError, Migrator},
+    postgres::PgConnectOptions,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+
+use super::{Connection, SingleNode, StoreError, Tx, connection::Raw, pool::Pool};
+use crate::{domain::Part, link::Breaker};
+
+static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
+static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
+
+const MIGRATION_TRIES: u32 = 5;
+
+/// The database; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pools: Pools,
+    timeout: Duration,
+    breaker: Arc<Breaker>,
+}
+
+#[derive(Clone)]
+enum Pools {
+    Postgres(Pool<PgConnection>),
+    /// One writer (it queues fairly, where `SQLite`'s own waiting does not) and several readers.
+    Sqlite {
+        writer: Pool<SqliteConnection>,
+        readers: Pool<SqliteConnection>,
+    },
+}
+
+/// Where the database is and how long it is waited for.
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    /// `postgres://…` or `sqlite://…`
+    pub url: String,
+    pub max_connections: u32,
+    /// Of a statement, and of getting a connection.
+    pub timeout: Duration,
+}
+
+impl Store {
+    /// Opens the pools without connecting; a missing `SQLite` file is made when `create` says so.
+    pub fn open(settings: &StoreSettings, create: bool) -> Result<Self, sqlx::Error> {
+        let pools = if settings.url.starts_with("sqlite:") {
+            let options = SqliteConnectOptions::from_str(&settings.url)?
+                .create_if_missing(create)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(settings.timeout)
+                .foreign_keys(true);
+            Pools::Sqlite {
+                writer: Pool::new(options.clone(), 1, settings.timeout),
+                readers: Pool::new(options, settings.max_connections, settings.timeout),
+            }
+        } else {
+            // The server gives up just before we do: what nobody waits for must not run on.
+            let limit = format!("{}ms", settings.timeout.as_millis() * 9 / 10);
+            let options = PgConnectOptions::from_str(&settings.url)?
+                .application_name("enroll")
+                .options([("statement_timeout", limit.as_str()), ("lock_timeout", limit.as_str())]);
+            Pools::Postgres(Pool::new(options, settings.max_connections, settings.timeout))
+        };
+        Ok(Self { pools, timeout: settings.timeout, breaker: Arc::new(Breaker::new(Part::Sql)) })
+    }
+
+    /// Brings the schema up to date; of nodes that start at once, one does it.
+    pub async fn migrate(&self) -> Result<(), MigrateError> {
+        match &self.pools {
+            Pools::Postgres(pool) => {
+                let mut own = PgConnection::connect_with(pool.options()).await?;
+                // A migration may take its time, and waits for another node's.
+                own.execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
+                POSTGRES.run(&mut own).await
+            }
+            Pools::Sqlite { writer, .. } => {
+                // SQLite has no lock for it: who loses the race finds the other's work at the next try.
+                let mut own = SqliteConnection::connect_with(writer.options()).await?;
+                for _ in 0..MIGRATION_TRIES {
+                    if SQLITE.run(&mut own).await.is_ok() {
+                        return Ok(());
+                    }
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                SQLITE.run(&mut own).await
+            }
+        }
+    }
+
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.pools, Pools::Sqlite { .. })
+    }
+
+    pub fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    /// For statements that only read.
+    pub async fn read(&self) -> Result<Connection, StoreError> {
+        self.connect(false).await
+    }
+
+    /// For a single statement that writes.
+    pub async fn write(&self) -> Result<Connection, StoreError> {
+        self.connect(true).await
+    }
+
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        // SQLite must take the write lock first: a read that upgrades fails when another wrote.
+        let begin = if self.is_embedded() { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        Tx::begin(self.connect(true).await?, begin).await
+    }
+
+    /// How to be the only node on this database.
+    pub fn single_node(&self) -> SingleNode {
+        match &self.pools {
+            Pools::Postgres(pool) => SingleNode::postgres(pool.options().clone(), self.timeout),
+            Pools::Sqlite { writer, .. } => SingleNode::sqlite(writer.options().get_filename()),
+        }
+    }
+
+    pub async fn close(&self) {
+        match &self.pools {
+            Pools::Postgres(pool) => pool.close().await,
+            Pools::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+        }
+    }
+
+    async fn connect(&self, write: bool) -> Result<Connection, StoreError> {
+        self.breaker.check()?;
+        let acquired = match &self.pools {
+            Pools::Postgres(pool) => pool.lease().await.map(Raw::Postgres),
+            Pools::Sqlite { writer, .. } if write => writer.lease().await.map(Raw::Sqlite),
+            Pools::Sqlite { readers, .. } => readers.lease().await.map(Raw::Sqlite),
+        };
+        let raw = acquired.map_err(|error| match error {
+            sqlx::Error::PoolTimedOut => StoreError::Unavailable(self.breaker.starved()),
+            other => StoreError::from(other),
+        })?;
+        Ok(Connection::new(raw, self.timeout, Arc::clone(&self.breaker)))
+    }
+}
