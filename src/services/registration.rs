@@ -153,8 +153,12 @@ impl RegistrationService {
         if let Some(taken) = tx.taken(new.email.as_ref(), new.mobile.as_ref(), new.login_id.as_ref()).await? {
             return Err(Error::taken(taken));
         }
-        tx.remove_expired(&key, now).await?;
-        let existing = tx.pending(&key, now).await?.into_iter().find(|it| it.password_hash == password_hash);
+        let ever = tx.pending(&key, Timestamp::default()).await?; // those that are over, too
+        let (live, over): (Vec<_>, Vec<_>) = ever.into_iter().partition(|it| it.expires_at > now);
+        if !over.is_empty() {
+            tx.remove_expired(&key, now).await?; // so that their passwords may register anew
+        }
+        let existing = live.into_iter().find(|it| it.password_hash == password_hash);
         if let Some(same) = existing.as_ref().filter(|it| it.last_code_at.plus(self.resend_after()) > now) {
             return self.as_it_stands(&mut tx, same, &destination, now).await.map(Outcome::Same);
         }

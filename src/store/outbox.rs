@@ -76,9 +76,10 @@ impl Store {
         &self,
         now: Timestamp,
         lease_end: Timestamp,
-        most: i64,
+        most: usize,
     ) -> Result<Vec<ClaimedMessage>, StoreError> {
         let sql = if self.is_embedded() { claim!("") } else { claim!("FOR UPDATE SKIP LOCKED") };
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
         let mut connection = self.write().await?;
         on!(connection, |db| query_as(sql).bind(now).bind(lease_end).bind(most).fetch_all(db))
     }

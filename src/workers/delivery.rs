@@ -31,7 +31,7 @@ pub struct Delivery {
 const LEASE: Duration = Duration::from_secs(15);
 /// Other nodes' messages are looked for this often.
 const POLL: Duration = Duration::from_secs(1);
-const BATCH: i64 = 32;
+const BATCH: usize = 32;
 /// A try of a provider's.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -50,7 +50,8 @@ impl Delivery {
                 tracing::warn!(error = %chain(error), "the outbox can't be read");
                 0
             });
-            if delivered == 0 {
+            // A full batch hints at more; what came while this one was sent has rung the bell.
+            if delivered < BATCH {
                 tokio::select! {
                     () = self.wake.notified() => {}
                     () = tokio::time::sleep(POLL) => {}
