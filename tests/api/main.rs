@@ -14,6 +14,7 @@
 #[macro_use]
 mod support;
 
+mod connections;
 mod inputs;
 mod limits;
 mod pending;

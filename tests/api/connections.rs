@@ -1,0 +1,109 @@
+//! Clients that are slow, silent or gone.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::support::{Backend, Options, TestApp};
+
+stories!(
+    a_silent_or_slow_connection_is_closed,
+    a_slow_body_is_408,
+    at_the_bound_of_connections_others_wait,
+    what_was_read_is_done_though_the_client_has_gone,
+    odd_requests_are_no_5xx,
+);
+
+const PATIENCE: Duration = Duration::from_secs(4);
+
+async fn impatient(backend: Backend) -> TestApp {
+    let options = Options::default()
+        .with("ENROLL__SERVER__HEADER_TIMEOUT", 1)
+        .with("ENROLL__SERVER__REQUEST_TIMEOUT", 1)
+        .with("ENROLL__SERVER__MAX_CONNECTIONS", 10);
+    TestApp::with(backend, options).await
+}
+
+async fn connect(app: &TestApp) -> TcpStream {
+    TcpStream::connect(app.running.address).await.unwrap()
+}
+
+/// Sends, and reads until the server closes.
+async fn exchange(app: &TestApp, bytes: &[u8]) -> String {
+    let mut stream = connect(app).await;
+    stream.write_all(bytes).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("the server closes the connection").unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+async fn a_silent_or_slow_connection_is_closed(backend: Backend) {
+    let app = impatient(backend).await;
+    for sent in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM", "GET /livez HTTP/1.1\r\nhost: x\r\nx-slow: "] {
+        exchange(&app, sent.as_bytes()).await;
+    }
+}
+
+async fn a_slow_body_is_408(backend: Backend) {
+    let app = impatient(backend).await;
+    let head = "POST /api/v1/auth/register HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    let mut stream = connect(&app).await;
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 4_096];
+    let length = timeout(PATIENCE, stream.read(&mut answer)).await.unwrap().unwrap();
+    let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("request_timeout"), "{answer}");
+}
+
+async fn at_the_bound_of_connections_others_wait(backend: Backend) {
+    let app = impatient(backend).await;
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        silent.push(connect(&app).await);
+    }
+    let answer = timeout(PATIENCE, app.get("/livez")).await.expect("the silent ones are closed, and make room");
+    answer.is(200);
+}
+
+async fn what_was_read_is_done_though_the_client_has_gone(backend: Backend) {
+    // A hash that takes a while, so that the client is gone before its end.
+    let app = TestApp::with(backend, Options::default().with("ENROLL__PASSWORDS__MEMORY_KIB", 65_536)).await;
+    let body = json!({"mobile": "9876543210", "password": "correct horse"}).to_string();
+    let head = "POST /api/v1/auth/register HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    let mut stream = connect(&app).await;
+    stream.write_all(request.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    drop(stream);
+    let arrived = async {
+        while app.running.inbox.as_ref().unwrap().messages(Some("+919876543210")).is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), arrived).await.expect("the code was sent all the same");
+}
+
+async fn odd_requests_are_no_5xx(backend: Backend) {
+    let app = impatient(backend).await;
+    let huge = format!("GET /livez HTTP/1.1\r\nhost: x\r\nx-huge: {}\r\n\r\n", "h".repeat(40_000));
+    let many = format!("GET /livez HTTP/1.1\r\nhost: x\r\n{}\r\n", "x-many: 1\r\n".repeat(200));
+    for odd in [
+        "GARBAGE\r\n\r\n",
+        "GET /livez HTTP/9.9\r\nhost: x\r\n\r\n",
+        "POST /api/v1/auth/register HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\n{}",
+        "POST /api/v1/auth/register HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        "TRACE /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+        "GET /api/v1/auth/verifications/%00%ff HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+        "GET /api/v1/users/me HTTP/1.1\r\nhost: x\r\nauthorization: Bearer \u{ff}\u{0}\r\nconnection: close\r\n\r\n",
+        &huge,
+        &many,
+    ] {
+        let answer = exchange(&app, odd.as_bytes()).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{odd:.60}: {answer}");
+    }
+}
