@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     crypto::HashError,
-    domain::{FieldCode, FieldError, Unavailable},
+    domain::{FieldCode, FieldError, IssuedCode, Unavailable},
     store::{StoreError, Taken},
 };
 
@@ -22,6 +22,13 @@ pub enum Error {
     MissingToken,
     #[error("the token is not good")]
     InvalidToken,
+    #[error("the refresh token was used before; its session is over")]
+    TokenReused,
+    #[error("there is no such thing")]
+    NotFound,
+    /// The password of a registration is right that is still to be proven.
+    #[error("the account is not activated yet")]
+    NotActivated(Box<IssuedCode>),
     #[error("an account has this address or login id")]
     AccountExists(Vec<FieldError>),
     #[error("the address alone does not say which registration is meant")]

@@ -12,7 +12,8 @@ use crate::{
     link::RedisLink,
     notify::{Console, Inbox, Notifiers, Templates},
     services::{
-        Credentials, Issuer, RegistrationService, ResendService, Sessions, StatusService, Throttle, VerificationService,
+        Credentials, Issuer, LoginService, RegistrationService, ResendService, Sessions, StatusService, Throttle,
+        VerificationService,
     },
     store::Store,
     workers::Delivery,
@@ -86,6 +87,14 @@ impl Base {
             wake,
         };
         let parts = http::Parts {
+            login: LoginService {
+                store: store.clone(),
+                issuer: issuer.clone(),
+                throttle: throttle.clone(),
+                hasher: hasher.clone(),
+                credentials: credentials.clone(),
+                sessions: sessions.clone(),
+            },
             registration: RegistrationService {
                 store: store.clone(),
                 issuer: issuer.clone(),

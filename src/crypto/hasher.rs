@@ -69,6 +69,11 @@ impl Hasher {
         Recipe { salt: salt.to_vec(), cost: self.cost }
     }
 
+    /// Whether a kept hash cost less than one would now.
+    pub fn is_cheaper(&self, kept: &Recipe) -> bool {
+        kept.cost.memory_kib < self.cost.memory_kib || kept.cost.iterations < self.cost.iterations
+    }
+
     /// The PHC string of the password.
     pub async fn hash(&self, password: &Password, recipe: Recipe) -> Result<String, HashError> {
         let _place = Place::take(&self.queued)?;

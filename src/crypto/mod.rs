@@ -7,4 +7,4 @@ mod tokens;
 
 pub use hasher::{HashError, Hasher, HashingCost, Recipe};
 pub use keys::{Keyring, MacUse, RootKey, hex, sha256};
-pub use tokens::{AccessClaims, RefreshToken, TokenSettings, Tokens};
+pub use tokens::{AccessClaims, TokenSettings, Tokens};

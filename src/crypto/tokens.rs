@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Keyring, MacUse, RootKey};
-use crate::domain::{Session, Timestamp};
+use crate::domain::{RefreshToken, Session, Timestamp};
 
 #[derive(Debug, Clone)]
 pub struct TokenSettings {
@@ -28,14 +28,6 @@ pub struct AccessClaims {
     pub jti: Uuid,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<i64>,
-}
-
-/// The session that a refresh token belongs to, and which of its tokens it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefreshToken {
-    pub session: Uuid,
-    pub counter: i64,
-    pub salt: [u8; 16],
 }
 
 /// Makes and reads tokens.

@@ -32,7 +32,7 @@ pub use password::Password;
 pub use policy::{CodePolicy, Purpose};
 pub use profile::{Locale, PersonName};
 pub use random::{OsRandom, Random};
-pub use records::{DeliveryState, OpenedSession, Registration, Session, User, Verification};
+pub use records::{DeliveryState, IssuedCode, OpenedSession, RefreshToken, Registration, Session, User, Verification};
 pub use sending::{Guess, GuessHistory, History, Send};
 pub use timestamp::Timestamp;
 pub use unavailable::{Part, Unavailable};

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::{Address, Email, LoginId, Mobile, Purpose, Timestamp};
@@ -84,6 +86,17 @@ pub struct Verification {
     pub phantom: bool,
 }
 
+/// A code that was issued, as its owner is told of it.
+#[derive(Debug, Clone)]
+pub struct IssuedCode {
+    pub verification_id: Uuid,
+    pub purpose: Purpose,
+    pub destination: Address,
+    pub expires_in: Duration,
+    pub resend_in: Duration,
+    pub code_length: u32,
+}
+
 /// An account; it has proven at least one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
@@ -148,12 +161,20 @@ pub struct Session {
     pub expires_at: Timestamp,
 }
 
+/// The session that a refresh token belongs to, and which of its tokens it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefreshToken {
+    pub session: Uuid,
+    pub counter: i64,
+    pub salt: [u8; 16],
+}
+
 /// A user and the tokens of the session just opened.
 #[derive(Debug, Clone)]
 pub struct OpenedSession {
     pub user: User,
     pub access_token: String,
-    pub access_expires_in: std::time::Duration,
+    pub access_expires_in: Duration,
     pub refresh_token: String,
-    pub refresh_expires_in: std::time::Duration,
+    pub refresh_expires_in: Duration,
 }

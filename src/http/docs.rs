@@ -22,6 +22,7 @@ type AnyProblem = ProblemBody<'static>;
     ),
     tags(
         (name = "registration", description = "Register, prove it by a code"),
+        (name = "login", description = "Tokens, by password or by an older token"),
         (name = "account", description = "What needs a token"),
         (name = "service", description = "For operators"),
     ),

@@ -8,10 +8,12 @@ mod client;
 mod docs;
 mod envelope;
 mod fields;
+mod login;
 mod problem;
 mod registration;
 mod server;
 mod service;
+mod sessions;
 mod users;
 mod verification;
 mod views;
@@ -28,7 +30,7 @@ use crate::{
     config::ServerSettings,
     domain::PhoneRules,
     notify::Inbox,
-    services::{RegistrationService, ResendService, Sessions, StatusService, VerificationService},
+    services::{LoginService, RegistrationService, ResendService, Sessions, StatusService, VerificationService},
 };
 
 pub use server::{HttpServer, ServerLimits};
@@ -43,6 +45,7 @@ pub struct Parts {
     pub resending: ResendService,
     pub verification: VerificationService,
     pub status: StatusService,
+    pub login: LoginService,
     pub sessions: Sessions,
     pub readiness: Arc<dyn Readiness>,
     pub inbox: Option<Arc<Inbox>>,
@@ -64,7 +67,9 @@ fn api() -> OpenApiRouter<Api> {
         .merge(registration::routes())
         .merge(verification::routes())
         .merge(activation::routes())
+        .merge(login::routes())
         .merge(users::routes())
+        .merge(sessions::routes())
 }
 
 /// The document that `GET /openapi.json` answers.

@@ -7,8 +7,9 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::views::CodeView;
 use crate::{
-    domain::FieldError,
+    domain::{FieldError, IssuedCode},
     error::{Error, Refused},
 };
 
@@ -19,6 +20,8 @@ pub(super) struct Problem {
     pub(super) code: &'static str,
     detail: String,
     errors: Vec<FieldError>,
+    /// What is still to be proven.
+    verification: Option<Box<IssuedCode>>,
     headers: Vec<(&'static str, String)>,
 }
 
@@ -41,6 +44,9 @@ pub(super) struct ProblemBody<'a> {
     request_id: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldView>,
+    /// With `account_not_activated`: the registration that is still to be proven.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verification: Option<CodeView>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -55,7 +61,7 @@ struct FieldView {
 
 impl Problem {
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }
+        Self { status, code, detail: detail.into(), errors: Vec::new(), verification: None, headers: Vec::new() }
     }
 
     /// For an error that the framework made: the status says all that is known.
@@ -95,6 +101,7 @@ impl Problem {
                 .iter()
                 .map(|error| FieldView { field: error.field, code: error.code.as_str(), message: error.message })
                 .collect(),
+            verification: self.verification.as_ref().map(|code| CodeView::new(code, true)),
         };
         let json = serde_json::to_vec(&body).unwrap_or_default();
         let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
@@ -116,6 +123,9 @@ fn status_and_code(error: &Error) -> (StatusCode, &'static str) {
         Error::InvalidCredentials => (StatusCode::UNAUTHORIZED, "invalid_credentials"),
         Error::MissingToken => (StatusCode::UNAUTHORIZED, "missing_token"),
         Error::InvalidToken => (StatusCode::UNAUTHORIZED, "invalid_token"),
+        Error::TokenReused => (StatusCode::UNAUTHORIZED, "token_reused"),
+        Error::NotActivated(_) => (StatusCode::FORBIDDEN, "account_not_activated"),
+        Error::NotFound => (StatusCode::NOT_FOUND, "not_found"),
         Error::AccountExists(_) => (StatusCode::CONFLICT, "account_exists"),
         Error::VerificationIdRequired => (StatusCode::CONFLICT, "verification_id_required"),
         Error::UnknownVerification => (StatusCode::NOT_FOUND, "unknown_verification"),
@@ -134,7 +144,10 @@ impl From<Error> for Problem {
         match error {
             Error::Invalid(errors) | Error::AccountExists(errors) => problem.errors = errors,
             Error::TooManyRequests(refused) | Error::TooManyAttempts(refused) => return problem.refused(refused),
-            Error::InvalidToken => return problem.with("www-authenticate", r#"Bearer error="invalid_token""#),
+            Error::NotActivated(code) => problem.verification = Some(code),
+            Error::InvalidToken | Error::TokenReused => {
+                return problem.with("www-authenticate", r#"Bearer error="invalid_token""#);
+            }
             Error::MissingToken | Error::InvalidCredentials => return problem.with("www-authenticate", "Bearer"),
             Error::Unavailable(cause) => {
                 tracing::warn!(part = %cause.part, cause = %format!("{:#}", cause.cause), "a part is unavailable");
@@ -147,7 +160,7 @@ impl From<Error> for Problem {
                 let hint = "the code is wrong, expired or already used; for a login, send purpose:\"login\" with it";
                 problem.detail = String::from(hint);
             }
-            Error::VerificationIdRequired | Error::UnknownVerification => {}
+            Error::VerificationIdRequired | Error::UnknownVerification | Error::NotFound => {}
         }
         problem
     }

@@ -1,9 +1,10 @@
 use axum::{
     Json,
     extract::FromRequestParts,
-    http::{header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
 
 use super::{
     Api,
@@ -17,17 +18,25 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 }
 
 /// Who the access token belongs to (RFC 6750).
-pub(super) struct Bearer(User);
+pub(super) struct Bearer {
+    pub(super) user: User,
+    pub(super) session: Uuid,
+}
+
+/// The token of an `Authorization: Bearer` header.
+pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
+    let header = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
 
 impl FromRequestParts<Api> for Bearer {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let bearer = header.and_then(|header| header.split_once(' '));
-        let token = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-        let token = token.ok_or(Error::MissingToken)?;
-        Ok(Self(api.sessions.authenticate(token).await?))
+        let token = token(&parts.headers).ok_or(Error::MissingToken)?;
+        let (user, session) = api.sessions.authenticate(token).await?;
+        Ok(Self { user, session })
     }
 }
 
@@ -36,6 +45,6 @@ impl FromRequestParts<Api> for Bearer {
     (status = 200, description = "The account", body = UserView),
     (status = 401, description = "`missing_token`, `invalid_token`", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-async fn me(Bearer(user): Bearer) -> Json<UserView> {
-    Json((&user).into())
+async fn me(bearer: Bearer) -> Json<UserView> {
+    Json((&bearer.user).into())
 }

@@ -5,10 +5,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::problem::whole_seconds;
-use crate::{
-    domain::{Email, LoginId, Mobile, OpenedSession, User},
-    services::IssuedCode,
-};
+use crate::domain::{Email, IssuedCode, LoginId, Mobile, OpenedSession, User};
 
 /// A code that is on its way.
 #[derive(Serialize, ToSchema)]

@@ -5,7 +5,7 @@ use crate::{
     domain::{Address, Client, Clock, Password, Registration},
     error::Error,
     services::Throttle,
-    store::Store,
+    store::{Connection, Store, StoreError},
 };
 
 /// Finds out whose password it is: by one hash, and one more where an account has the address.
@@ -69,17 +69,27 @@ impl Credentials {
         owner
     }
 
+    /// Those pending for the address, the newest first; else the newest that names it.
+    pub(super) async fn pending(
+        &self,
+        reading: &mut Connection,
+        address: &Address,
+    ) -> Result<Vec<Registration>, StoreError> {
+        let now = self.clock.now();
+        let mut pending = reading.pending(&address.key(), now).await?;
+        if pending.is_empty() {
+            pending.extend(reading.newest_naming(address, now).await?);
+        }
+        Ok(pending)
+    }
+
     async fn find(&self, basic: &BasicCredentials, client: &Client) -> Result<Owner, Error> {
         let _counted = self.throttle.hash(client).await?;
         let (Some(address), Some(password)) = (&basic.address, &basic.password) else {
             return Err(Error::InvalidCredentials);
         };
-        let now = self.clock.now();
         let mut reading = self.store.read().await?;
-        let mut pending = reading.pending(&address.key(), now).await?;
-        if pending.is_empty() {
-            pending.extend(reading.newest_naming(address, now).await?);
-        }
+        let pending = self.pending(&mut reading, address).await?;
         let account = reading.user_by_address(address).await?.filter(|user| user.disabled_at.is_none());
         drop(reading); // a connection is not held while hashing
 

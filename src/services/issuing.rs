@@ -7,8 +7,8 @@ use crate::{
     codes::{CodeStore, LiveCode},
     crypto::{Keyring, hex, sha256},
     domain::{
-        Address, Channel, Clock, CodeMessage, CodePolicy, DeliveryState, OneTimeCode, Purpose, Random, Registration,
-        Send, Timestamp, Verification, Window, Windows,
+        Address, Channel, Clock, CodeMessage, CodePolicy, DeliveryState, IssuedCode, OneTimeCode, Purpose, Random,
+        Registration, Send, Timestamp, Verification, Window, Windows,
     },
     error::{Error, Refused},
     store::{Destination, NewMessage, StoreError, Tx},
@@ -69,17 +69,6 @@ impl<'a> NewCode<'a> {
     pub(super) fn phantom(purpose: Purpose, destination: &'a Address, verification: Uuid) -> Self {
         Self { purpose, destination, verification, first: true, phantom: true }
     }
-}
-
-/// A code that was issued, as its owner is told of it.
-#[derive(Debug, Clone)]
-pub struct IssuedCode {
-    pub verification_id: Uuid,
-    pub purpose: Purpose,
-    pub destination: Address,
-    pub expires_in: Duration,
-    pub resend_in: Duration,
-    pub code_length: u32,
 }
 
 /// Issued in a transaction that is not committed yet.

@@ -3,6 +3,7 @@
 
 mod credentials;
 mod issuing;
+mod login;
 mod registration;
 mod resending;
 mod sessions;
@@ -11,7 +12,8 @@ mod throttle;
 mod verification;
 
 pub use credentials::{BasicCredentials, Credentials};
-pub use issuing::{CodeSettings, IssuedCode, Issuer};
+pub use issuing::{CodeSettings, Issuer};
+pub use login::{Identifier, LoginService};
 pub use registration::{NewRegistration, Registered, RegistrationService};
 pub use resending::{Resend, ResendService, WhichRegistration};
 pub use sessions::{SessionSettings, Sessions};

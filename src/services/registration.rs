@@ -3,14 +3,17 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{
-    Credentials, IssuedCode, Issuer, Throttle,
+    Credentials, Issuer, Throttle,
     issuing::{NewCode, Unpublished},
     resending::{client_hash, run_twice},
     throttle::{FAILURES, Slot},
 };
 use crate::{
     crypto::{Hasher, Recipe, sha256},
-    domain::{Address, Client, Email, Locale, LoginId, Mobile, Password, PersonName, Purpose, Registration, Timestamp},
+    domain::{
+        Address, Client, Email, IssuedCode, Locale, LoginId, Mobile, Password, PersonName, Purpose, Registration,
+        Timestamp,
+    },
     error::{Error, Refused},
     store::{Destination, Store, Tx},
 };

@@ -1,12 +1,12 @@
 use uuid::Uuid;
 
 use super::{
-    IssuedCode, Issuer, Throttle,
+    Issuer, Throttle,
     issuing::{NewCode, Unpublished},
 };
 use crate::{
     crypto::sha256,
-    domain::{Address, Client, Purpose, Registration},
+    domain::{Address, Client, IssuedCode, Purpose, Registration},
     error::Error,
     store::{Connection, Store},
 };

@@ -1,14 +1,18 @@
 use std::{sync::Arc, time::Duration};
 
+use uuid::Uuid;
+
 use crate::{
-    crypto::{RefreshToken, Tokens},
-    domain::{Client, Clock, OpenedSession, Random, Session, Timestamp, User},
+    crypto::Tokens,
+    domain::{Client, Clock, OpenedSession, Random, RefreshToken, Session, Timestamp, User},
     error::Error,
-    store::{Store, StoreError, Tx},
+    store::{Connection, ListedSession, Store, StoreError, Tx},
 };
 
 #[derive(Debug, Clone, Copy)]
 pub struct SessionSettings {
+    /// How long the token just replaced still gets its successor: a lost answer, a second tab.
+    pub refresh_grace: Duration,
     /// The idle end, moved on by each refresh.
     pub refresh_ttl: Duration,
     /// The end whatever a session does.
@@ -70,15 +74,78 @@ impl Sessions {
         })
     }
 
-    /// The user of an access token whose session is good at this moment, on every node.
+    /// A new token for the one given, which is dead from here on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TokenReused`] for a token that was replaced before: whoever has it, its session ends
+    /// (RFC 9700, 4.14.2), but within the grace the last one replaced gets the same successor again.
+    /// [`Error::InvalidToken`] for one that is none of ours (no row is touched), or of an ended session.
+    pub async fn refresh(&self, text: &str) -> Result<OpenedSession, Error> {
+        let token = self.tokens.read_refresh(text).ok_or(Error::InvalidToken)?;
+        let now = self.clock.now();
+        let mut writing = self.store.write().await?;
+        let idle_end = now.plus(self.settings.refresh_ttl);
+        let rotated = writing.rotate_session(&token, now, idle_end).await?;
+        let session = match rotated {
+            Some(session) => Ok(session),
+            None => self.successor(&mut writing, &token, now).await,
+        }?;
+        let user = writing.user(session.user_id).await?.ok_or(Error::InvalidToken)?;
+        self.tokens_of(user, &session, now)
+    }
+
+    /// The session of a token that was just replaced, as it stands; any older one ends it.
+    async fn successor(
+        &self,
+        writing: &mut Connection,
+        token: &RefreshToken,
+        now: Timestamp,
+    ) -> Result<Session, Error> {
+        let (session, rotated_at) = writing.session(token.session, now).await?.ok_or(Error::InvalidToken)?;
+        let just_replaced = token.counter + 1 == session.counter && token.salt[..] == session.salt[..];
+        if just_replaced && rotated_at.plus(self.settings.refresh_grace) > now {
+            return Ok(session);
+        }
+        writing.revoke_session(session.id, None, now).await?;
+        Err(Error::TokenReused)
+    }
+
+    /// Ends the session of a token of either kind; one that is worth nothing ends nothing (RFC 7009).
+    pub async fn log_out(&self, access: Option<&str>, refresh: Option<&str>) -> Result<(), Error> {
+        let now = self.clock.now();
+        let by_access = access.and_then(|token| self.tokens.read_access(token, now)).map(|claims| claims.sid);
+        let by_refresh = refresh.and_then(|token| self.tokens.read_refresh(token)).map(|token| token.session);
+        for session in [by_access, by_refresh].into_iter().flatten() {
+            self.store.write().await?.revoke_session(session, None, now).await?;
+        }
+        Ok(())
+    }
+
+    pub async fn log_out_all(&self, user: &User) -> Result<(), Error> {
+        Ok(self.store.write().await?.end_all_sessions(user.id, self.clock.now()).await?)
+    }
+
+    /// The user's sessions that are good, the newest first.
+    pub async fn list(&self, user: &User) -> Result<Vec<ListedSession>, Error> {
+        Ok(self.store.read().await?.sessions_of(user, self.clock.now()).await?)
+    }
+
+    /// Ends one of the user's own sessions.
+    pub async fn revoke(&self, user: &User, session: Uuid) -> Result<(), Error> {
+        let ended = self.store.write().await?.revoke_session(session, Some(user.id), self.clock.now()).await?;
+        if ended { Ok(()) } else { Err(Error::NotFound) }
+    }
+
+    /// The user and the session of an access token, good at this moment, on every node.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidToken`] for a token that is none of ours, over, or of a session that ended.
-    pub async fn authenticate(&self, token: &str) -> Result<User, Error> {
+    pub async fn authenticate(&self, token: &str) -> Result<(User, Uuid), Error> {
         let now = self.clock.now();
         let claims = self.tokens.read_access(token, now).ok_or(Error::InvalidToken)?;
         let user = self.store.read().await?.session_user(claims.sid, claims.sub, now).await?;
-        user.ok_or(Error::InvalidToken)
+        Ok((user.ok_or(Error::InvalidToken)?, claims.sid))
     }
 }

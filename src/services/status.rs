@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{IssuedCode, Issuer};
+use super::Issuer;
 use crate::{
     codes::CodeKey,
     crypto::{hex, sha256},
-    domain::{DAY, DeliveryState, Timestamp, Windows},
+    domain::{DAY, DeliveryState, IssuedCode, Timestamp, Windows},
     error::Error,
     store::{Challenge, Store},
 };

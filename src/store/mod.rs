@@ -24,5 +24,6 @@ pub use destinations::Destination;
 pub use error::{StoreError, Taken};
 pub use outbox::{ClaimedMessage, NewMessage};
 pub use registrations::Activation;
+pub use sessions::ListedSession;
 pub use single_node::SingleNode;
 pub use verifications::Challenge;

@@ -6,7 +6,7 @@ use super::{
     connection::{execute, on},
     users::{Row as UserRow, select_user},
 };
-use crate::domain::{Session, Timestamp, User};
+use crate::domain::{RefreshToken, Session, Timestamp, User};
 
 impl Connection {
     /// The user of a session that is good now: not revoked, not over, opened under the user's epoch.
@@ -27,7 +27,117 @@ impl Connection {
     }
 }
 
+/// A session as its owner sees it in a list.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct ListedSession {
+    pub id: Uuid,
+    pub user_agent: Option<String>,
+    pub address: Option<String>,
+    pub created_at: Timestamp,
+    pub last_used_at: Timestamp,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    user_id: Uuid,
+    counter: i64,
+    salt: Vec<u8>,
+    epoch: i64,
+    user_agent: Option<String>,
+    address: Option<String>,
+    created_at: Timestamp,
+    rotated_at: Timestamp,
+    ends_at: Timestamp,
+    expires_at: Timestamp,
+}
+
+impl From<Row> for (Session, Timestamp) {
+    fn from(row: Row) -> Self {
+        let session = Session {
+            id: row.id,
+            user_id: row.user_id,
+            counter: row.counter,
+            salt: row.salt,
+            epoch: row.epoch,
+            user_agent: row.user_agent,
+            address: row.address,
+            created_at: row.created_at,
+            ends_at: row.ends_at,
+            expires_at: row.expires_at,
+        };
+        (session, row.rotated_at)
+    }
+}
+
+impl Connection {
+    /// A session that is good now, and when its token was last replaced.
+    pub async fn session(&mut self, id: Uuid, now: Timestamp) -> Result<Option<(Session, Timestamp)>, StoreError> {
+        const SELECT: &str = "SELECT s.id, s.user_id, s.counter, s.salt, s.epoch, s.user_agent, s.address, s.created_at,
+            s.rotated_at, s.ends_at, s.expires_at FROM sessions s JOIN users u ON u.id = s.user_id
+            WHERE s.id = $1 AND s.revoked_at IS NULL AND s.ends_at > $2 AND s.epoch = u.epoch AND u.disabled_at IS NULL";
+        let row: Option<Row> = on!(self, |db| query_as(SELECT).bind(id).bind(now).fetch_optional(db))?;
+        Ok(row.map(Into::into))
+    }
+
+    pub async fn user(&mut self, id: Uuid) -> Result<Option<User>, StoreError> {
+        const SELECT: &str = select_user!("FROM users u WHERE u.id = $1");
+        let row: Option<UserRow> = on!(self, |db| query_as(SELECT).bind(id).fetch_optional(db))?;
+        Ok(row.map(User::from))
+    }
+
+    /// Those of the user that are good now, the newest first.
+    pub async fn sessions_of(&mut self, user: &User, now: Timestamp) -> Result<Vec<ListedSession>, StoreError> {
+        const SELECT: &str = "SELECT id, user_agent, address, created_at, rotated_at AS last_used_at FROM sessions
+            WHERE user_id = $1 AND epoch = $2 AND revoked_at IS NULL AND ends_at > $3
+            ORDER BY created_at DESC, id DESC";
+        on!(self, |db| query_as(SELECT).bind(user.id).bind(user.epoch).bind(now).fetch_all(db))
+    }
+
+    /// Replaces the session's token, if it is this one and good; of two who try, one does.
+    pub async fn rotate_session(
+        &mut self,
+        token: &RefreshToken,
+        now: Timestamp,
+        idle_end: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
+        const UPDATE: &str = "UPDATE sessions SET counter = counter + 1, rotated_at = $3,
+            ends_at = CASE WHEN expires_at < $5 THEN expires_at ELSE $5 END
+            WHERE id = $1 AND counter = $2 AND salt = $4 AND revoked_at IS NULL AND ends_at > $3
+            AND EXISTS (SELECT 1 FROM users u WHERE u.id = user_id AND u.epoch = sessions.epoch AND u.disabled_at IS NULL)
+            RETURNING id, user_id, counter, salt, epoch, user_agent, address, created_at, rotated_at, ends_at, expires_at";
+        let row: Option<Row> = on!(self, |db| query_as(UPDATE)
+            .bind(token.session)
+            .bind(token.counter)
+            .bind(now)
+            .bind(token.salt.as_slice())
+            .bind(idle_end)
+            .fetch_optional(db))?;
+        Ok(row.map(|row| <(Session, Timestamp)>::from(row).0))
+    }
+
+    /// Ends a session; `false` where it is none of the user's, or ended already.
+    pub async fn revoke_session(&mut self, id: Uuid, user: Option<Uuid>, now: Timestamp) -> Result<bool, StoreError> {
+        const UPDATE: &str = "UPDATE sessions SET revoked_at = $3
+            WHERE id = $1 AND user_id = COALESCE($2, user_id) AND revoked_at IS NULL AND ends_at > $3";
+        Ok(execute!(self, sqlx::query(UPDATE).bind(id).bind(user).bind(now))? == 1)
+    }
+
+    /// One step of the epoch ends every session of the user without touching one.
+    pub async fn end_all_sessions(&mut self, user: Uuid, now: Timestamp) -> Result<(), StoreError> {
+        const UPDATE: &str = "UPDATE users SET epoch = epoch + 1, updated_at = $2 WHERE id = $1";
+        execute!(self, sqlx::query(UPDATE).bind(user).bind(now)).map(drop)
+    }
+}
+
 impl Tx {
+    /// An account keeps the sessions opened last.
+    pub async fn drop_oldest_sessions(&mut self, user: Uuid, kept: i64) -> Result<(), StoreError> {
+        const DELETE: &str = "DELETE FROM sessions WHERE user_id = $1 AND id NOT IN
+            (SELECT id FROM sessions WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2)";
+        execute!(self, sqlx::query(DELETE).bind(user).bind(kept)).map(drop)
+    }
+
     pub async fn insert_session(&mut self, new: &Session) -> Result<(), StoreError> {
         const INSERT: &str = "INSERT INTO sessions (id, user_id, counter, salt, epoch, user_agent, address, created_at,
             rotated_at, ends_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10)";

@@ -98,6 +98,20 @@ impl Connection {
     }
 }
 
+impl Connection {
+    pub async fn user_by_login_id(&mut self, login_id: &LoginId) -> Result<Option<User>, StoreError> {
+        const SELECT: &str = select_user!("FROM users u WHERE u.login_id_key = $1");
+        let row: Option<Row> = on!(self, |db| query_as(SELECT).bind(login_id.key()).fetch_optional(db))?;
+        Ok(row.map(User::from))
+    }
+
+    /// Keeps a costlier hash of the same password; nothing where the password changed meanwhile.
+    pub async fn rehash_password(&mut self, user: &User, hash: &str) -> Result<(), StoreError> {
+        const UPDATE: &str = "UPDATE users SET password_hash = $3 WHERE id = $1 AND epoch = $2";
+        execute!(self, sqlx::query(UPDATE).bind(user.id).bind(user.epoch).bind(hash)).map(drop)
+    }
+}
+
 impl Tx {
     /// Waits for whoever is proving the same name, and then fails with [`StoreError::Taken`].
     pub async fn insert_user(&mut self, new: &User) -> Result<(), StoreError> {

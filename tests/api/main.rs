@@ -17,5 +17,6 @@ mod support;
 mod connections;
 mod inputs;
 mod limits;
+mod login;
 mod pending;
 mod registration;

@@ -131,8 +131,10 @@ async fn a_conflict_at_the_end_leaves_the_code_good(backend: Backend) {
     let body = |mobile: &str| json!({"mobile": mobile, "login_id": "ann", "password": "correct horse"});
     let (first, second) = (app.registers(body("9876543210")).await, app.registers(body("9876543211")).await);
     app.verify(&first, &first.otp).await.is(200);
-    let conflict = app.verify(&second, &second.otp).await.is_problem(409, "account_exists");
-    assert_eq!(conflict["errors"][0]["field"], "login_id");
+    for _ in 0..2 {
+        let conflict = app.verify(&second, &second.otp).await.is_problem(409, "account_exists");
+        assert_eq!(conflict["errors"][0]["field"], "login_id");
+    }
 
     app.advance(30);
     let other = json!({"mobile": "9876543211", "login_id": "ann.2", "password": "correct horse"});

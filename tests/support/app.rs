@@ -26,7 +26,7 @@ pub struct TestApp {
     pub base: String,
     pub http: reqwest::Client,
     secrets: Secrets,
-    settings: Settings,
+    environment: BTreeMap<String, String>,
     namespace: String,
     database: Option<Arc<Database>>,
     dir: Arc<tempfile::TempDir>,
@@ -90,17 +90,18 @@ impl TestApp {
         for (name, value) in options.settings {
             environment.insert(name.to_owned(), value);
         }
-        let settings = Settings::load(&Sources { environment, ..Sources::default() }).unwrap();
-        Self::run(settings, unique("t") + ":", Arc::default(), database, dir).await
+        Self::run(environment, unique("t") + ":", Arc::default(), database, dir).await
     }
 
     async fn run(
-        settings: Settings,
+        environment: BTreeMap<String, String>,
         namespace: String,
         clock: Arc<MovableClock>,
         database: Option<Arc<Database>>,
         dir: Arc<tempfile::TempDir>,
     ) -> Self {
+        let sources = Sources { environment: environment.clone(), ..Sources::default() };
+        let settings = Settings::load(&sources).unwrap();
         let around = Surroundings {
             clock: clock.clone(),
             random: Arc::new(OsRandom),
@@ -111,20 +112,28 @@ impl TestApp {
         let running = Running::start(&settings, around).await.unwrap();
         let base = format!("http://{}", running.address);
         let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
-        Self { running, clock, base, http, secrets: Secrets::default(), settings, namespace, database, dir }
+        Self { running, clock, base, http, secrets: Secrets::default(), environment, namespace, database, dir }
     }
 
     /// Another node beside this one: the same database, Redis and clock.
     pub async fn another_node(&self) -> Self {
         let (database, dir) = (self.database.clone(), self.dir.clone());
-        Self::run(self.settings.clone(), self.namespace.clone(), self.clock.clone(), database, dir).await
+        Self::run(self.environment.clone(), self.namespace.clone(), self.clock.clone(), database, dir).await
     }
 
     /// The same again, after a stop.
     pub async fn restart(self) -> Self {
-        let Self { running, clock, settings, namespace, database, dir, .. } = self;
+        let Self { running, clock, environment, namespace, database, dir, .. } = self;
         running.stop().await;
-        Self::run(settings, namespace, clock, database, dir).await
+        Self::run(environment, namespace, clock, database, dir).await
+    }
+
+    /// The same again, with one setting changed.
+    pub async fn restart_with(self, name: &'static str, value: impl ToString) -> Self {
+        let Self { running, clock, namespace, database, dir, mut environment, .. } = self;
+        running.stop().await;
+        environment.insert(name.to_owned(), value.to_string());
+        Self::run(environment, namespace, clock, database, dir).await
     }
 
     pub fn store(&self) -> &Store {
