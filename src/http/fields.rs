@@ -119,7 +119,7 @@ impl WhichFields {
 pub(super) struct CodeFields {
     /// A string of digits, leading zeros included.
     #[serde(default)]
-    #[schema(value_type = String, required, example = "012345")]
+    #[schema(value_type = String, required, pattern = "^[0-9]{4,10}$", example = "012345")]
     otp: Given,
     #[serde(default)]
     #[schema(ignore)]

@@ -38,16 +38,16 @@ pub(super) struct RegisterRequest {
     mobile_number: Given,
     /// 8 to 128 characters, of any kind.
     #[serde(default)]
-    #[schema(value_type = String, required, example = "correct horse battery")]
+    #[schema(value_type = String, required, min_length = 8, max_length = 128, example = "correct horse battery")]
     password: Given,
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "ann.b")]
+    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9._-]{3,64}$", example = "ann.b")]
     login_id: Given,
     #[serde(default, rename = "loginId")]
     #[schema(ignore)]
     older_login_id: Given,
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "Ann B.")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200, example = "Ann B.")]
     name: Given,
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "en-IN")]
