@@ -24,6 +24,10 @@ pub enum Error {
     InvalidToken,
     #[error("the refresh token was used before; its session is over")]
     TokenReused,
+    #[error("the current password is wrong")]
+    WrongPassword,
+    #[error("the current password is needed")]
+    ReauthenticationRequired,
     #[error("there is no such thing")]
     NotFound,
     /// The password of a registration is right that is still to be proven.

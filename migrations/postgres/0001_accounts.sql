@@ -78,6 +78,7 @@ CREATE TABLE sessions (
     counter    bigint NOT NULL,
     salt       bytea NOT NULL,
     epoch      bigint NOT NULL, -- good only while it is the user's
+    by_code    boolean NOT NULL, -- opened by a one-time code, not by the password
     user_agent text,
     address    text,
     created_at timestamptz NOT NULL,

@@ -79,6 +79,7 @@ CREATE TABLE sessions (
     counter    INTEGER NOT NULL,
     salt       BLOB NOT NULL,
     epoch      INTEGER NOT NULL, -- good only while it is the user's
+    by_code    INTEGER NOT NULL, -- opened by a one-time code, not by the password
     user_agent TEXT,
     address    TEXT,
     created_at INTEGER NOT NULL,

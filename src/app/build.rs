@@ -12,8 +12,8 @@ use crate::{
     link::RedisLink,
     notify::{Console, Inbox, Notifiers, Templates},
     services::{
-        Credentials, Issuer, LoginService, RegistrationService, ResendService, Sessions, StatusService, Throttle,
-        VerificationService,
+        Credentials, Issuer, LoginService, ProfileService, RegistrationService, ResendService, Sessions, StatusService,
+        Throttle, VerificationService,
     },
     store::Store,
     workers::Delivery,
@@ -87,6 +87,13 @@ impl Base {
             wake,
         };
         let parts = http::Parts {
+            profile: ProfileService {
+                store: store.clone(),
+                throttle: throttle.clone(),
+                hasher: hasher.clone(),
+                sessions: sessions.clone(),
+                clock: Arc::clone(&delivery.clock),
+            },
             login: LoginService {
                 store: store.clone(),
                 issuer: issuer.clone(),

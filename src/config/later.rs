@@ -7,7 +7,6 @@ pub(super) fn stop_at(from: &mut Reader) {
     from.not_built(&["privacy.conceal_accounts"], "false");
     from.not_built(&["tokens.algorithm"], "HS256");
     from.not_built(&["notify.default_locale"], "en");
-    from.not_built(&["tokens.fresh_for"], "300");
     from.not_built(&["events.exchange"], "enroll.events");
     from.not_built(&["events.unroutable"], "drop");
     from.not_built(&["events.personal_data"], "false");

@@ -222,6 +222,7 @@ fn tokens(from: &mut Reader) -> (TokenSettings, SessionSettings) {
         access_ttl: from.seconds("tokens.access_ttl", 1_800, 60..=DAY),
     };
     let sessions = SessionSettings {
+        fresh_for: from.seconds("tokens.fresh_for", 300, 0..=DAY),
         refresh_grace: from.seconds("tokens.refresh_grace", 30, 0..=600),
         refresh_ttl: from.seconds("tokens.refresh_ttl", 2_592_000, 60..=YEAR),
         session_ttl: from.seconds("tokens.session_ttl", 7_776_000, 60..=10 * YEAR),

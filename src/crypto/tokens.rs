@@ -134,6 +134,7 @@ mod tests {
             counter: 0,
             salt: vec![0; 16],
             epoch: 0,
+            by_code: false,
             user_agent: None,
             address: None,
             created_at: Timestamp::default(),

@@ -152,6 +152,8 @@ pub struct Session {
     pub counter: i64,
     pub salt: Vec<u8>,
     pub epoch: i64,
+    /// Opened by a one-time code, not by the password.
+    pub by_code: bool,
     pub user_agent: Option<String>,
     pub address: Option<String>,
     pub created_at: Timestamp,

@@ -127,15 +127,20 @@ impl<'de> Visitor<'de> for Strict {
 /// A field as it was sent; whether it fits is said field by field, not by the parser.
 #[derive(Default)]
 pub(super) enum Given {
-    /// Not there, or null.
     #[default]
     Absent,
+    Null,
     Text(String),
     /// No string, or one with a NUL in it.
     Wrong,
 }
 
 impl Given {
+    /// Not there, or null: but for changes, the same.
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent | Self::Null)
+    }
+
     pub(super) fn is(&self, text: &str) -> bool {
         matches!(self, Self::Text(given) if given == text)
     }
@@ -144,7 +149,7 @@ impl Given {
 impl<'de> Deserialize<'de> for Given {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(match serde_json::Value::deserialize(deserializer)? {
-            serde_json::Value::Null => Self::Absent,
+            serde_json::Value::Null => Self::Null,
             serde_json::Value::String(text) if !text.contains('\0') => Self::Text(text),
             _ => Self::Wrong,
         })

@@ -6,7 +6,7 @@ use super::body::Given;
 use crate::{
     domain::{Address, Email, FieldCode, FieldError, Mobile, OneTimeCode, PhoneRules},
     error::Error,
-    services::WhichRegistration,
+    services::{Change, WhichRegistration},
 };
 
 /// Parses fields one by one and remembers all that is wrong.
@@ -19,8 +19,8 @@ impl Fields {
     /// The field under its name or, for older clients, its older one; both at once is an error.
     pub(super) fn either(&mut self, name: &'static str, given: Given, older: Given) -> Given {
         match (given, older) {
-            (Given::Absent, older) => older,
-            (given, Given::Absent) => given,
+            (Given::Absent | Given::Null, older) => older,
+            (given, Given::Absent | Given::Null) => given,
             _ => {
                 self.error(name, FieldCode::Invalid, "stands beside its older name");
                 Given::Absent
@@ -35,7 +35,7 @@ impl Fields {
         parse: impl FnOnce(&str) -> Result<T, FieldError>,
     ) -> Option<T> {
         match given {
-            Given::Absent => None,
+            Given::Absent | Given::Null => None,
             Given::Wrong => {
                 self.error(name, FieldCode::Invalid, "is not a string, or has a NUL in it");
                 None
@@ -50,10 +50,25 @@ impl Fields {
         given: Given,
         parse: impl FnOnce(&str) -> Result<T, FieldError>,
     ) -> Option<T> {
-        if matches!(given, Given::Absent) && !self.errors.iter().any(|error| error.field == name) {
+        if given.is_absent() && !self.errors.iter().any(|error| error.field == name) {
             self.error(name, FieldCode::Required, "is missing");
         }
         self.optional(name, given, parse)
+    }
+
+    /// Absent keeps what is there, null clears it.
+    pub(super) fn change<T>(
+        &mut self,
+        name: &'static str,
+        given: Given,
+        parse: impl FnOnce(&str) -> Result<T, FieldError>,
+        text: impl FnOnce(T) -> String,
+    ) -> Change {
+        match given {
+            Given::Absent => Change::Keep,
+            Given::Null => Change::To(None),
+            given => self.optional(name, given, parse).map_or(Change::Keep, |value| Change::To(Some(text(value)))),
+        }
     }
 
     pub(super) fn error(&mut self, field: &'static str, code: FieldCode, message: &'static str) {

@@ -30,7 +30,9 @@ use crate::{
     config::ServerSettings,
     domain::PhoneRules,
     notify::Inbox,
-    services::{LoginService, RegistrationService, ResendService, Sessions, StatusService, VerificationService},
+    services::{
+        LoginService, ProfileService, RegistrationService, ResendService, Sessions, StatusService, VerificationService,
+    },
 };
 
 pub use server::{HttpServer, ServerLimits};
@@ -46,6 +48,7 @@ pub struct Parts {
     pub verification: VerificationService,
     pub status: StatusService,
     pub login: LoginService,
+    pub profile: ProfileService,
     pub sessions: Sessions,
     pub readiness: Arc<dyn Readiness>,
     pub inbox: Option<Arc<Inbox>>,

@@ -125,6 +125,8 @@ fn status_and_code(error: &Error) -> (StatusCode, &'static str) {
         Error::InvalidToken => (StatusCode::UNAUTHORIZED, "invalid_token"),
         Error::TokenReused => (StatusCode::UNAUTHORIZED, "token_reused"),
         Error::NotActivated(_) => (StatusCode::FORBIDDEN, "account_not_activated"),
+        Error::WrongPassword => (StatusCode::FORBIDDEN, "wrong_password"),
+        Error::ReauthenticationRequired => (StatusCode::FORBIDDEN, "reauthentication_required"),
         Error::NotFound => (StatusCode::NOT_FOUND, "not_found"),
         Error::AccountExists(_) => (StatusCode::CONFLICT, "account_exists"),
         Error::VerificationIdRequired => (StatusCode::CONFLICT, "verification_id_required"),
@@ -160,7 +162,11 @@ impl From<Error> for Problem {
                 let hint = "the code is wrong, expired or already used; for a login, send purpose:\"login\" with it";
                 problem.detail = String::from(hint);
             }
-            Error::VerificationIdRequired | Error::UnknownVerification | Error::NotFound => {}
+            Error::VerificationIdRequired
+            | Error::UnknownVerification
+            | Error::WrongPassword
+            | Error::ReauthenticationRequired
+            | Error::NotFound => {}
         }
         problem
     }

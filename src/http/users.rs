@@ -1,20 +1,28 @@
 use axum::{
     Json,
-    extract::FromRequestParts,
-    http::{HeaderMap, header, request::Parts},
+    extract::{FromRequestParts, State},
+    http::{HeaderMap, StatusCode, header, request::Parts},
 };
+use serde::Deserialize;
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
     Api,
+    body::{Body, Given},
+    client::Caller,
+    fields::Fields,
     problem::{Problem, ProblemBody},
     views::UserView,
 };
-use crate::{domain::User, error::Error};
+use crate::{
+    domain::{FieldError, Locale, Password, PersonName, User},
+    error::Error,
+};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(me))
+    OpenApiRouter::new().routes(routes!(me)).routes(routes!(change)).routes(routes!(change_password))
 }
 
 /// Who the access token belongs to (RFC 6750).
@@ -47,4 +55,73 @@ impl FromRequestParts<Api> for Bearer {
 ))]
 async fn me(bearer: Bearer) -> Json<UserView> {
     Json((&bearer.user).into())
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(super) struct ChangeRequest {
+    /// Absent: unchanged; null: cleared.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "Ann B.")]
+    name: Given,
+    /// Absent: unchanged; null: cleared.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "en-IN")]
+    locale: Given,
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(super) struct PasswordRequest {
+    /// Not needed in a session that a code opened a moment ago.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    current_password: Given,
+    #[serde(default)]
+    #[schema(value_type = String, required, min_length = 8, max_length = 128)]
+    new_password: Given,
+}
+
+/// Change my name or locale
+#[utoipa::path(patch, path = "/users/me", tag = "account", security(("bearer" = [])), request_body = ChangeRequest, responses(
+    (status = 200, description = "The account", body = UserView),
+    (status = 401, description = "`missing_token`, `invalid_token`", body = ProblemBody, content_type = "application/problem+json"),
+))]
+async fn change(
+    State(api): State<Api>,
+    bearer: Bearer,
+    Body(request): Body<ChangeRequest>,
+) -> Result<Json<UserView>, Problem> {
+    let mut fields = Fields::default();
+    let name = fields.change("name", request.name, PersonName::parse, |name| name.as_str().to_owned());
+    let locale = fields.change("locale", request.locale, Locale::parse, |locale| locale.as_str().to_owned());
+    let (name, locale) = fields.finish(Some((name, locale)))?;
+    let user = api.profile.change(&bearer.user, &name, &locale).await?;
+    Ok(Json((&user).into()))
+}
+
+/// Change my password
+///
+/// Every other session ends.
+#[utoipa::path(post, path = "/users/me/password", tag = "account", security(("bearer" = [])), request_body = PasswordRequest, responses(
+    (status = 204, description = "It is changed"),
+    (status = 401, description = "`missing_token`, `invalid_token`", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 403, description = "`wrong_password`, `reauthentication_required`", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 429, description = "`too_many_attempts`, `too_many_requests`", body = ProblemBody, content_type = "application/problem+json"),
+))]
+async fn change_password(
+    State(api): State<Api>,
+    Caller(client): Caller,
+    bearer: Bearer,
+    Body(request): Body<PasswordRequest>,
+) -> Result<StatusCode, Problem> {
+    let mut fields = Fields::default();
+    let current = fields.optional("current_password", request.current_password, |text| Ok(text.to_owned()));
+    let new = fields.required("new_password", request.new_password, |text| {
+        Password::parse(text, api.password_min_length).map_err(|error| FieldError { field: "new_password", ..error })
+    });
+    let (current, new) = fields.finish(new.map(|new| (current, new)))?;
+    // The current one's form is not judged: what can't be a password is a wrong one.
+    let current = current.map(|text| Password::given(&text).ok_or(Error::WrongPassword)).transpose()?;
+    let Bearer { user, session } = bearer;
+    api.profile.change_password(&user, session, current.as_ref(), &new, &client).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

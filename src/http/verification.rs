@@ -102,10 +102,10 @@ async fn verify(
     let mut fields = Fields::default();
     let code = request.code.parse(&mut fields);
     let which = request.which.parse(&mut fields, &api.phone);
-    if !matches!(request.purpose, Given::Absent) && !request.purpose.is("registration") {
+    if !request.purpose.is_absent() && !request.purpose.is("registration") {
         fields.error("purpose", FieldCode::Invalid, "is not registration; logging in by code is not built yet");
     }
-    if !matches!((&request.login_id, &request.older_login_id), (Given::Absent, Given::Absent)) {
+    if !request.login_id.is_absent() || !request.older_login_id.is_absent() {
         fields.error("login_id", FieldCode::Invalid, "would mean a login by code, which is not built yet");
     }
     let proof = fields.finish(code.map(|code| Proof { code, which }))?;

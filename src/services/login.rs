@@ -111,7 +111,7 @@ impl LoginService {
         let now = self.sessions.clock.now();
         let mut tx = self.store.begin().await?;
         // Written with the epoch that was read with the hash: a reset meanwhile makes it void.
-        let session = self.sessions.open(&mut tx, &user, client, now).await?;
+        let session = self.sessions.open(&mut tx, &user, client, false, now).await?;
         tx.drop_oldest_sessions(user.id, SESSIONS_KEPT).await?;
         tx.commit().await?;
         self.sessions.tokens_of(user, &session, now)

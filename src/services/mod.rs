@@ -4,6 +4,7 @@
 mod credentials;
 mod issuing;
 mod login;
+mod profile;
 mod registration;
 mod resending;
 mod sessions;
@@ -11,9 +12,12 @@ mod status;
 mod throttle;
 mod verification;
 
+pub use crate::store::Change;
+
 pub use credentials::{BasicCredentials, Credentials};
 pub use issuing::{CodeSettings, Issuer};
 pub use login::{Identifier, LoginService};
+pub use profile::ProfileService;
 pub use registration::{NewRegistration, Registered, RegistrationService};
 pub use resending::{Resend, ResendService, WhichRegistration};
 pub use sessions::{SessionSettings, Sessions};

@@ -11,6 +11,8 @@ use crate::{
 
 #[derive(Debug, Clone, Copy)]
 pub struct SessionSettings {
+    /// How long after its opening a session proves by itself who is there.
+    pub fresh_for: Duration,
     /// How long the token just replaced still gets its successor: a lost answer, a second tab.
     pub refresh_grace: Duration,
     /// The idle end, moved on by each refresh.
@@ -39,6 +41,7 @@ impl Sessions {
         tx: &mut Tx,
         user: &User,
         client: &Client,
+        by_code: bool,
         now: Timestamp,
     ) -> Result<Session, StoreError> {
         let expires_at = now.plus(self.settings.session_ttl);
@@ -48,6 +51,7 @@ impl Sessions {
             counter: 0,
             salt: self.random.bytes::<16>().to_vec(),
             epoch: user.epoch,
+            by_code,
             user_agent: client.user_agent.as_ref().map(|text| text.chars().take(LONGEST_USER_AGENT).collect()),
             address: Some(client.address.to_canonical().to_string()),
             created_at: now,

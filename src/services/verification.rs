@@ -244,7 +244,7 @@ impl VerificationService {
         if !own_ended || !tx.mark_verified(verification, now).await? {
             return Err(Error::InvalidCode);
         }
-        let session = if open { Some(self.sessions.open(&mut tx, &user, client, now).await?) } else { None };
+        let session = if open { Some(self.sessions.open(&mut tx, &user, client, true, now).await?) } else { None };
         tx.commit().await?;
         Ok(Made { user, session, at: now })
     }

@@ -13,7 +13,7 @@ use crate::{domain::Part, link::Breaker};
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 
-const MIGRATION_TRIES: u32 = 5;
+const MIGRATION_TRIES: u32 = 20;
 
 /// The database; cheap to clone.
 #[derive(Clone)]
@@ -78,15 +78,16 @@ impl Store {
                 POSTGRES.run(&mut own).await
             }
             Pools::Sqlite { writer, .. } => {
-                // SQLite has no lock for it: who loses the race finds the other's work at the next try.
-                let mut own = SqliteConnection::connect_with(writer.options()).await?;
-                for _ in 0..MIGRATION_TRIES {
-                    if SQLITE.run(&mut own).await.is_ok() {
-                        return Ok(());
+                // SQLite has no lock for it: who loses the race finds the other's work at a later try.
+                let mut tries = 0;
+                loop {
+                    let migrated = migrate_file(writer.options()).await;
+                    tries += 1;
+                    if migrated.is_ok() || tries == MIGRATION_TRIES {
+                        return migrated;
                     }
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
-                SQLITE.run(&mut own).await
             }
         }
     }
@@ -146,4 +147,9 @@ impl Store {
         })?;
         Ok(Connection::new(raw, self.timeout, Arc::clone(&self.breaker)))
     }
+}
+
+async fn migrate_file(options: &SqliteConnectOptions) -> Result<(), MigrateError> {
+    let mut own = SqliteConnection::connect_with(options).await?;
+    SQLITE.run(&mut own).await
 }

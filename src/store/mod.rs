@@ -26,4 +26,5 @@ pub use outbox::{ClaimedMessage, NewMessage};
 pub use registrations::Activation;
 pub use sessions::ListedSession;
 pub use single_node::SingleNode;
+pub use users::Change;
 pub use verifications::Challenge;

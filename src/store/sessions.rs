@@ -44,6 +44,7 @@ struct Row {
     counter: i64,
     salt: Vec<u8>,
     epoch: i64,
+    by_code: bool,
     user_agent: Option<String>,
     address: Option<String>,
     created_at: Timestamp,
@@ -60,6 +61,7 @@ impl From<Row> for (Session, Timestamp) {
             counter: row.counter,
             salt: row.salt,
             epoch: row.epoch,
+            by_code: row.by_code,
             user_agent: row.user_agent,
             address: row.address,
             created_at: row.created_at,
@@ -73,7 +75,7 @@ impl From<Row> for (Session, Timestamp) {
 impl Connection {
     /// A session that is good now, and when its token was last replaced.
     pub async fn session(&mut self, id: Uuid, now: Timestamp) -> Result<Option<(Session, Timestamp)>, StoreError> {
-        const SELECT: &str = "SELECT s.id, s.user_id, s.counter, s.salt, s.epoch, s.user_agent, s.address, s.created_at,
+        const SELECT: &str = "SELECT s.id, s.user_id, s.counter, s.salt, s.epoch, s.by_code, s.user_agent, s.address, s.created_at,
             s.rotated_at, s.ends_at, s.expires_at FROM sessions s JOIN users u ON u.id = s.user_id
             WHERE s.id = $1 AND s.revoked_at IS NULL AND s.ends_at > $2 AND s.epoch = u.epoch AND u.disabled_at IS NULL";
         let row: Option<Row> = on!(self, |db| query_as(SELECT).bind(id).bind(now).fetch_optional(db))?;
@@ -105,7 +107,8 @@ impl Connection {
             ends_at = CASE WHEN expires_at < $5 THEN expires_at ELSE $5 END
             WHERE id = $1 AND counter = $2 AND salt = $4 AND revoked_at IS NULL AND ends_at > $3
             AND EXISTS (SELECT 1 FROM users u WHERE u.id = user_id AND u.epoch = sessions.epoch AND u.disabled_at IS NULL)
-            RETURNING id, user_id, counter, salt, epoch, user_agent, address, created_at, rotated_at, ends_at, expires_at";
+            RETURNING id, user_id, counter, salt, epoch, by_code, user_agent, address, created_at, rotated_at,
+            ends_at, expires_at";
         let row: Option<Row> = on!(self, |db| query_as(UPDATE)
             .bind(token.session)
             .bind(token.counter)
@@ -131,6 +134,12 @@ impl Connection {
 }
 
 impl Tx {
+    /// Lets one session live on under the user's new epoch.
+    pub async fn take_session_along(&mut self, session: Uuid, epoch: i64) -> Result<(), StoreError> {
+        const UPDATE: &str = "UPDATE sessions SET epoch = $2 WHERE id = $1";
+        execute!(self, sqlx::query(UPDATE).bind(session).bind(epoch)).map(drop)
+    }
+
     /// An account keeps the sessions opened last.
     pub async fn drop_oldest_sessions(&mut self, user: Uuid, kept: i64) -> Result<(), StoreError> {
         const DELETE: &str = "DELETE FROM sessions WHERE user_id = $1 AND id NOT IN
@@ -139,8 +148,8 @@ impl Tx {
     }
 
     pub async fn insert_session(&mut self, new: &Session) -> Result<(), StoreError> {
-        const INSERT: &str = "INSERT INTO sessions (id, user_id, counter, salt, epoch, user_agent, address, created_at,
-            rotated_at, ends_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10)";
+        const INSERT: &str = "INSERT INTO sessions (id, user_id, counter, salt, epoch, by_code, user_agent, address,
+            created_at, rotated_at, ends_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11)";
         execute!(
             self,
             sqlx::query(INSERT)
@@ -149,6 +158,7 @@ impl Tx {
                 .bind(new.counter)
                 .bind(&new.salt)
                 .bind(new.epoch)
+                .bind(new.by_code)
                 .bind(&new.user_agent)
                 .bind(&new.address)
                 .bind(new.created_at)

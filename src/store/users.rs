@@ -112,7 +112,57 @@ impl Connection {
     }
 }
 
+/// What becomes of a field that may be empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    Keep,
+    /// To this, or to nothing.
+    To(Option<String>),
+}
+
+impl Change {
+    fn binds(&self) -> (bool, Option<&str>) {
+        match self {
+            Self::Keep => (false, None),
+            Self::To(value) => (true, value.as_deref()),
+        }
+    }
+}
+
+impl Connection {
+    pub async fn change_profile(
+        &mut self,
+        user: Uuid,
+        name: &Change,
+        locale: &Change,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const UPDATE: &str = "UPDATE users SET name = CASE WHEN $3 THEN $4 ELSE name END,
+            locale = CASE WHEN $5 THEN $6 ELSE locale END, updated_at = $2 WHERE id = $1";
+        let ((new_name, name), (new_locale, locale)) = (name.binds(), locale.binds());
+        execute!(self, sqlx::query(UPDATE).bind(user).bind(now).bind(new_name).bind(name).bind(new_locale).bind(locale))
+            .map(drop)
+    }
+}
+
 impl Tx {
+    /// Replaces the password and tells the new epoch; `None` where the account changed meanwhile.
+    pub async fn change_password(
+        &mut self,
+        user: &User,
+        hash: &str,
+        now: Timestamp,
+    ) -> Result<Option<i64>, StoreError> {
+        const UPDATE: &str = "UPDATE users SET password_hash = $3, epoch = epoch + 1, updated_at = $4
+            WHERE id = $1 AND epoch = $2 RETURNING epoch";
+        on!(self, |db| sqlx::query_scalar(UPDATE)
+            .bind(user.id)
+            .bind(user.epoch)
+            .bind(hash)
+            .bind(now)
+            .fetch_optional(db))
+    }
+
     /// Waits for whoever is proving the same name, and then fails with [`StoreError::Taken`].
     pub async fn insert_user(&mut self, new: &User) -> Result<(), StoreError> {
         const INSERT: &str = "INSERT INTO users (id, email, email_key, email_verified, mobile, mobile_verified,

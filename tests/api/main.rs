@@ -19,4 +19,5 @@ mod inputs;
 mod limits;
 mod login;
 mod pending;
+mod profile;
 mod registration;

@@ -75,8 +75,8 @@ pub async fn seed(url: &str) {
         "INSERT INTO users (id, mobile, email_verified, mobile_verified, password_hash, epoch, created_at, updated_at)
          SELECT md5('m' || n)::uuid, '+me' || n, false, true, repeat('x', 97), 0, now(), now()
          FROM generate_series(1, 50000) n",
-        "INSERT INTO sessions (id, user_id, counter, salt, epoch, address, created_at, rotated_at, ends_at, expires_at)
-         SELECT md5('s' || n)::uuid, md5('m' || n)::uuid, 0, '\\x00', 0, '127.0.0.1', now(), now(),
+        "INSERT INTO sessions (id, user_id, counter, salt, epoch, by_code, address, created_at, rotated_at, ends_at, expires_at)
+         SELECT md5('s' || n)::uuid, md5('m' || n)::uuid, 0, '\\x00', 0, true, '127.0.0.1', now(), now(),
             now() + interval '1 day', now() + interval '1 day' FROM generate_series(1, 50000) n",
         "ANALYZE",
     ];
@@ -104,8 +104,8 @@ INSERT INTO users (id, mobile, email_verified, mobile_verified, password_hash, e
 DELETE FROM registrations WHERE destination = '+bench' || :n RETURNING id;
 UPDATE verifications SET state = 'verified', changed_at = now()
     WHERE id = md5('v' || :n)::uuid AND state <> 'verified' RETURNING id;
-INSERT INTO sessions (id, user_id, counter, salt, epoch, address, created_at, rotated_at, ends_at, expires_at)
-    VALUES (md5('t' || :n)::uuid, md5('u' || :n)::uuid, 0, '\\x00', 0, '127.0.0.1', now(), now(), now(), now());
+INSERT INTO sessions (id, user_id, counter, salt, epoch, by_code, address, created_at, rotated_at, ends_at, expires_at)
+    VALUES (md5('t' || :n)::uuid, md5('u' || :n)::uuid, 0, '\\x00', 0, true, '127.0.0.1', now(), now(), now(), now());
 COMMIT;
 ";
 

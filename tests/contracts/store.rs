@@ -243,6 +243,7 @@ async fn a_session_is_good_while_everything_holds(backend: Backend) {
         counter: 0,
         salt: vec![7; 16],
         epoch: user.epoch,
+        by_code: false,
         user_agent: Some("curl".into()),
         address: Some("192.0.2.1".into()),
         created_at: now(),
