@@ -135,10 +135,10 @@ impl Delivery {
         Ok(tx.commit().await?)
     }
 
-    /// Backs off exponentially with full jitter, within the deadline.
+    /// Backs off exponentially with full jitter, to 8 s at most: codes live for minutes.
     async fn postpone(&self, message: &ClaimedMessage) -> Result<(), Error> {
         let now = self.clock.now();
-        let exponent = u32::try_from(message.attempts.clamp(0, 6)).unwrap_or(0);
+        let exponent = u32::try_from(message.attempts.clamp(0, 4)).unwrap_or(0);
         let most = Duration::from_millis(500) * 2_u32.pow(exponent);
         let wait = Duration::from_millis(self.random.below(most.as_millis().try_into().unwrap_or(1).max(1)));
         Ok(self.store.postpone_message(message.id, now.plus(wait).min(message.deadline)).await?)

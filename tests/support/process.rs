@@ -163,7 +163,7 @@ impl Node {
             if codes.len() >= messages {
                 return codes.last().unwrap().clone();
             }
-            assert!(started.elapsed() < Duration::from_secs(20), "{} of {messages} messages to {to}", codes.len());
+            assert!(started.elapsed() < Duration::from_secs(30), "{} of {messages} messages to {to}", codes.len());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
