@@ -1,6 +1,7 @@
 //! The composition root: settings in, a running service out. Only here concrete backends are named.
 
 mod build;
+mod operator;
 mod root_key;
 
 use std::{
@@ -16,6 +17,7 @@ use anyhow::{Context as _, bail};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::Instant};
 use tokio_util::task::TaskTracker;
 
+pub use self::operator::Operator;
 use self::{
     build::Base,
     root_key::{keyring, make_private_dir},
@@ -97,6 +99,22 @@ async fn open_store_until(settings: &Settings, until: Instant) -> anyhow::Result
     Ok(store)
 }
 
+/// What only brings the database up to date, and makes what a first start would.
+pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
+    let store = open_store(settings, Surroundings::default().patience).await?;
+    keyring(settings, &store, &OsRandom, true).await?;
+    store.close().await;
+    Ok(())
+}
+
+/// What operators' commands use: a database and a key that are there.
+pub async fn operator(settings: &Settings) -> anyhow::Result<Operator> {
+    let store = Store::open(&settings.store, false)?;
+    store.read().await.map(drop).with_context(|| format!("{} can't be opened", settings.shown_database()))?;
+    let keyring = keyring(settings, &store, &OsRandom, false).await?;
+    Ok(Operator::new(settings, store, keyring))
+}
+
 /// Opens Redis, where one is set, without connecting.
 pub fn open_redis(settings: &Settings, namespace: &str) -> anyhow::Result<Option<RedisLink>> {
     let open = |address| RedisLink::open(address, settings.redis_timeout, namespace).context("REDIS_URL");
@@ -117,7 +135,7 @@ impl Running {
             wait_for("redis", until, || redis.ping()).await?;
         }
         let single_node = if redis.is_none() { Some(only_node(&store).await?) } else { None };
-        let keyring = keyring(settings, &store, &*random).await?;
+        let keyring = keyring(settings, &store, &*random, true).await?;
         let listener = TcpListener::bind(settings.server.address).await;
         let listener = listener.with_context(|| format!("can't listen on {}", settings.server.address))?;
         let address = listener.local_addr()?;
@@ -126,10 +144,10 @@ impl Running {
         let health = Health::new(store.clone(), redis.clone(), Arc::clone(&clock));
         let ready = Ready { health: health.clone(), stopping: Arc::clone(&stopping) };
         let inbox = settings.notify.inbox.then(|| Arc::new(Inbox::new(Arc::clone(&clock))));
-        let base = Base { store: store.clone(), redis, keyring, clock, random, wake: Arc::default(), inbox };
+        let base = Base { store: store.clone(), redis, keyring, clock, random, inbox };
         let requests = TaskTracker::new();
         let (stop_http, stop_workers) = (watch::Sender::new(false), watch::Sender::new(false));
-        let (parts, delivery) = base.build(settings, Arc::new(ready));
+        let (parts, work) = base.build(settings, Arc::new(ready));
         let inbox = parts.inbox.clone();
         let server = HttpServer {
             listener,
@@ -140,9 +158,11 @@ impl Running {
             },
         };
         let mut workers = JoinSet::new();
-        workers
-            .spawn(Pruning { store: store.clone(), clock: Arc::clone(&delivery.clock) }.run(stop_workers.subscribe()));
-        workers.spawn(delivery.run(stop_workers.subscribe()));
+        let pruning = Pruning { store: store.clone(), clock: Arc::clone(&work.delivery.clock) };
+        workers.spawn(pruning.run(stop_workers.subscribe()));
+        workers.spawn(work.delivery.run(stop_workers.subscribe()));
+        workers.spawn(work.publishing.run(stop_workers.subscribe()));
+        workers.spawn(work.failures.run(stop_workers.subscribe()));
         workers.spawn(HealthLoop(health).run(stop_workers.subscribe()));
         if let Some(single_node) = single_node {
             workers.spawn(SingleNodeWatch(single_node).run(stop_workers.subscribe()));

@@ -16,6 +16,9 @@ pub enum Error {
     Invalid(Vec<FieldError>),
     #[error("the code is wrong, expired or already used")]
     InvalidCode,
+    /// The same, of a code for a login.
+    #[error("the code is wrong, expired or already used")]
+    InvalidLoginCode,
     #[error("the name or the password is wrong")]
     InvalidCredentials,
     #[error("no token was sent")]

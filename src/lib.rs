@@ -6,7 +6,7 @@
 //!                  ├──► codes (TTL, tries)      Redis | memory
 //!                  ├──► limits (rates)          Redis | memory
 //!                  └──► crypto (Argon2, JWT, sealing)
-//! workers: outbox ──► notify (SMS, email)
+//! workers: outbox ──► notify (SMS, email) and events
 //! ```
 //!
 //! Imports run downwards only (`tests/layers.rs` sees to it); `domain` is below all.
@@ -18,6 +18,7 @@ pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod error;
+pub mod events;
 pub mod http;
 pub mod limits;
 pub mod link;

@@ -12,15 +12,16 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("codes", &["crypto", "domain", "link"]),
     ("limits", &["domain", "link"]),
     ("notify", &["domain"]),
+    ("events", &["domain"]),
     ("error", &["crypto", "domain", "store"]),
     ("services", &["codes", "crypto", "domain", "error", "limits", "store"]),
     ("config", &["crypto", "domain", "link", "services", "store"]),
-    ("workers", &["codes", "crypto", "domain", "error", "link", "notify", "store"]),
+    ("workers", &["codes", "crypto", "domain", "error", "events", "link", "notify", "services", "store"]),
     ("http", &["config", "domain", "error", "notify", "services"]),
 ];
 const ALL: &[&str] = &[
-    "app", "cli", "codes", "config", "crypto", "domain", "error", "http", "limits", "link", "notify", "services",
-    "store", "workers",
+    "app", "cli", "codes", "config", "crypto", "domain", "error", "events", "http", "limits", "link", "notify",
+    "services", "store", "workers",
 ];
 
 fn files(path: &Path) -> Vec<PathBuf> {

@@ -1,26 +1,30 @@
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use crate::{
     codes::{CodeStore, MemoryCodes, RedisCodes},
     config::Settings,
     crypto::{Hasher, Keyring, Tokens},
     domain::{Clock, Random},
+    events::LogPublisher,
     http::{self, Readiness},
     limits::{Limiter, MemoryLimits, RedisLimits},
     link::RedisLink,
     notify::{Console, Inbox, Notifiers, Templates},
     services::{
-        Credentials, Issuer, LoginService, ProfileService, RegistrationService, ResendService, Sessions, StatusService,
-        Throttle, VerificationService,
+        AskingService, ContactService, Credentials, Guessing, Issuer, Journal, LoginService, Notices, ProfileService,
+        Reauthentication, RecoveryService, RegistrationService, ResendService, Sessions, StatusService, Throttle,
+        VerificationService,
     },
     store::Store,
-    workers::Delivery,
+    workers::{Delivery, Failures, Publishing},
 };
 
 /// In-memory destinations and counters; beyond it requests are refused, and nothing is forgotten.
 const MEMORY_BOUND: usize = 100_000;
+/// Failed logins that wait to be written down; more are dropped.
+const FAILURES_BOUND: usize = 1_000;
 
 /// What all services are made of.
 pub(super) struct Base {
@@ -29,45 +33,134 @@ pub(super) struct Base {
     pub(super) keyring: Keyring,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
-    pub(super) wake: Arc<Notify>,
     pub(super) inbox: Option<Arc<Inbox>>,
 }
 
+/// What runs beside the requests.
+pub(super) struct Work {
+    pub(super) delivery: Delivery,
+    pub(super) publishing: Publishing,
+    pub(super) failures: Failures,
+}
+
+/// What most services share.
+struct Shared {
+    store: Store,
+    throttle: Throttle,
+    hasher: Hasher,
+    issuer: Issuer,
+    guessing: Guessing,
+    credentials: Credentials,
+    sessions: Sessions,
+    journal: Journal,
+    notices: Notices,
+    reauthentication: Reauthentication,
+}
+
 impl Base {
-    pub(super) fn build(self, settings: &Settings, readiness: Arc<dyn Readiness>) -> (http::Parts, Delivery) {
-        let Self { store, redis, keyring, clock, random, wake, inbox } = self;
-        let codes: Arc<dyn CodeStore> = match &redis {
+    pub(super) fn build(self, settings: &Settings, readiness: Arc<dyn Readiness>) -> (http::Parts, Work) {
+        let wake = Arc::<Notify>::default();
+        let (failures, told) = mpsc::channel(FAILURES_BOUND);
+        let journal =
+            Journal { keyring: self.keyring.clone(), random: Arc::clone(&self.random), wake: Arc::default(), failures };
+        let codes: Arc<dyn CodeStore> = match &self.redis {
             Some(link) => Arc::new(RedisCodes::new(link.clone())),
             None => Arc::new(MemoryCodes::new(MEMORY_BOUND)),
         };
-        let limiter: Arc<dyn Limiter> = match &redis {
+        let shared = self.share(settings, &codes, &wake, &journal);
+        let work = Work {
+            publishing: Publishing {
+                store: self.store.clone(),
+                keyring: self.keyring.clone(),
+                publisher: Arc::new(LogPublisher),
+                clock: Arc::clone(&self.clock),
+                node: self.random.secret_id(),
+                wake: Arc::clone(&journal.wake),
+            },
+            failures: Failures { store: self.store.clone(), journal, told },
+            delivery: self.delivery(settings, codes, wake),
+        };
+        (shared.services(settings, readiness, self.inbox), work)
+    }
+
+    fn delivery(&self, settings: &Settings, codes: Arc<dyn CodeStore>, wake: Arc<Notify>) -> Delivery {
+        let console = Arc::new(Console::default());
+        Delivery {
+            store: self.store.clone(),
+            codes,
+            keyring: self.keyring.clone(),
+            notifiers: Notifiers { sms: console.clone(), email: console, inbox: self.inbox.clone() },
+            templates: Templates { brand: settings.notify.brand.clone() },
+            clock: Arc::clone(&self.clock),
+            random: Arc::clone(&self.random),
+            wake,
+        }
+    }
+
+    fn share(&self, settings: &Settings, codes: &Arc<dyn CodeStore>, wake: &Arc<Notify>, journal: &Journal) -> Shared {
+        let Self { store, redis, keyring, clock, random, .. } = self;
+        let limiter: Arc<dyn Limiter> = match redis {
             Some(link) => Arc::new(RedisLimits::new(link.clone())),
             None => Arc::new(MemoryLimits::new(MEMORY_BOUND)),
         };
-        let throttle = Throttle::new(limiter, Arc::clone(&clock), Arc::clone(&random), settings.limits.clone());
+        let throttle = Throttle::new(limiter, Arc::clone(clock), Arc::clone(random), settings.limits.clone());
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         let hasher = Hasher::new(settings.hashing, at_once);
         let issuer = Issuer {
-            codes: Arc::clone(&codes),
+            codes: Arc::clone(codes),
             keyring: keyring.clone(),
-            clock: Arc::clone(&clock),
-            random: Arc::clone(&random),
-            wake: Arc::clone(&wake),
+            clock: Arc::clone(clock),
+            random: Arc::clone(random),
+            wake: Arc::clone(wake),
             settings: settings.codes.clone(),
-        };
-        let credentials = Credentials {
-            store: store.clone(),
-            throttle: throttle.clone(),
-            hasher: hasher.clone(),
-            keyring: keyring.clone(),
-            clock: Arc::clone(&clock),
         };
         let sessions = Sessions {
             store: store.clone(),
             tokens: Tokens::new(keyring.clone(), settings.tokens.clone()),
-            clock: Arc::clone(&clock),
-            random: Arc::clone(&random),
+            clock: Arc::clone(clock),
+            random: Arc::clone(random),
             settings: settings.sessions,
+            journal: journal.clone(),
+        };
+        Shared {
+            store: store.clone(),
+            guessing: Guessing { store: store.clone(), issuer: issuer.clone(), throttle: throttle.clone() },
+            credentials: Credentials {
+                store: store.clone(),
+                throttle: throttle.clone(),
+                hasher: hasher.clone(),
+                keyring: keyring.clone(),
+                clock: Arc::clone(clock),
+            },
+            reauthentication: Reauthentication {
+                store: store.clone(),
+                throttle: throttle.clone(),
+                hasher: hasher.clone(),
+                sessions: sessions.clone(),
+            },
+            notices: Notices { keyring: keyring.clone(), random: Arc::clone(random) },
+            journal: journal.clone(),
+            throttle,
+            hasher,
+            issuer,
+            sessions,
+        }
+    }
+}
+
+impl Shared {
+    fn services(self, settings: &Settings, readiness: Arc<dyn Readiness>, inbox: Option<Arc<Inbox>>) -> http::Parts {
+        let Self { store, throttle, hasher, issuer, guessing, credentials, sessions, .. } = self;
+        let Self { journal, notices, reauthentication, .. } = self;
+        let login = LoginService {
+            store: store.clone(),
+            issuer: issuer.clone(),
+            throttle: throttle.clone(),
+            hasher: hasher.clone(),
+            credentials: credentials.clone(),
+            sessions: sessions.clone(),
+            guessing: guessing.clone(),
+            journal: journal.clone(),
         };
         let resending = ResendService {
             store: store.clone(),
@@ -75,49 +168,39 @@ impl Base {
             throttle: throttle.clone(),
             registration_ttl: settings.registrations_ttl,
         };
-        let console = Arc::new(Console::default());
-        let delivery = Delivery {
-            store: store.clone(),
-            codes: Arc::clone(&codes),
-            keyring,
-            notifiers: Notifiers { sms: console.clone(), email: console, inbox: inbox.clone() },
-            templates: Templates { brand: settings.notify.brand.clone() },
-            clock: Arc::clone(&clock),
-            random,
-            wake,
-        };
-        let parts = http::Parts {
-            profile: ProfileService {
-                store: store.clone(),
-                throttle: throttle.clone(),
-                hasher: hasher.clone(),
-                sessions: sessions.clone(),
-                clock: Arc::clone(&delivery.clock),
+        http::Parts {
+            profile: ProfileService { reauthentication: reauthentication.clone(), journal: journal.clone() },
+            contacts: ContactService {
+                guessing: guessing.clone(),
+                reauthentication,
+                notices: notices.clone(),
+                journal: journal.clone(),
             },
-            login: LoginService {
-                store: store.clone(),
-                issuer: issuer.clone(),
-                throttle: throttle.clone(),
+            recovery: RecoveryService {
+                guessing: guessing.clone(),
                 hasher: hasher.clone(),
-                credentials: credentials.clone(),
-                sessions: sessions.clone(),
+                notices,
+                journal: journal.clone(),
             },
+            asking: AskingService { store: store.clone(), issuer: issuer.clone(), throttle: throttle.clone() },
             registration: RegistrationService {
                 store: store.clone(),
                 issuer: issuer.clone(),
-                throttle: throttle.clone(),
+                throttle,
                 hasher,
                 credentials: credentials.clone(),
+                journal: journal.clone(),
                 ttl: settings.registrations_ttl,
             },
             verification: VerificationService {
-                store: store.clone(),
-                issuer: issuer.clone(),
-                throttle,
+                guessing,
                 sessions: sessions.clone(),
                 credentials,
                 resending: resending.clone(),
+                login: login.clone(),
+                journal,
             },
+            login,
             status: StatusService { store, issuer, budget: settings.limits.wrong_tries_per_destination.clone() },
             resending,
             sessions,
@@ -125,7 +208,6 @@ impl Base {
             inbox,
             phone: settings.phone.clone(),
             password_min_length: settings.password_min_length,
-        };
-        (parts, delivery)
+        }
     }
 }

@@ -9,15 +9,20 @@ use crate::{
     store::Store,
 };
 
-/// The given root key, else the one of the data directory, made at the first start.
-pub(super) async fn keyring(settings: &Settings, store: &Store, random: &dyn Random) -> anyhow::Result<Keyring> {
+/// The given root key, else the one of the data directory, made at the first start where that may be.
+pub(super) async fn keyring(
+    settings: &Settings,
+    store: &Store,
+    random: &dyn Random,
+    may_make: bool,
+) -> anyhow::Result<Keyring> {
     if let Some(keyring) = &settings.keyring {
         return Ok(keyring.clone());
     }
     let path = settings.data_dir.join("root.key");
     let key = match std::fs::read_to_string(&path) {
         Ok(text) => RootKey::from_base64(&text).with_context(|| format!("{} holds no key", path.display()))?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && may_make => {
             if store.read().await?.has_users().await? {
                 bail!(
                     "{} is missing, and the database has users whose tokens and messages need it; \

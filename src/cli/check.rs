@@ -2,7 +2,6 @@ use std::process::ExitCode;
 
 use redis::cmd;
 
-use super::shown;
 use crate::{app::open_redis, config::Settings, store::Store};
 
 /// Reports what can't be reached and what is unwise; the settings themselves were read already.
@@ -13,7 +12,7 @@ pub(super) async fn check(settings: &Settings) -> anyhow::Result<ExitCode> {
         let reached =
             async { Store::open(&settings.store, false)?.read().await.map(drop).map_err(anyhow::Error::from) };
         if let Err(error) = reached.await {
-            problems.push(format!("DATABASE_URL: {} can't be reached: {error:#}", shown(&settings.store.url)));
+            problems.push(format!("DATABASE_URL: {} can't be reached: {error:#}", settings.shown_database()));
         }
     }
     if let Some(redis) = open_redis(settings, "")? {

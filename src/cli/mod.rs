@@ -1,22 +1,24 @@
 //! The command line. Exit codes: 0 done, 1 it could not be done, 2 the command line or the settings
-//! are wrong.
+//! are wrong. `--json` prints one JSON value a line, for programs.
 
 mod check;
 mod logging;
+mod output;
+mod people;
+mod sessions;
+mod users;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    app::{Running, Surroundings, open_store},
+    app::{Running, Surroundings, migrate, operator},
     config::{LogFormat, Settings, Sources},
     crypto::{RootKey, sha256},
     domain::{Address, Clock as _, OsRandom, Random, SystemClock},
     http,
-    store::Store,
 };
 
 /// Registers users and proves, by a one-time code, that they hold the phone or mailbox they claim.
@@ -26,6 +28,9 @@ struct Cli {
     /// Settings file; without it `enroll.toml`, where there is one.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Print JSON, for programs.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -43,6 +48,12 @@ enum Command {
     /// Root keys.
     #[command(subcommand)]
     Keys(Keys),
+    /// Accounts.
+    #[command(subcommand)]
+    Users(users::Users),
+    /// Sessions.
+    #[command(subcommand)]
+    Sessions(sessions::Sessions),
     /// Limits on destinations.
     #[command(subcommand)]
     Limits(Limits),
@@ -86,7 +97,7 @@ pub fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
-    match runtime.block_on(execute(cli.command.unwrap_or(Command::Serve), &settings)) {
+    match runtime.block_on(execute(cli.command.unwrap_or(Command::Serve), &settings, cli.json)) {
         Ok(code) => code,
         Err(error) => failed(&error),
     }
@@ -97,13 +108,15 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn execute(command: Command, settings: &Settings) -> anyhow::Result<ExitCode> {
+async fn execute(command: Command, settings: &Settings, as_json: bool) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve => serve(settings).await?,
-        Command::Migrate => open_store(settings, Surroundings::default().patience).await?.close().await,
+        Command::Migrate => migrate(settings).await?,
         Command::CheckConfig => return check::check(settings).await,
         Command::Openapi => println!("{}", http::openapi(&settings.server).to_pretty_json()?),
         Command::Keys(Keys::Generate) => {}
+        Command::Users(command) => return users::run(command, settings, as_json).await,
+        Command::Sessions(command) => return sessions::run(command, settings, as_json).await,
         Command::Limits(Limits::Lift { address }) => lift(settings, &address).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -138,24 +151,9 @@ async fn serve(settings: &Settings) -> anyhow::Result<()> {
 
 async fn lift(settings: &Settings, text: &str) -> anyhow::Result<()> {
     let address = Address::parse(text, &settings.phone).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let store = open_existing(settings).await?;
+    let store = operator(settings).await?.store;
     store.lift_limits(&sha256(address.key().as_bytes()), SystemClock.now()).await?;
     println!("lifted what was counted for {}", address.masked());
     store.close().await;
     Ok(())
-}
-
-/// For commands that make no database where they find none.
-async fn open_existing(settings: &Settings) -> anyhow::Result<Store> {
-    let store = Store::open(&settings.store, false)?;
-    store.read().await.map(drop).with_context(|| format!("{} can't be opened", shown(&settings.store.url)))?;
-    Ok(store)
-}
-
-/// A URL without its password.
-fn shown(url: &str) -> String {
-    match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
-        Some((scheme, host)) => format!("{scheme}://***@{host}"),
-        None => url.to_owned(),
-    }
 }

@@ -11,17 +11,7 @@ pub(super) fn stop_at(from: &mut Reader) {
     from.not_built(&["events.unroutable"], "drop");
     from.not_built(&["events.personal_data"], "false");
     from.not_built(&["admin.address"], "off");
-    from.not_built(&["codes.login.digits"], "6");
-    from.not_built(&["codes.login.ttl"], "120");
-    from.not_built(&["codes.login.tries"], "3");
-    from.not_built(&["codes.password_reset.digits"], "6");
-    from.not_built(&["codes.password_reset.ttl"], "600");
-    from.not_built(&["codes.password_reset.tries"], "5");
-    from.not_built(&["codes.contact_change.digits"], "6");
-    from.not_built(&["codes.contact_change.ttl"], "600");
-    from.not_built(&["codes.contact_change.tries"], "5");
     let without_default = [
-        "server.camel_prefixes",
         "tokens.private_key_file",
         "tokens.previous_key_files",
         "notify.templates_dir",

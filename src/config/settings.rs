@@ -45,6 +45,8 @@ pub struct ServerSettings {
     pub address: SocketAddr,
     pub public_url: String,
     pub prefixes: Vec<String>,
+    /// Where the API is mounted speaking camelCase.
+    pub camel_prefixes: Vec<String>,
     pub single_node: bool,
     /// Whose word on a client's address is taken.
     pub trusted_proxies: Vec<IpNet>,
@@ -95,6 +97,15 @@ impl Settings {
         let mut reader = Reader::new(std::collections::BTreeMap::new());
         Self::read(&mut reader);
         reader.finish().1
+    }
+
+    /// The database's URL without its password.
+    pub fn shown_database(&self) -> String {
+        let url = &self.store.url;
+        match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
+            Some((scheme, host)) => format!("{scheme}://***@{host}"),
+            None => url.clone(),
+        }
     }
 
     fn read(from: &mut Reader) -> Self {
@@ -154,11 +165,16 @@ fn server(from: &mut Reader) -> ServerSettings {
         text.parse().map_err(|_| "is not an address and a port")
     });
     let prefixes = from.list("server.prefixes").unwrap_or_else(|| vec!["/api/v1".to_owned()]);
-    for prefix in &prefixes {
+    let camel_prefixes = from.list("server.camel_prefixes").unwrap_or_default();
+    for (setting, prefix) in prefixes
+        .iter()
+        .map(|prefix| ("server.prefixes", prefix))
+        .chain(camel_prefixes.iter().map(|prefix| ("server.camel_prefixes", prefix)))
+    {
         let plain = prefix.chars().all(|c| c.is_ascii_alphanumeric() || "/-_.~".contains(c)) && !prefix.contains("//");
         let fits = prefix == "/" || (plain && prefix.starts_with('/') && !prefix.ends_with('/'));
-        if !fits || prefixes.iter().filter(|other| *other == prefix).count() > 1 {
-            from.problem("server.prefixes", "are paths that begin with a slash and end without, each once; or /");
+        if !fits || prefixes.iter().chain(&camel_prefixes).filter(|other| *other == prefix).count() > 1 {
+            from.problem(setting, "are paths that begin with a slash and end without, each in one list once; or /");
             break;
         }
     }
@@ -172,6 +188,7 @@ fn server(from: &mut Reader) -> ServerSettings {
         public_url: from.text("server.public_url").unwrap_or_else(|| format!("http://{address}")),
         address,
         prefixes,
+        camel_prefixes,
         single_node: from.flag("server.single_node", false),
         address_header: from.parsed("server.client_address_header", AddressHeader::XForwardedFor, |text| {
             match text.to_ascii_lowercase().as_str() {
@@ -230,18 +247,23 @@ fn tokens(from: &mut Reader) -> (TokenSettings, SessionSettings) {
     (tokens, sessions)
 }
 
+macro_rules! policy {
+    ($from:ident, $purpose:literal, $digits:literal, $ttl:literal, $tries:literal) => {
+        CodePolicy {
+            digits: $from.small(concat!("codes.", $purpose, ".digits"), $digits, 4..=10),
+            ttl: $from.seconds(concat!("codes.", $purpose, ".ttl"), $ttl, 10..=DAY),
+            tries: $from.small(concat!("codes.", $purpose, ".tries"), $tries, 1..=100),
+        }
+    };
+}
+
 fn codes(from: &mut Reader, limits: &LimitSettings) -> CodeSettings {
     CodeSettings {
-        registration_sms: CodePolicy {
-            digits: from.small("codes.registration_sms.digits", 6, 4..=10),
-            ttl: from.seconds("codes.registration_sms.ttl", 300, 10..=DAY),
-            tries: from.small("codes.registration_sms.tries", 5, 1..=100),
-        },
-        registration_email: CodePolicy {
-            digits: from.small("codes.registration_email.digits", 4, 4..=10),
-            ttl: from.seconds("codes.registration_email.ttl", 60, 10..=DAY),
-            tries: from.small("codes.registration_email.tries", 3, 1..=100),
-        },
+        registration_sms: policy!(from, "registration_sms", 6, 300, 5),
+        registration_email: policy!(from, "registration_email", 4, 60, 3),
+        login: policy!(from, "login", 6, 120, 3),
+        password_reset: policy!(from, "password_reset", 6, 600, 5),
+        contact_change: policy!(from, "contact_change", 6, 600, 5),
         resend_after: from.seconds("codes.resend_after", 30, 0..=3_600),
         sends_per_destination: limits.sends_per_destination.clone(),
     }

@@ -43,6 +43,14 @@ impl Address {
         }
     }
 
+    /// What a request calls it.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Mobile(_) => "mobile",
+            Self::Email(_) => "email",
+        }
+    }
+
     /// What the provider is told.
     pub fn as_str(&self) -> &str {
         match self {
@@ -59,12 +67,12 @@ impl Address {
         }
     }
 
-    /// From a [`key`](Self::key), as the database keeps it.
-    pub fn from_key(key: String) -> Self {
-        if key.starts_with('+') && !key.contains('@') {
-            Self::Mobile(Mobile::from_stored(key))
+    /// From its text or its [`key`](Self::key), as the database keeps them.
+    pub fn from_stored(text: String) -> Self {
+        if text.starts_with('+') && !text.contains('@') {
+            Self::Mobile(Mobile::from_stored(text))
         } else {
-            Self::Email(Email::from_stored(key))
+            Self::Email(Email::from_stored(text))
         }
     }
 

@@ -24,9 +24,51 @@ pub struct CodeMessage {
     pub expires_at: i64,
 }
 
-impl CodeMessage {
+/// Tells somebody what became of their account; it holds no code.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Notice {
+    pub to: String,
+    pub channel: Channel,
+    pub notice: NoticeKind,
+    /// The new address, masked.
+    pub new_address: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeKind {
+    PasswordReset,
+    ContactRequested,
+    ContactChanged,
+}
+
+impl NoticeKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PasswordReset => "password_was_reset",
+            Self::ContactRequested => "contact_change_requested",
+            Self::ContactChanged => "contact_was_changed",
+        }
+    }
+}
+
+/// What the outbox keeps, sealed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Outgoing {
+    Code(CodeMessage),
+    Notice(Notice),
+}
+
+impl Outgoing {
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("text and numbers always are JSON")
+    }
+}
+
+impl fmt::Debug for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Notice({})", self.notice.as_str())
     }
 }
 

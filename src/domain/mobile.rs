@@ -54,6 +54,19 @@ impl Mobile {
         &self.0
     }
 
+    /// As people of the default region write it, if it is one of theirs; else E.164.
+    pub fn as_typed_in(&self, rules: &PhoneRules) -> &str {
+        let national = self.national();
+        let read_back = read(national, rules.default_region).map(|number| number.to_string());
+        if read_back.as_deref() == Some(&self.0) { national } else { &self.0 }
+    }
+
+    /// Without the country code.
+    pub fn national(&self) -> &str {
+        let country = PhoneNumber::parse(&self.0, None).map_or(0, |number| number.country_code);
+        self.0.trim_start_matches('+').strip_prefix(&country.to_string()).unwrap_or(&self.0)
+    }
+
     /// `+91******3210`: the country code and the last four digits.
     pub fn masked(&self) -> String {
         let country = PhoneNumber::parse(&self.0, None).map_or(0, |number| number.country_code);

@@ -7,15 +7,26 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
     Registration,
+    Login,
+    PasswordReset,
+    ContactChange,
 }
 
 impl Purpose {
-    pub const ALL: [Self; 1] = [Self::Registration];
+    pub const ALL: [Self; 4] = [Self::Registration, Self::Login, Self::PasswordReset, Self::ContactChange];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Registration => "registration",
+            Self::Login => "login",
+            Self::PasswordReset => "password_reset",
+            Self::ContactChange => "contact_change",
         }
+    }
+
+    /// Anybody may ask for such a code by an address; nothing may tell them whether it is known.
+    pub fn is_asked_by_strangers(self) -> bool {
+        matches!(self, Self::Login | Self::PasswordReset)
     }
 
     pub fn parse(text: &str) -> Option<Self> {

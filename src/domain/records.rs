@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Address, Email, LoginId, Mobile, Purpose, Timestamp};
+use super::{Address, Email, FieldError, Happening, LoginId, Method, Mobile, Password, Purpose, Timestamp};
 
 /// What somebody asked to become, until a code proves it; not a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,9 +81,23 @@ pub struct Verification {
     pub tries: u32,
     pub state: DeliveryState,
     pub changed_at: Timestamp,
+    /// When its last code was made.
+    pub issued_at: Timestamp,
     pub expires_at: Timestamp,
-    /// Belongs to nobody: no guess at it is right.
-    pub phantom: bool,
+    pub holder: Holder,
+    /// SHA-256 of the login id that stood beside the address when it was asked for.
+    pub asked_with: Option<Vec<u8>>,
+}
+
+/// Whom a code belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// The registration that has the verification's id.
+    Registration,
+    /// An account, as long as it has the epoch it had when the code was asked for.
+    Account { id: Uuid, epoch: i64 },
+    /// A phantom's: no guess at it is right.
+    Nobody,
 }
 
 /// A code that was issued, as its owner is told of it.
@@ -117,14 +131,25 @@ pub struct User {
 }
 
 impl User {
-    /// Of a new account, the address that its code proved.
-    pub fn proven_address(&self) -> String {
-        let mobile = self.mobile.as_ref().filter(|_| self.mobile_verified).map(|mobile| mobile.as_str().to_owned());
-        mobile.or_else(|| self.email.as_ref().map(Email::key)).unwrap_or_default()
+    /// The addresses that it has proven, the mobile first.
+    pub fn proven(&self) -> Vec<Address> {
+        let mobile = self.mobile.clone().filter(|_| self.mobile_verified).map(Address::Mobile);
+        let email = self.email.clone().filter(|_| self.email_verified).map(Address::Email);
+        mobile.into_iter().chain(email).collect()
+    }
+
+    /// The address as the account has it, where it has proven it.
+    pub fn as_proven(&self, address: &Address) -> Option<Address> {
+        self.proven().into_iter().find(|own| own.key() == address.key())
+    }
+
+    /// Refuses a password that is one of the account's names.
+    pub fn admits(&self, password: &Password) -> Result<(), FieldError> {
+        password.differs_from(self.email.as_ref(), self.mobile.as_ref(), self.login_id.as_ref())
     }
 
     /// The account that a registration becomes once its destination is proven.
-    pub fn proven(registration: Registration, now: Timestamp) -> Self {
+    pub fn from_registration(registration: Registration, now: Timestamp) -> Self {
         let by_mobile = matches!(registration.destination, Address::Mobile(_));
         Self {
             id: registration.id,
@@ -163,6 +188,13 @@ pub struct Session {
     pub expires_at: Timestamp,
 }
 
+impl Session {
+    pub fn opened(&self) -> Happening {
+        let method = if self.by_code { Method::Code } else { Method::Password };
+        Happening::UserLoggedIn { user_id: self.user_id, session_id: self.id, method }
+    }
+}
+
 /// The session that a refresh token belongs to, and which of its tokens it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefreshToken {
@@ -175,6 +207,7 @@ pub struct RefreshToken {
 #[derive(Debug, Clone)]
 pub struct OpenedSession {
     pub user: User,
+    pub opened_at: Timestamp,
     pub access_token: String,
     pub access_expires_in: Duration,
     pub refresh_token: String,

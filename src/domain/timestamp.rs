@@ -1,5 +1,6 @@
 use std::{fmt, time::Duration};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// A moment, in microseconds since 1970 UTC: what both databases keep exactly.
@@ -46,6 +47,20 @@ impl Timestamp {
 
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// As RFC 3339.
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&str>::deserialize(deserializer)?;
+        OffsetDateTime::parse(text, &Rfc3339).map(Self::from).map_err(D::Error::custom)
+    }
 }
 
 impl From<OffsetDateTime> for Timestamp {

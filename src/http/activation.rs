@@ -10,7 +10,8 @@ use super::{
     fields::{CodeFields, Fields},
     problem::{Problem, ProblemBody},
     registration::ResendAnswer,
-    views::UserAnswer,
+    speech::Speech,
+    views::{UserAnswer, UserView},
 };
 use crate::{domain::Address, error::Error, services::BasicCredentials};
 
@@ -34,6 +35,7 @@ fn log(basic: &BasicCredentials) {
 async fn activate(
     State(api): State<Api>,
     Caller(client): Caller,
+    speech: Speech,
     Basic(basic): Basic,
     Body(request): Body<CodeFields>,
 ) -> Result<Json<UserAnswer>, Problem> {
@@ -43,7 +45,7 @@ async fn activate(
     let code = fields.finish(code)?;
     let activated = api.verification.activate(&basic, &code, &client).await;
     let user = activated.map_err(|error: Error| Problem::from(error).basic())?;
-    Ok(Json(UserAnswer { user: (&user).into() }))
+    Ok(Json(UserAnswer { user: UserView::new(&user, &speech) }))
 }
 
 /// Send a new code to who knows the password

@@ -10,7 +10,10 @@ use serde::{
     de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
 };
 
-use super::problem::Problem;
+use super::{
+    problem::Problem,
+    speech::{Camel, snake_request},
+};
 
 /// A JSON object that is what RFC 8259 calls interoperable: no key twice, no lone surrogates.
 pub(super) struct Body<T>(pub(super) T);
@@ -25,8 +28,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             let detail = "the body must be application/json, and not encoded";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
         }
+        let is_camel = request.extensions().get::<Camel>().is_some();
         let bytes = Bytes::from_request(request, state).await.map_err(|_| malformed("the body can't be read"))?;
-        parse(&bytes).map(Self)
+        parse(&bytes, is_camel).map(Self)
     }
 }
 
@@ -55,12 +59,18 @@ fn malformed(detail: &str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "malformed_body", detail)
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+fn parse<T: DeserializeOwned>(bytes: &[u8], is_camel: bool) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let strict = Strict { top: true }.deserialize(&mut json).and_then(|()| json.end());
     // serde_json's own words would quote the body.
     strict.map_err(|_| malformed("the body is not a JSON object, or has a key twice"))?;
-    serde_json::from_slice(bytes).map_err(|_| malformed("the body is not the object that this call takes"))
+    let other_object = |_| malformed("the body is not the object that this call takes");
+    if !is_camel {
+        return serde_json::from_slice(bytes).map_err(other_object);
+    }
+    let object = snake_request(serde_json::from_slice(bytes).map_err(other_object)?);
+    let object = object.ok_or_else(|| malformed("the body has a key in two spellings"))?;
+    serde_json::from_value(object.into()).map_err(other_object)
 }
 
 /// Walks a value and refuses what parsers read differently.
@@ -140,10 +150,6 @@ impl Given {
     pub(super) fn is_absent(&self) -> bool {
         matches!(self, Self::Absent | Self::Null)
     }
-
-    pub(super) fn is(&self, text: &str) -> bool {
-        matches!(self, Self::Text(given) if given == text)
-    }
 }
 
 impl<'de> Deserialize<'de> for Given {
@@ -169,7 +175,7 @@ mod tests {
     }
 
     fn code(bytes: &[u8]) -> &'static str {
-        parse::<OneField>(bytes).map_or_else(|problem| problem.code, |_| "ok")
+        parse::<OneField>(bytes, false).map_or_else(|problem| problem.code, |_| "ok")
     }
 
     #[test]
@@ -198,7 +204,7 @@ mod tests {
         }
         assert_eq!(code(b"{\"field\":\"\xff\"}"), "malformed_body");
         assert!(matches!(
-            parse::<OneField>(br#"{"field":"a\u0000b"}"#).unwrap_or_else(|_| unreachable!()).field,
+            parse::<OneField>(br#"{"field":"a\u0000b"}"#, false).unwrap_or_else(|_| unreachable!()).field,
             Given::Wrong
         ));
     }

@@ -4,9 +4,9 @@ use uuid::Uuid;
 
 use super::body::Given;
 use crate::{
-    domain::{Address, Email, FieldCode, FieldError, Mobile, OneTimeCode, PhoneRules},
+    domain::{Address, Email, FieldCode, FieldError, LoginId, Mobile, OneTimeCode, PhoneRules},
     error::Error,
-    services::{Change, WhichRegistration},
+    services::{Change, Which},
 };
 
 /// Parses fields one by one and remembers all that is wrong.
@@ -88,9 +88,9 @@ impl Fields {
     }
 }
 
-/// How a body names a registration.
+/// An email or a mobile.
 #[derive(Deserialize, ToSchema)]
-pub(super) struct WhichFields {
+pub(super) struct AddressFields {
     /// As people type it; not beside `email`.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "9876543210")]
@@ -102,31 +102,70 @@ pub(super) struct WhichFields {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "ann@example.com")]
     email: Given,
-    /// What `register` answered; send it always.
+}
+
+impl AddressFields {
+    pub(super) fn parse(self, fields: &mut Fields, phone: &PhoneRules) -> Option<Address> {
+        let mobile = fields.either("mobile", self.mobile, self.mobile_number);
+        let mobile = fields.optional("mobile", mobile, |text| Mobile::parse(text, phone));
+        let email = fields.optional("email", self.email, Email::parse);
+        if mobile.is_some() && email.is_some() {
+            fields.error("email", FieldCode::TooManyIdentifiers, "stands beside a mobile; one of them is meant");
+        }
+        mobile.map(Address::Mobile).or(email.map(Address::Email))
+    }
+
+    pub(super) fn required(self, fields: &mut Fields, phone: &PhoneRules) -> Option<Address> {
+        let address = self.parse(fields, phone);
+        if address.is_none() && !fields.has_error_of(&["mobile", "email"]) {
+            fields.error("mobile", FieldCode::Required, "a mobile or an email is needed");
+        }
+        address
+    }
+}
+
+/// A login id, under its name or its older one.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct LoginIdFields {
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "ann.b")]
+    login_id: Given,
+    #[serde(default, rename = "loginId")]
+    #[schema(ignore)]
+    older_login_id: Given,
+}
+
+impl LoginIdFields {
+    pub(super) fn parse(self, fields: &mut Fields) -> Option<LoginId> {
+        let login_id = fields.either("login_id", self.login_id, self.older_login_id);
+        fields.optional("login_id", login_id, LoginId::parse)
+    }
+}
+
+/// How a body names a code: by its address, by its verification's id, or by both.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct WhichFields {
+    #[serde(flatten)]
+    address: AddressFields,
+    /// What the call that sent the code answered; send it always.
     #[serde(default)]
     #[schema(value_type = Option<Uuid>)]
     verification_id: Given,
 }
 
 impl WhichFields {
-    pub(super) fn parse(self, fields: &mut Fields, phone: &PhoneRules) -> WhichRegistration {
-        let mobile = fields.either("mobile", self.mobile, self.mobile_number);
-        let mobile = fields.optional("mobile", mobile, |text| Mobile::parse(text, phone));
-        let email = fields.optional("email", self.email, Email::parse);
-        let id = fields.optional("verification_id", self.verification_id, |text| {
-            Uuid::try_parse(text).map_err(|_| FieldError::new("verification_id", FieldCode::Invalid, "is not a UUID"))
-        });
-        if mobile.is_some() && email.is_some() {
-            fields.error("email", FieldCode::TooManyIdentifiers, "stands beside a mobile; one of them is meant");
-        } else if mobile.is_none()
-            && email.is_none()
-            && id.is_none()
-            && !fields.has_error_of(&["mobile", "email", "verification_id"])
-        {
+    pub(super) fn parse(self, fields: &mut Fields, phone: &PhoneRules) -> Which {
+        let address = self.address.parse(fields, phone);
+        let id = fields.optional("verification_id", self.verification_id, verification_id);
+        if address.is_none() && id.is_none() && !fields.has_error_of(&["mobile", "email", "verification_id"]) {
             fields.error("mobile", FieldCode::Required, "a mobile, an email or a verification_id is needed");
         }
-        WhichRegistration { address: mobile.map(Address::Mobile).or(email.map(Address::Email)), id }
+        Which { address, id }
     }
+}
+
+pub(super) fn verification_id(text: &str) -> Result<Uuid, FieldError> {
+    Uuid::try_parse(text).map_err(|_| FieldError::new("verification_id", FieldCode::Invalid, "is not a UUID"))
 }
 
 /// The code, under its name or its older one.

@@ -2,8 +2,10 @@ use axum::{
     Json,
     extract::State,
     http::{HeaderMap, StatusCode},
+    response::{IntoResponse as _, Response},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -12,20 +14,22 @@ use super::{
     body::{Body, Given, OptionalBody},
     client::Caller,
     envelope::log_destination,
-    fields::Fields,
+    fields::{AddressFields, Fields, LoginIdFields},
     problem::{Problem, ProblemBody},
+    speech::Speech,
     users::{Bearer, token},
-    views::TokenAnswer,
+    views::{CodeView, TokenAnswer},
 };
 use crate::{
-    domain::{Address, Email, FieldCode, FieldError, LoginId, Mobile, PhoneRules},
+    domain::{Address, FieldCode, FieldError, Password, PhoneRules, Purpose},
     error::Error,
-    services::Identifier,
+    services::{Asked, Identifier},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(log_in))
+        .routes(routes!(send_code))
         .routes(routes!(refresh))
         .routes(routes!(log_out))
         .routes(routes!(log_out_all))
@@ -34,21 +38,10 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[derive(Deserialize, ToSchema)]
 pub(super) struct LoginRequest {
     /// One of `email`, `mobile` and `login_id`.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    email: Given,
-    #[serde(default)]
-    #[schema(value_type = Option<String>, example = "9876543210")]
-    mobile: Given,
-    #[serde(default, rename = "mobileNumber")]
-    #[schema(ignore)]
-    mobile_number: Given,
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    login_id: Given,
-    #[serde(default, rename = "loginId")]
-    #[schema(ignore)]
-    older_login_id: Given,
+    #[serde(flatten)]
+    address: AddressFields,
+    #[serde(flatten)]
+    login_id: LoginIdFields,
     #[serde(default)]
     #[schema(value_type = String, required, example = "correct horse battery")]
     password: Given,
@@ -57,25 +50,50 @@ pub(super) struct LoginRequest {
 impl LoginRequest {
     fn parse(self, phone: &PhoneRules) -> Result<(Identifier, String), Error> {
         let mut fields = Fields::default();
-        let mobile = fields.either("mobile", self.mobile, self.mobile_number);
-        let login_id = fields.either("login_id", self.login_id, self.older_login_id);
-        let email = fields.optional("email", self.email, Email::parse);
-        let mobile = fields.optional("mobile", mobile, |text| Mobile::parse(text, phone));
-        let login_id = fields.optional("login_id", login_id, LoginId::parse);
+        let address = self.address.parse(&mut fields, phone);
+        let login_id = self.login_id.parse(&mut fields);
         let password = fields.required("password", self.password, |text| Ok::<_, FieldError>(text.to_owned()));
-        let named = [
-            email.map(|email| Identifier::Address(Address::Email(email))),
-            mobile.map(|mobile| Identifier::Address(Address::Mobile(mobile))),
-            login_id.map(Identifier::LoginId),
-        ];
-        let mut named = named.into_iter().flatten();
-        let (first, second) = (named.next(), named.next());
-        if second.is_some() {
+        if address.is_some() && login_id.is_some() {
             fields.error("login_id", FieldCode::TooManyIdentifiers, "stands beside another; one of them is meant");
-        } else if first.is_none() && !fields.has_error_of(&["email", "mobile", "login_id"]) {
+        }
+        let identifier = address.map(Identifier::Address).or(login_id.map(Identifier::LoginId));
+        if identifier.is_none() && !fields.has_error_of(&["email", "mobile", "login_id"]) {
             fields.error("login_id", FieldCode::Required, "an email, a mobile or a login_id is needed");
         }
-        fields.finish(first.zip(password))
+        fields.finish(identifier.zip(password))
+    }
+}
+
+/// Whose code is asked for: an email, a mobile, or a login id and a mobile.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct SendRequest {
+    #[serde(flatten)]
+    address: AddressFields,
+    /// Beside a mobile: both must be of one account.
+    #[serde(flatten)]
+    login_id: LoginIdFields,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct SendAnswer {
+    #[schema(example = "success")]
+    status: &'static str,
+    message: &'static str,
+    /// Seconds.
+    #[schema(example = 120)]
+    expires_in: u64,
+    verification: CodeView,
+}
+
+impl SendRequest {
+    fn parse(self, phone: &PhoneRules) -> Result<Asked, Error> {
+        let mut fields = Fields::default();
+        let login_id = self.login_id.parse(&mut fields);
+        let address = self.address.required(&mut fields, phone);
+        if login_id.is_some() && matches!(address, Some(Address::Email(_))) {
+            fields.error("email", FieldCode::TooManyIdentifiers, "stands beside a login_id, which takes a mobile");
+        }
+        fields.finish(address.map(|address| Asked { address, login_id }))
     }
 }
 
@@ -104,14 +122,39 @@ pub(super) struct LogoutRequest {
 async fn log_in(
     State(api): State<Api>,
     Caller(client): Caller,
+    speech: Speech,
     Body(request): Body<LoginRequest>,
 ) -> Result<Json<TokenAnswer>, Problem> {
     let (identifier, password) = request.parse(&api.phone)?;
     if let Identifier::Address(address) = &identifier {
         log_destination(&address.masked());
     }
-    let password = crate::domain::Password::given(&password); // its form is not judged here
-    Ok(Json(api.login.log_in(&identifier, password.as_ref(), &client).await?.into()))
+    let password = Password::given(&password); // its form is not judged here
+    let opened = api.login.log_in(&identifier, password.as_ref(), &client).await?;
+    Ok(Json(TokenAnswer::new(opened, &speech)))
+}
+
+/// Ask for a code to log in by
+///
+/// Answers alike whether or not an account has proven the address; to an unknown one nothing is sent.
+#[utoipa::path(post, path = "/auth/send-otp", tag = "login", request_body = SendRequest, responses(
+    (status = 200, description = "A code is on its way, if there is such an account", body = SendAnswer),
+    (status = 429, description = "`too_many_requests`", body = ProblemBody, content_type = "application/problem+json"),
+))]
+async fn send_code(
+    State(api): State<Api>,
+    Caller(client): Caller,
+    Body(request): Body<SendRequest>,
+) -> Result<Json<SendAnswer>, Problem> {
+    let asked = request.parse(&api.phone)?;
+    log_destination(&asked.address.masked());
+    let code = api.asking.ask(Purpose::Login, &asked, &client).await?;
+    Ok(Json(SendAnswer {
+        status: "success",
+        message: "If there is such an account, a code is on its way; send it to verify-otp.",
+        expires_in: code.expires_in.as_secs(),
+        verification: CodeView::new(&code, true),
+    }))
 }
 
 /// Replace the refresh token
@@ -121,11 +164,15 @@ async fn log_in(
     (status = 200, description = "New tokens", body = TokenAnswer),
     (status = 401, description = "`invalid_token`, `token_reused`", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-async fn refresh(State(api): State<Api>, Body(request): Body<RefreshRequest>) -> Result<Json<TokenAnswer>, Problem> {
+async fn refresh(
+    State(api): State<Api>,
+    speech: Speech,
+    Body(request): Body<RefreshRequest>,
+) -> Result<Json<TokenAnswer>, Problem> {
     let mut fields = Fields::default();
     let token = fields.required("refresh_token", request.refresh_token, |text| Ok::<_, FieldError>(text.to_owned()));
     let token = fields.finish(token)?;
-    Ok(Json(api.sessions.refresh(&token).await?.into()))
+    Ok(Json(TokenAnswer::new(api.sessions.refresh(&token).await?, &speech)))
 }
 
 /// End this session
@@ -136,18 +183,23 @@ async fn refresh(State(api): State<Api>, Body(request): Body<RefreshRequest>) ->
 ))]
 async fn log_out(
     State(api): State<Api>,
+    speech: Speech,
     headers: HeaderMap,
     OptionalBody(request): OptionalBody<LogoutRequest>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
     let mut fields = Fields::default();
     let refresh = fields.optional("refresh_token", request.refresh_token, |text| Ok::<_, FieldError>(text.to_owned()));
     let refresh = fields.finish(Some(refresh))?;
     let access = token(&headers);
-    if access.is_none() && refresh.is_none() {
+    let is_older = speech.0.is_some();
+    if access.is_none() && refresh.is_none() && !is_older {
         return Err(Error::MissingToken.into());
     }
     api.sessions.log_out(access, refresh.as_deref()).await?;
-    Ok(StatusCode::NO_CONTENT)
+    if is_older {
+        return Ok(Json(json!({"status": "success", "message": "Logged out."})).into_response());
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// End all sessions

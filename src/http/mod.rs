@@ -5,15 +5,18 @@ mod activation;
 mod basic;
 mod body;
 mod client;
+mod contacts;
 mod docs;
 mod envelope;
 mod fields;
 mod login;
 mod problem;
+mod recovery;
 mod registration;
 mod server;
 mod service;
 mod sessions;
+mod speech;
 mod users;
 mod verification;
 mod views;
@@ -25,13 +28,14 @@ use tokio_util::task::TaskTracker;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use self::envelope::OwnTask;
+use self::{envelope::OwnTask, speech::CamelPaths};
 use crate::{
     config::ServerSettings,
-    domain::PhoneRules,
+    domain::{PhoneRules, User},
     notify::Inbox,
     services::{
-        LoginService, ProfileService, RegistrationService, ResendService, Sessions, StatusService, VerificationService,
+        AskingService, ContactService, ListedSession, LoginService, ProfileService, RecoveryService,
+        RegistrationService, ResendService, Sessions, StatusService, VerificationService,
     },
 };
 
@@ -48,6 +52,9 @@ pub struct Parts {
     pub verification: VerificationService,
     pub status: StatusService,
     pub login: LoginService,
+    pub asking: AskingService,
+    pub recovery: RecoveryService,
+    pub contacts: ContactService,
     pub profile: ProfileService,
     pub sessions: Sessions,
     pub readiness: Arc<dyn Readiness>,
@@ -64,6 +71,15 @@ impl std::ops::Deref for Api {
     }
 }
 
+/// An account and its sessions, as its owner sees them; for the command line.
+pub fn user_json(user: &User, sessions: Option<Vec<ListedSession>>) -> serde_json::Value {
+    let mut json = serde_json::json!(views::UserView::new(user, &speech::Speech(None)));
+    if let Some(sessions) = sessions {
+        json["sessions"] = serde_json::json!(sessions::views(sessions, None));
+    }
+    json
+}
+
 /// Every route and what it is documented as, relative to a prefix.
 fn api() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -71,7 +87,9 @@ fn api() -> OpenApiRouter<Api> {
         .merge(verification::routes())
         .merge(activation::routes())
         .merge(login::routes())
+        .merge(recovery::routes())
         .merge(users::routes())
+        .merge(contacts::routes())
         .merge(sessions::routes())
 }
 
@@ -89,7 +107,7 @@ fn documented(settings: &ServerSettings) -> (Router<Api>, OpenApi) {
     let first = prefixes.next().map_or("/api/v1", String::as_str);
     let documented = OpenApiRouter::with_openapi(docs::skeleton(&settings.public_url)).merge(service::routes());
     let (mut router, document) = mount(documented, first).split_for_parts();
-    for prefix in prefixes {
+    for prefix in prefixes.chain(&settings.camel_prefixes) {
         router = router.merge(Router::from(mount(OpenApiRouter::new(), prefix)));
     }
     (router, docs::complete(document))
@@ -98,6 +116,7 @@ fn documented(settings: &ServerSettings) -> (Router<Api>, OpenApi) {
 /// The whole application: routes, documents, and what every request passes.
 pub fn router(parts: Parts, settings: &ServerSettings, requests: &TaskTracker) -> Router {
     let (router, document) = documented(settings);
+    let camel = CamelPaths::new(&settings.camel_prefixes, api().into_openapi().paths.paths.into_keys());
     let api = Api(Arc::new(parts));
     let router = if api.inbox.is_some() { router.merge(service::inbox()) } else { router };
     let own_task = OwnTask { time: settings.request_timeout, requests: requests.clone() };
@@ -109,5 +128,6 @@ pub fn router(parts: Parts, settings: &ServerSettings, requests: &TaskTracker) -
         .layer(tower::util::option_layer(envelope::cors(&settings.cors_origins)))
         .layer(middleware::from_fn_with_state(client::TrustedProxies::new(settings), client::identify))
         .layer(middleware::from_fn(envelope::envelope))
+        .layer(middleware::from_fn_with_state(camel, speech::translate))
         .with_state(api)
 }

@@ -120,6 +120,7 @@ fn status_and_code(error: &Error) -> (StatusCode, &'static str) {
     match error {
         Error::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_fields"),
         Error::InvalidCode => (StatusCode::BAD_REQUEST, "invalid_code"),
+        Error::InvalidLoginCode => (StatusCode::UNAUTHORIZED, "invalid_code"),
         Error::InvalidCredentials => (StatusCode::UNAUTHORIZED, "invalid_credentials"),
         Error::MissingToken => (StatusCode::UNAUTHORIZED, "missing_token"),
         Error::InvalidToken => (StatusCode::UNAUTHORIZED, "invalid_token"),
@@ -150,7 +151,9 @@ impl From<Error> for Problem {
             Error::InvalidToken | Error::TokenReused => {
                 return problem.with("www-authenticate", r#"Bearer error="invalid_token""#);
             }
-            Error::MissingToken | Error::InvalidCredentials => return problem.with("www-authenticate", "Bearer"),
+            Error::MissingToken | Error::InvalidCredentials | Error::InvalidLoginCode => {
+                return problem.with("www-authenticate", "Bearer");
+            }
             Error::Unavailable(cause) => {
                 tracing::warn!(part = %cause.part, cause = %format!("{:#}", cause.cause), "a part is unavailable");
                 problem.detail = String::from("a part of the service is down; asking again is safe");

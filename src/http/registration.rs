@@ -78,10 +78,13 @@ impl RegisterRequest {
         let email = fields.optional("email", self.email, Email::parse);
         let mobile = fields.either("mobile", self.mobile, self.mobile_number);
         let mobile = fields.optional("mobile", mobile, |text| Mobile::parse(text, &api.phone));
-        let password =
-            fields.required("password", self.password, |text| Password::parse(text, api.password_min_length));
         let login_id = fields.either("login_id", self.login_id, self.older_login_id);
         let login_id = fields.optional("login_id", login_id, LoginId::parse);
+        let password = fields.required("password", self.password, |text| {
+            let password = Password::parse(text, api.password_min_length)?;
+            password.differs_from(email.as_ref(), mobile.as_ref(), login_id.as_ref())?;
+            Ok(password)
+        });
         let name = fields.optional("name", self.name, PersonName::parse);
         let locale = fields.optional("locale", self.locale, Locale::parse);
         let destination = mobile.clone().map(Address::Mobile).or(email.clone().map(Address::Email));

@@ -79,8 +79,8 @@ struct InboxMessage {
     channel: &'static str,
     purpose: &'static str,
     body: String,
-    otp: String,
-    verification_id: Uuid,
+    otp: Option<String>,
+    verification_id: Option<Uuid>,
     at: String,
 }
 

@@ -13,7 +13,7 @@ use super::{
     problem::{Problem, ProblemBody},
     users::Bearer,
 };
-use crate::error::Error;
+use crate::{error::Error, services::ListedSession};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(revoke))
@@ -26,7 +26,7 @@ pub(super) struct SessionsAnswer {
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Session)]
-struct SessionView {
+pub(super) struct SessionView {
     id: Uuid,
     /// The one whose token this call was made with.
     current: bool,
@@ -46,15 +46,19 @@ struct SessionView {
 ))]
 async fn list(State(api): State<Api>, bearer: Bearer) -> Result<Json<SessionsAnswer>, Problem> {
     let listed = api.sessions.list(&bearer.user).await?;
-    let sessions = listed.into_iter().map(|session| SessionView {
+    Ok(Json(SessionsAnswer { sessions: views(listed, Some(bearer.session)) }))
+}
+
+pub(super) fn views(listed: Vec<ListedSession>, current: Option<Uuid>) -> Vec<SessionView> {
+    let view = |session: ListedSession| SessionView {
         id: session.id,
-        current: session.id == bearer.session,
+        current: Some(session.id) == current,
         user_agent: session.user_agent,
         address: session.address,
         created_at: session.created_at.to_string(),
         last_used_at: session.last_used_at.to_string(),
-    });
-    Ok(Json(SessionsAnswer { sessions: sessions.collect() }))
+    };
+    listed.into_iter().map(view).collect()
 }
 
 /// End one of my sessions

@@ -10,10 +10,11 @@ use uuid::Uuid;
 
 use super::{
     Api,
-    body::{Body, Given},
+    body::{Body, Given, OptionalBody},
     client::Caller,
     fields::Fields,
     problem::{Problem, ProblemBody},
+    speech::Speech,
     views::UserView,
 };
 use crate::{
@@ -22,7 +23,11 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(me)).routes(routes!(change)).routes(routes!(change_password))
+    OpenApiRouter::new()
+        .routes(routes!(me))
+        .routes(routes!(change))
+        .routes(routes!(change_password))
+        .routes(routes!(delete))
 }
 
 /// Who the access token belongs to (RFC 6750).
@@ -53,8 +58,8 @@ impl FromRequestParts<Api> for Bearer {
     (status = 200, description = "The account", body = UserView),
     (status = 401, description = "`missing_token`, `invalid_token`", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-async fn me(bearer: Bearer) -> Json<UserView> {
-    Json((&bearer.user).into())
+async fn me(speech: Speech, bearer: Bearer) -> Json<UserView> {
+    Json(UserView::new(&bearer.user, &speech))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -69,12 +74,27 @@ pub(super) struct ChangeRequest {
     locale: Given,
 }
 
-#[derive(Deserialize, ToSchema)]
-pub(super) struct PasswordRequest {
-    /// Not needed in a session that a code opened a moment ago.
+/// The password of whoever asks for what can't be undone.
+#[derive(Deserialize, ToSchema, Default)]
+pub(super) struct CurrentPassword {
+    /// Not needed in a session that is young enough.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     current_password: Given,
+}
+
+impl CurrentPassword {
+    /// Its form is not judged: what can't be a password is a wrong one.
+    pub(super) fn parse(self, fields: &mut Fields) -> Result<Option<Password>, Error> {
+        let current = fields.optional("current_password", self.current_password, |text| Ok(text.to_owned()));
+        current.map(|text| Password::given(&text).ok_or(Error::WrongPassword)).transpose()
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(super) struct PasswordRequest {
+    #[serde(flatten)]
+    current: CurrentPassword,
     #[serde(default)]
     #[schema(value_type = String, required, min_length = 8, max_length = 128)]
     new_password: Given,
@@ -87,6 +107,7 @@ pub(super) struct PasswordRequest {
 ))]
 async fn change(
     State(api): State<Api>,
+    speech: Speech,
     bearer: Bearer,
     Body(request): Body<ChangeRequest>,
 ) -> Result<Json<UserView>, Problem> {
@@ -95,7 +116,7 @@ async fn change(
     let locale = fields.change("locale", request.locale, Locale::parse, |locale| locale.as_str().to_owned());
     let (name, locale) = fields.finish(Some((name, locale)))?;
     let user = api.profile.change(&bearer.user, &name, &locale).await?;
-    Ok(Json((&user).into()))
+    Ok(Json(UserView::new(&user, &speech)))
 }
 
 /// Change my password
@@ -114,14 +135,36 @@ async fn change_password(
     Body(request): Body<PasswordRequest>,
 ) -> Result<StatusCode, Problem> {
     let mut fields = Fields::default();
-    let current = fields.optional("current_password", request.current_password, |text| Ok(text.to_owned()));
+    let current = request.current.parse(&mut fields);
     let new = fields.required("new_password", request.new_password, |text| {
         Password::parse(text, api.password_min_length).map_err(|error| FieldError { field: "new_password", ..error })
     });
-    let (current, new) = fields.finish(new.map(|new| (current, new)))?;
-    // The current one's form is not judged: what can't be a password is a wrong one.
-    let current = current.map(|text| Password::given(&text).ok_or(Error::WrongPassword)).transpose()?;
+    let new = fields.finish(new)?;
     let Bearer { user, session } = bearer;
-    api.profile.change_password(&user, session, current.as_ref(), &new, &client).await?;
+    api.profile.change_password(&user, session, current?.as_ref(), &new, &client).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Delete my account
+///
+/// It is gone, and all that names its person.
+#[utoipa::path(delete, path = "/users/me", tag = "account", security(("bearer" = [])),
+    request_body(content = Option<CurrentPassword>), responses(
+    (status = 204, description = "It is gone"),
+    (status = 401, description = "`missing_token`, `invalid_token`", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 403, description = "`wrong_password`, `reauthentication_required`", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 429, description = "`too_many_attempts`, `too_many_requests`", body = ProblemBody, content_type = "application/problem+json"),
+))]
+async fn delete(
+    State(api): State<Api>,
+    Caller(client): Caller,
+    bearer: Bearer,
+    OptionalBody(request): OptionalBody<CurrentPassword>,
+) -> Result<StatusCode, Problem> {
+    let mut fields = Fields::default();
+    let current = request.parse(&mut fields);
+    fields.finish(Some(()))?;
+    let Bearer { user, session } = bearer;
+    api.profile.delete(&user, session, current?.as_ref(), &client).await?;
     Ok(StatusCode::NO_CONTENT)
 }

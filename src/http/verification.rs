@@ -12,12 +12,13 @@ use super::{
     body::{Body, Given},
     client::Caller,
     envelope::log_destination,
-    fields::{CodeFields, Fields, WhichFields},
+    fields::{CodeFields, Fields, LoginIdFields, WhichFields},
     problem::{Problem, ProblemBody, whole_seconds},
+    speech::Speech,
     views::TokenAnswer,
 };
 use crate::{
-    domain::FieldCode,
+    domain::{Address, FieldCode, FieldError, PhoneRules, Purpose},
     error::Error,
     services::{Proof, VerificationStatus},
 };
@@ -32,16 +33,52 @@ pub(super) struct VerifyRequest {
     code: CodeFields,
     #[serde(flatten)]
     which: WhichFields,
-    /// `registration`, which it is without this.
+    /// `registration` or `login`; without it what the id belongs to, or a login where there is a
+    /// `login_id`, else a registration.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "registration")]
     purpose: Given,
-    #[serde(default)]
-    #[schema(ignore)]
-    login_id: Given,
-    #[serde(default, rename = "loginId")]
-    #[schema(ignore)]
-    older_login_id: Given,
+    /// With a `mobile`: a login.
+    #[serde(flatten)]
+    login_id: LoginIdFields,
+}
+
+impl VerifyRequest {
+    fn parse(self, phone: &PhoneRules) -> Result<Proof, Error> {
+        let mut fields = Fields::default();
+        let code = self.code.parse(&mut fields);
+        let login_id = self.login_id.parse(&mut fields);
+        let which = self.which.parse(&mut fields, phone);
+        let purpose = fields.optional("purpose", self.purpose, |text| match text {
+            "registration" => Ok(Purpose::Registration),
+            "login" => Ok(Purpose::Login),
+            _ => Err(FieldError::new("purpose", FieldCode::Invalid, "is neither registration nor login")),
+        });
+        if login_id.is_some() {
+            match which.address {
+                Some(Address::Mobile(_)) => {}
+                Some(Address::Email(_)) => {
+                    fields.error(
+                        "email",
+                        FieldCode::TooManyIdentifiers,
+                        "stands beside a login_id, which takes a mobile",
+                    );
+                }
+                None if fields.has_error_of(&["mobile", "email"]) => {}
+                None => fields.error("mobile", FieldCode::Required, "a login_id is not enough"),
+            }
+            if purpose == Some(Purpose::Registration) {
+                fields.error("login_id", FieldCode::Invalid, "means a login, which is not the purpose");
+            }
+        }
+        let by_fields = if login_id.is_some() {
+            Some(Purpose::Login)
+        } else {
+            which.address.as_ref().map(|_| Purpose::Registration)
+        };
+        let purpose = purpose.or(by_fields);
+        fields.finish(code.map(|code| Proof { code, which, purpose, login_id }))
+    }
 }
 
 /// How far a verification is.
@@ -85,49 +122,45 @@ impl From<VerificationStatus> for StatusAnswer {
     }
 }
 
-/// Prove a registration by its code
+/// Prove a registration by its code, or log in by one
 ///
-/// The account is active from here on, and its first session open.
+/// The account is active from here on, and a session open.
 #[utoipa::path(post, path = "/auth/verify-otp", tag = "registration", request_body = VerifyRequest, responses(
     (status = 200, description = "The account is active", body = TokenAnswer),
     (status = 400, description = "`invalid_code`, `malformed_body`", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 401, description = "`invalid_code`, of a login", body = ProblemBody, content_type = "application/problem+json"),
     (status = 409, description = "`account_exists`, `verification_id_required`", body = ProblemBody, content_type = "application/problem+json"),
     (status = 429, description = "`too_many_attempts`", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 async fn verify(
     State(api): State<Api>,
     Caller(client): Caller,
+    speech: Speech,
     Body(request): Body<VerifyRequest>,
 ) -> Result<Json<TokenAnswer>, Problem> {
-    let mut fields = Fields::default();
-    let code = request.code.parse(&mut fields);
-    let which = request.which.parse(&mut fields, &api.phone);
-    if !request.purpose.is_absent() && !request.purpose.is("registration") {
-        fields.error("purpose", FieldCode::Invalid, "is not registration; logging in by code is not built yet");
-    }
-    if !request.login_id.is_absent() || !request.older_login_id.is_absent() {
-        fields.error("login_id", FieldCode::Invalid, "would mean a login by code, which is not built yet");
-    }
-    let proof = fields.finish(code.map(|code| Proof { code, which }))?;
+    let proof = request.parse(&api.phone)?;
     if let Some(address) = &proof.which.address {
         log_destination(&address.masked());
     }
-    Ok(Json(api.verification.verify(&proof, &client).await?.into()))
+    let opened = api.verification.verify(&proof, &client).await?;
+    Ok(Json(TokenAnswer::new(opened, &speech)))
 }
 
-/// Prove a registration by its code (the same call under another path)
+/// Prove a registration by its code, or log in by one (the same call under another path)
 #[utoipa::path(post, path = "/auth/verify", tag = "registration", request_body = VerifyRequest, responses(
     (status = 200, description = "The account is active", body = TokenAnswer),
     (status = 400, description = "`invalid_code`, `malformed_body`", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 401, description = "`invalid_code`, of a login", body = ProblemBody, content_type = "application/problem+json"),
     (status = 409, description = "`account_exists`, `verification_id_required`", body = ProblemBody, content_type = "application/problem+json"),
     (status = 429, description = "`too_many_attempts`", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 async fn verify_short(
     state: State<Api>,
     caller: Caller,
+    speech: Speech,
     body: Body<VerifyRequest>,
 ) -> Result<Json<TokenAnswer>, Problem> {
-    verify(state, caller, body).await
+    verify(state, caller, speech, body).await
 }
 
 /// How far a verification is

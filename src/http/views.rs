@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::problem::whole_seconds;
+use super::{problem::whole_seconds, speech::Speech};
 use crate::domain::{Email, IssuedCode, LoginId, Mobile, OpenedSession, User};
 
 /// A code that is on its way.
@@ -66,11 +66,25 @@ pub(super) struct UserView {
     /// RFC 3339, UTC.
     #[schema(example = "2026-11-21T18:36:00Z")]
     updated_at: String,
+    #[serde(flatten)]
+    #[schema(ignore)]
+    older: Option<OlderUser>,
 }
 
-impl From<&User> for UserView {
-    fn from(user: &User) -> Self {
+/// What older clients look for beside it.
+#[derive(Serialize)]
+struct OlderUser {
+    mobile_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login_time: Option<String>,
+}
+
+impl UserView {
+    pub(super) fn new(user: &User, speech: &Speech) -> Self {
+        let mobile_number = |rules| user.mobile.as_ref().map(|mobile| mobile.as_typed_in(rules).to_owned());
+        let older = |rules| OlderUser { mobile_number: mobile_number(rules), login_time: None };
         Self {
+            older: speech.0.as_ref().map(older),
             id: user.id,
             email: user.email.as_ref().map(Email::as_str).map(str::to_owned),
             email_verified: user.email_verified,
@@ -101,17 +115,34 @@ pub(super) struct TokenAnswer {
     #[schema(example = 2_592_000)]
     refresh_expires_in: u64,
     user: UserView,
+    #[serde(flatten)]
+    #[schema(ignore)]
+    older: Option<OlderTokens>,
 }
 
-impl From<OpenedSession> for TokenAnswer {
-    fn from(opened: OpenedSession) -> Self {
+/// What older clients look for beside it.
+#[derive(Serialize)]
+struct OlderTokens {
+    status: &'static str,
+    message: &'static str,
+    token: String,
+}
+
+impl TokenAnswer {
+    pub(super) fn new(opened: OpenedSession, speech: &Speech) -> Self {
+        let mut user = UserView::new(&opened.user, speech);
+        if let Some(older) = &mut user.older {
+            older.login_time = Some(opened.opened_at.to_string());
+        }
+        let older = || OlderTokens { status: "success", message: "Logged in.", token: opened.access_token.clone() };
         Self {
+            older: speech.0.as_ref().map(|_| older()),
             access_token: opened.access_token,
             token_type: "Bearer",
             expires_in: opened.access_expires_in.as_secs(),
             refresh_token: opened.refresh_token,
             refresh_expires_in: opened.refresh_expires_in.as_secs(),
-            user: (&opened.user).into(),
+            user,
         }
     }
 }

@@ -20,8 +20,8 @@ pub struct InboxEntry {
     pub channel: &'static str,
     pub purpose: &'static str,
     pub body: String,
-    pub otp: String,
-    pub verification_id: Uuid,
+    pub otp: Option<String>,
+    pub verification_id: Option<Uuid>,
     pub at: Timestamp,
 }
 
@@ -36,7 +36,7 @@ impl Inbox {
         let entry = InboxEntry {
             to: message.to.clone(),
             channel: message.channel.as_str(),
-            purpose: message.purpose.as_str(),
+            purpose: message.purpose,
             body: message.body.clone(),
             otp: message.otp.clone(),
             verification_id: message.verification_id,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::domain::{Channel, Purpose};
+use crate::domain::Channel;
 
 pub use console::Console;
 pub use inbox::{Inbox, InboxEntry};
@@ -21,11 +21,13 @@ pub use templates::Templates;
 pub struct Message {
     pub to: String,
     pub channel: Channel,
-    pub purpose: Purpose,
+    /// The code's purpose, or what the notice tells.
+    pub purpose: &'static str,
     pub subject: String,
     pub body: String,
-    pub otp: String,
-    pub verification_id: Uuid,
+    /// Notices have none.
+    pub otp: Option<String>,
+    pub verification_id: Option<Uuid>,
 }
 
 /// Carries a message to one person.

@@ -1,5 +1,5 @@
 use super::Message;
-use crate::domain::{CodeMessage, Purpose};
+use crate::domain::{CodeMessage, Notice, NoticeKind, Outgoing, Purpose};
 
 /// The words of the messages.
 #[derive(Debug, Clone)]
@@ -9,19 +9,47 @@ pub struct Templates {
 }
 
 impl Templates {
-    pub fn render(&self, code: &CodeMessage) -> Message {
+    pub fn render(&self, outgoing: &Outgoing) -> Message {
+        match outgoing {
+            Outgoing::Code(code) => self.code(code),
+            Outgoing::Notice(notice) => self.notice(notice),
+        }
+    }
+
+    fn code(&self, code: &CodeMessage) -> Message {
         let (brand, otp, life) = (&self.brand, &code.code, life(code.ttl_s));
-        let (subject, use_of_it) = match code.purpose {
-            Purpose::Registration => (format!("Your {brand} code"), "finish your registration"),
+        let use_of_it = match code.purpose {
+            Purpose::Registration => "finish your registration",
+            Purpose::Login => "log in",
+            Purpose::PasswordReset => "set a new password",
+            Purpose::ContactChange => "confirm this address for your account",
         };
         Message {
             to: code.to.clone(),
             channel: code.channel,
-            purpose: code.purpose,
-            subject,
+            purpose: code.purpose.as_str(),
+            subject: format!("Your {brand} code"),
             body: format!("{brand}: {otp} is your code to {use_of_it}. It lives for {life}. Give it to nobody."),
-            otp: otp.clone(),
-            verification_id: code.verification,
+            otp: Some(otp.clone()),
+            verification_id: Some(code.verification),
+        }
+    }
+
+    fn notice(&self, notice: &Notice) -> Message {
+        let (brand, new) = (&self.brand, notice.new_address.as_deref().unwrap_or("another address"));
+        let (subject, told) = match notice.notice {
+            NoticeKind::PasswordReset => ("password was reset", "Your password was reset".to_owned()),
+            NoticeKind::ContactRequested => ("account", format!("Somebody asked to use {new} for your account")),
+            NoticeKind::ContactChanged => ("account", format!("Your account uses {new} from now on")),
+        };
+        Message {
+            to: notice.to.clone(),
+            channel: notice.channel,
+            purpose: notice.notice.as_str(),
+            subject: format!("Your {brand} {subject}"),
+            body: format!("{brand}: {told}. If that was not you, reset your password now."),
+            otp: None,
+            verification_id: None,
         }
     }
 }
@@ -43,22 +71,36 @@ mod tests {
 
     #[test]
     fn a_text_has_brand_code_and_life_in_one_segment() {
-        let code = CodeMessage {
-            to: "+919876543210".into(),
-            channel: Channel::Sms,
-            purpose: Purpose::Registration,
-            code: "012345".into(),
-            verification: Uuid::nil(),
-            issue: 1,
-            tries: 5,
-            destination_hash: String::new(),
-            destination: String::new(),
-            ttl_s: 300,
-            expires_at: 0,
-        };
-        let text = Templates { brand: "Acme".into() }.render(&code).body;
-        assert!(text.contains("Acme") && text.contains("012345") && text.contains("5 minutes"), "{text}");
-        assert!(text.len() <= 160, "GSM-7 has 160 characters: {}", text.len());
+        let templates = Templates { brand: "Acme".into() };
+        for purpose in Purpose::ALL {
+            let code = CodeMessage {
+                to: "+919876543210".into(),
+                channel: Channel::Sms,
+                purpose,
+                code: "012345".into(),
+                verification: Uuid::nil(),
+                issue: 1,
+                tries: 5,
+                destination_hash: String::new(),
+                destination: String::new(),
+                ttl_s: 300,
+                expires_at: 0,
+            };
+            let text = templates.render(&Outgoing::Code(code)).body;
+            assert!(text.contains("Acme") && text.contains("012345") && text.contains("5 minutes"), "{text}");
+            assert!(text.len() <= 160, "GSM-7 has 160 characters: {}", text.len());
+        }
         assert_eq!(life(90), "90 seconds");
+    }
+
+    #[test]
+    fn a_notice_fits_one_segment_and_has_no_code() {
+        let templates = Templates { brand: "Acme".into() };
+        for notice in [NoticeKind::PasswordReset, NoticeKind::ContactRequested, NoticeKind::ContactChanged] {
+            let new_address = Some("n***@a-rather-long-domain.example.com".to_owned());
+            let notice = Notice { to: "+919876543210".into(), channel: Channel::Sms, notice, new_address };
+            let message = templates.render(&Outgoing::Notice(notice));
+            assert!(message.otp.is_none() && message.body.len() <= 160, "{}", message.body);
+        }
     }
 }

@@ -7,8 +7,8 @@ use crate::{
     codes::{CodeStore, LiveCode},
     crypto::{Keyring, hex, sha256},
     domain::{
-        Address, Channel, Clock, CodeMessage, CodePolicy, DeliveryState, IssuedCode, OneTimeCode, Purpose, Random,
-        Registration, Send, Timestamp, Verification, Window, Windows,
+        Address, Channel, Clock, CodeMessage, CodePolicy, DeliveryState, Holder, IssuedCode, OneTimeCode, Outgoing,
+        Purpose, Random, Registration, Send, Timestamp, Verification, Window, Windows,
     },
     error::{Error, Refused},
     store::{Destination, NewMessage, StoreError, Tx},
@@ -19,6 +19,9 @@ use crate::{
 pub struct CodeSettings {
     pub registration_sms: CodePolicy,
     pub registration_email: CodePolicy,
+    pub login: CodePolicy,
+    pub password_reset: CodePolicy,
+    pub contact_change: CodePolicy,
     pub resend_after: Duration,
     pub sends_per_destination: Windows,
 }
@@ -28,6 +31,9 @@ impl CodeSettings {
         match (purpose, channel) {
             (Purpose::Registration, Channel::Sms) => self.registration_sms,
             (Purpose::Registration, Channel::Email) => self.registration_email,
+            (Purpose::Login, _) => self.login,
+            (Purpose::PasswordReset, _) => self.password_reset,
+            (Purpose::ContactChange, _) => self.contact_change,
         }
     }
 }
@@ -51,8 +57,10 @@ pub(super) struct NewCode<'a> {
     pub verification: Uuid,
     /// The verification's first code: its row is made.
     pub first: bool,
-    /// For nobody: the same rows, and no guess is right.
-    pub phantom: bool,
+    /// For nobody: the same rows are written, and no guess is right.
+    pub holder: Holder,
+    /// SHA-256 of the login id beside the address.
+    pub asked_with: Option<Vec<u8>>,
 }
 
 impl<'a> NewCode<'a> {
@@ -62,12 +70,13 @@ impl<'a> NewCode<'a> {
             destination: &registration.destination,
             verification: registration.verification_id,
             first,
-            phantom: false,
+            holder: Holder::Registration,
+            asked_with: None,
         }
     }
 
     pub(super) fn phantom(purpose: Purpose, destination: &'a Address, verification: Uuid) -> Self {
-        Self { purpose, destination, verification, first: true, phantom: true }
+        Self { purpose, destination, verification, first: true, holder: Holder::Nobody, asked_with: None }
     }
 }
 
@@ -125,9 +134,12 @@ impl Issuer {
             tries: policy.tries,
             state: DeliveryState::Queued,
             changed_at: now,
+            issued_at: now,
             expires_at: now.plus(policy.ttl),
-            phantom: new.phantom,
+            holder: new.holder,
+            asked_with: new.asked_with.clone(),
         };
+        let phantom = new.holder == Holder::Nobody;
         if new.first {
             tx.insert_verification(&verification, &hash).await?;
         } else {
@@ -147,16 +159,20 @@ impl Issuer {
             ttl_s: policy.ttl.as_secs(),
             expires_at: verification.expires_at.micros(),
         };
-        let plain = message.to_json();
+        let mut live = LiveCode::of(&message, &self.keyring);
+        let outgoing = Outgoing::Code(message);
         let queued = NewMessage {
             verification: Some((verification.id, verification.issue)),
-            void: new.phantom,
-            body: self.keyring.seal(&plain, &*self.random),
+            void: phantom,
+            user: match new.holder {
+                Holder::Account { id, .. } => Some(id),
+                Holder::Registration | Holder::Nobody => None,
+            },
+            body: self.keyring.seal(&outgoing.to_json(), &*self.random),
             deadline: verification.expires_at,
         };
         tx.enqueue(&queued, now).await?;
-        let mut live = LiveCode::of(&message, &self.keyring);
-        if new.phantom {
+        if phantom {
             live.mac = hex(&self.random.bytes::<32>());
         }
         Ok(Unpublished { live, issued: self.issued(&verification, destination, now) })

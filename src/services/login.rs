@@ -1,12 +1,15 @@
-use super::{Credentials, Issuer, Sessions, Throttle};
+use super::{Credentials, Guessing, Issuer, Journal, Proof, Sessions, Throttle, guessing::Found, resending::run_twice};
 use crate::{
     crypto::{Hasher, Recipe, sha256},
-    domain::{Address, Client, LoginId, OpenedSession, Password, Registration, User},
+    domain::{
+        Address, Client, Holder, LoginId, Method, OpenedSession, Password, Registration, Session, Timestamp, User,
+        Verification,
+    },
     error::Error,
     store::Store,
 };
 
-/// Logs people in by their password.
+/// Logs people in, by their password or by a code.
 #[derive(Clone)]
 pub struct LoginService {
     pub store: Store,
@@ -15,6 +18,8 @@ pub struct LoginService {
     pub hasher: Hasher,
     pub credentials: Credentials,
     pub sessions: Sessions,
+    pub guessing: Guessing,
+    pub journal: Journal,
 }
 
 /// What somebody says they are.
@@ -34,6 +39,12 @@ impl Identifier {
             Self::LoginId(login_id) => login_id.key(),
         }
     }
+}
+
+/// Whose the password may be, found before it is hashed.
+struct Candidates {
+    account: Option<User>,
+    pending: Vec<Registration>,
 }
 
 impl LoginService {
@@ -59,10 +70,40 @@ impl LoginService {
                 slot.give_back().await;
             }
         }
-        let opened = self.open(owner?, password, client).await?;
-        self.throttle.forgive(&key).await;
-        self.throttle.forgive(&opened.user.proven_address()).await;
-        Ok(opened)
+        let user = owner?;
+        self.rehash(&user, password).await?;
+        let (session, now) = run_twice(|| self.open_by_password(&user, client)).await?;
+        self.throttle.forgive(Some(key), &user).await;
+        self.sessions.tokens_of(user, &session, now)
+    }
+
+    /// Opens a session for who has a code for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidLoginCode`] for any code that is not good now, an unknown account's alike.
+    pub(super) async fn log_in_by_code(
+        &self,
+        proof: &Proof,
+        found: Found,
+        client: &Client,
+    ) -> Result<OpenedSession, Error> {
+        let holder = found.challenge.as_ref().map(|found| found.verification.holder);
+        let opened = self.guessing.prove(&proof.code, found, client, |it| self.open_by_code(it, client)).await;
+        let (user, session, now) = opened.map_err(|error| match error {
+            Error::InvalidCode => {
+                let account = match holder {
+                    Some(Holder::Account { id, .. }) => Some(id),
+                    _ => None,
+                };
+                self.journal.login_failed(account, Method::Code, self.issuer.clock.now());
+                Error::InvalidLoginCode
+            }
+            other => other,
+        })?;
+        let given = proof.login_id.as_ref().map(LoginId::key).or(proof.which.address.as_ref().map(Address::key));
+        self.throttle.forgive(given, &user).await;
+        self.sessions.tokens_of(user, &session, now)
     }
 
     async fn owner(
@@ -72,31 +113,40 @@ impl LoginService {
         client: &Client,
     ) -> Result<User, Error> {
         let _counted = self.throttle.hash(client).await?;
-        let mut reading = self.store.read().await?;
+        let Candidates { account, pending } = self.candidates(identifier).await?;
+        let kept = account.as_ref().and_then(|user| user.password_hash.as_deref());
+        let recipe = kept.or(pending.first().map(|newest| newest.password_hash.as_str())).and_then(Recipe::of);
+        let recipe = recipe.unwrap_or_else(|| self.credentials.pending_recipe(&identifier.key()));
+        let hash = match password {
+            Some(password) => Some(self.hasher.hash(password, recipe).await?),
+            None => None, // nobody's, whatever its hash
+        };
+        let account_id = account.as_ref().map(|user| user.id);
+        match account {
+            Some(user) if hash.is_some() && user.password_hash == hash => return Ok(user),
+            Some(_) => {}
+            None => {
+                if let Some(registration) = pending.into_iter().find(|it| Some(&it.password_hash) == hash.as_ref()) {
+                    return Err(self.not_activated(&registration).await?);
+                }
+            }
+        }
+        self.journal.login_failed(account_id, Method::Password, self.issuer.clock.now());
+        Err(Error::InvalidCredentials)
+    }
+
+    async fn candidates(&self, identifier: &Identifier) -> Result<Candidates, Error> {
+        let mut reading = self.store.read().await?; // and given back before the hashing
         let account = match identifier {
             Identifier::Address(address) => reading.user_by_address(address).await?,
             Identifier::LoginId(login_id) => reading.user_by_login_id(login_id).await?,
         };
         let account = account.filter(|user| user.disabled_at.is_none());
-        let mut pending = Vec::new();
-        if let (None, Identifier::Address(address)) = (&account, identifier) {
-            pending = self.credentials.pending(&mut reading, address).await?;
-        }
-        drop(reading); // a connection is not held while hashing
-
-        let kept = account.as_ref().and_then(|user| user.password_hash.as_deref());
-        let recipe = kept.or(pending.first().map(|newest| newest.password_hash.as_str())).and_then(Recipe::of);
-        let recipe = recipe.unwrap_or_else(|| self.credentials.pending_recipe(&identifier.key()));
-        let password = password.ok_or(Error::InvalidCredentials)?;
-        let hash = self.hasher.hash(password, recipe).await?;
-        match account {
-            Some(user) if user.password_hash.as_deref() == Some(&hash) => Ok(user),
-            Some(_) => Err(Error::InvalidCredentials),
-            None => match pending.into_iter().find(|registration| registration.password_hash == hash) {
-                Some(registration) => Err(self.not_activated(&registration).await?),
-                None => Err(Error::InvalidCredentials),
-            },
-        }
+        let pending = match (&account, identifier) {
+            (None, Identifier::Address(address)) => self.credentials.pending(&mut reading, address).await?,
+            _ => Vec::new(),
+        };
+        Ok(Candidates { account, pending })
     }
 
     async fn not_activated(&self, registration: &Registration) -> Result<Error, Error> {
@@ -106,15 +156,30 @@ impl LoginService {
         Ok(Error::NotActivated(Box::new(self.issuer.issued(&challenge.verification, &challenge.destination, now))))
     }
 
-    async fn open(&self, user: User, password: Option<&Password>, client: &Client) -> Result<OpenedSession, Error> {
-        self.rehash(&user, password).await?;
+    async fn open_by_password(&self, user: &User, client: &Client) -> Result<(Session, Timestamp), Error> {
         let now = self.sessions.clock.now();
         let mut tx = self.store.begin().await?;
-        // Written with the epoch that was read with the hash: a reset meanwhile makes it void.
-        let session = self.sessions.open(&mut tx, &user, client, false, now).await?;
+        // The account may have changed since its hash was read.
+        let session = self.sessions.open(&mut tx, user, client, false, now).await?.ok_or(Error::InvalidCredentials)?;
         tx.drop_oldest_sessions(user.id, SESSIONS_KEPT).await?;
+        self.journal.record(&mut tx, [session.opened()], now).await?;
         tx.commit().await?;
-        self.sessions.tokens_of(user, &session, now)
+        Ok((session, now))
+    }
+
+    async fn open_by_code(&self, proven: Verification, client: &Client) -> Result<(User, Session, Timestamp), Error> {
+        let Holder::Account { id, epoch } = proven.holder else { return Err(Error::InvalidCode) };
+        let now = self.sessions.clock.now();
+        let mut tx = self.store.begin().await?;
+        let user = tx.user(id).await?.filter(|user| user.epoch == epoch).ok_or(Error::InvalidCode)?;
+        let session = self.sessions.open(&mut tx, &user, client, true, now).await?.ok_or(Error::InvalidCode)?;
+        tx.drop_oldest_sessions(user.id, SESSIONS_KEPT).await?;
+        if !tx.mark_verified(proven.id, now).await? {
+            return Err(Error::InvalidCode);
+        }
+        self.journal.record(&mut tx, [session.opened()], now).await?;
+        tx.commit().await?;
+        Ok((user, session, now))
     }
 
     /// A hash cheaper than is configured now is made anew (OWASP Password Storage, work factors).

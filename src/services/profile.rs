@@ -1,29 +1,24 @@
-use std::sync::Arc;
-
 use uuid::Uuid;
 
-use super::{Sessions, Throttle};
+use super::{Journal, Reauthentication, reauthentication::Enough};
 use crate::{
-    crypto::{Hasher, Recipe},
-    domain::{Client, Clock, Password, Timestamp, User},
+    domain::{Client, FieldError, Happening, Password, Reason, User},
     error::Error,
-    store::{Change, Store},
+    store::Change,
 };
 
 /// What people change of their own account.
 #[derive(Clone)]
 pub struct ProfileService {
-    pub store: Store,
-    pub throttle: Throttle,
-    pub hasher: Hasher,
-    pub sessions: Sessions,
-    pub clock: Arc<dyn Clock>,
+    pub reauthentication: Reauthentication,
+    pub journal: Journal,
 }
 
 impl ProfileService {
     pub async fn change(&self, user: &User, name: &Change, locale: &Change) -> Result<User, Error> {
-        let mut writing = self.store.write().await?;
-        writing.change_profile(user.id, name, locale, self.clock.now()).await?;
+        let Reauthentication { store, sessions, .. } = &self.reauthentication;
+        let mut writing = store.write().await?;
+        writing.change_profile(user.id, name, locale, sessions.clock.now()).await?;
         writing.user(user.id).await?.ok_or(Error::InvalidToken)
     }
 
@@ -31,9 +26,8 @@ impl ProfileService {
     ///
     /// # Errors
     ///
-    /// [`Error::WrongPassword`], counted for the account and the client;
-    /// [`Error::ReauthenticationRequired`] where the current one is missing, unless the session was
-    /// opened by a code within `fresh_for`. [`Error::InvalidToken`] where the account changed meanwhile.
+    /// As [`Reauthentication`]; a session is enough that was opened by a code within `fresh_for`.
+    /// [`Error::InvalidToken`] where the account changed meanwhile.
     pub async fn change_password(
         &self,
         user: &User,
@@ -42,44 +36,46 @@ impl ProfileService {
         new: &Password,
         client: &Client,
     ) -> Result<(), Error> {
-        let _counted = self.throttle.hash(client).await?;
-        match current {
-            Some(current) => self.check(user, current, client).await?,
-            None => self.is_fresh(session).await?,
+        let Reauthentication { store, hasher, throttle, sessions } = &self.reauthentication;
+        user.admits(new).map_err(|error| Error::field(FieldError { field: "new_password", ..error }))?;
+        self.reauthentication.require(user, session, current, Enough::YoungAndByCode, client).await?;
+        if current.is_none() {
+            let _counted = throttle.hash(client).await?; // the current one's hash was not counted
         }
-        let recipe = self.hasher.recipe(&self.sessions.random.bytes::<16>());
-        let hash = self.hasher.hash(new, recipe).await?;
-        let mut tx = self.store.begin().await?;
-        let epoch = tx.change_password(user, &hash, self.clock.now()).await?.ok_or(Error::InvalidToken)?;
-        tx.take_session_along(session, epoch).await?;
+        let recipe = hasher.recipe(&sessions.random.bytes::<16>());
+        let hash = hasher.hash(new, recipe).await?;
+        let now = sessions.clock.now();
+        let mut tx = store.begin().await?;
+        let epoch = tx.change_password(user, &hash, now).await?.ok_or(Error::InvalidToken)?;
+        tx.take_sessions_along(user.id, Some(session), epoch).await?;
+        let (user_id, reason) = (user.id, Reason::PasswordChanged);
+        let happened = [
+            Happening::PasswordChanged { user_id, reason },
+            Happening::SessionRevoked { user_id, session_id: None, but: Some(session), reason },
+        ];
+        self.journal.record(&mut tx, happened, now).await?;
         Ok(tx.commit().await?)
     }
 
-    async fn check(&self, user: &User, current: &Password, client: &Client) -> Result<(), Error> {
-        let account = format!("account:{}", user.id);
-        let counted = self.throttle.password(&account, Timestamp::default(), client).await?;
-        let outcome = self.compare(user, current).await;
-        if !matches!(outcome, Err(Error::WrongPassword)) {
-            for slot in counted {
-                slot.give_back().await;
-            }
+    /// Removes the account and all that names it.
+    ///
+    /// # Errors
+    ///
+    /// As [`change_password`](Self::change_password).
+    pub async fn delete(
+        &self,
+        user: &User,
+        session: Uuid,
+        current: Option<&Password>,
+        client: &Client,
+    ) -> Result<(), Error> {
+        self.reauthentication.require(user, session, current, Enough::YoungAndByCode, client).await?;
+        let mut tx = self.reauthentication.store.begin().await?;
+        if !tx.delete_user(user).await? {
+            return Err(Error::InvalidToken);
         }
-        outcome
-    }
-
-    async fn compare(&self, user: &User, current: &Password) -> Result<(), Error> {
-        let kept = user.password_hash.as_deref();
-        let recipe = kept.and_then(Recipe::of).ok_or(Error::WrongPassword)?;
-        let hash = self.hasher.hash(current, recipe).await?;
-        if kept == Some(&hash) { Ok(()) } else { Err(Error::WrongPassword) }
-    }
-
-    /// A code just proved who is there, as well as the password would.
-    async fn is_fresh(&self, session: Uuid) -> Result<(), Error> {
-        let now = self.clock.now();
-        let found = self.store.read().await?.session(session, now).await?;
-        let (session, _) = found.ok_or(Error::InvalidToken)?;
-        let fresh = session.by_code && session.created_at.plus(self.sessions.settings.fresh_for) > now;
-        if fresh { Ok(()) } else { Err(Error::ReauthenticationRequired) }
+        let now = self.reauthentication.sessions.clock.now();
+        self.journal.record(&mut tx, [Happening::UserDeleted { user_id: user.id }], now).await?;
+        Ok(tx.commit().await?)
     }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{
-    Credentials, Issuer, Throttle,
+    Credentials, Issuer, Journal, Throttle,
     issuing::{NewCode, Unpublished},
     resending::{client_hash, run_twice},
     throttle::{FAILURES, Slot},
@@ -11,8 +11,8 @@ use super::{
 use crate::{
     crypto::{Hasher, Recipe, sha256},
     domain::{
-        Address, Client, Email, IssuedCode, Locale, LoginId, Mobile, Password, PersonName, Purpose, Registration,
-        Timestamp,
+        Address, Client, Email, Happening, IssuedCode, Locale, LoginId, Mobile, Password, PersonName, Purpose,
+        Registration, Timestamp,
     },
     error::{Error, Refused},
     store::{Destination, Store, Tx},
@@ -26,6 +26,7 @@ pub struct RegistrationService {
     pub throttle: Throttle,
     pub hasher: Hasher,
     pub credentials: Credentials,
+    pub journal: Journal,
     /// How long a registration outlives its last code's sending.
     pub ttl: Duration,
 }
@@ -178,6 +179,9 @@ impl RegistrationService {
         }
         let code = NewCode::registration(&registration, first);
         let code = self.issuer.issue(&mut tx, &mut destination, &code, now).await?;
+        let (user_id, channel) = (registration.id, registration.destination.channel());
+        let happened = [Happening::RegistrationRequested { user_id, channel }];
+        self.journal.record(&mut tx, happened, now).await?;
         tx.commit().await?;
         Ok(Outcome::Issued(registration.id, code))
     }

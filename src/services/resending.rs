@@ -27,9 +27,9 @@ pub struct Resend {
     pub with_id: bool,
 }
 
-/// How a registration is named: by its id, by an address, or by both.
+/// How a code is named: by its verification's id, by an address, or by both.
 #[derive(Debug, Clone)]
-pub struct WhichRegistration {
+pub struct Which {
     pub address: Option<Address>,
     pub id: Option<Uuid>,
 }
@@ -46,7 +46,7 @@ enum Target {
     Nobody(Address),
 }
 
-impl WhichRegistration {
+impl Which {
     /// The one registration pending for an address: of several, the one last registered from the
     /// caller's own network.
     ///
@@ -82,7 +82,7 @@ impl ResendService {
     ///
     /// [`Error::UnknownVerification`] for an id that belongs to no registration, or not to the
     /// address beside it; none for an address where nothing is pending.
-    pub async fn resend(&self, which: WhichRegistration, client: &Client) -> Result<Resend, Error> {
+    pub async fn resend(&self, which: Which, client: &Client) -> Result<Resend, Error> {
         let send = self.throttle.send(client).await?;
         let with_id = which.id.is_some();
         let outcome = match self.target(which, client).await {
@@ -98,7 +98,7 @@ impl ResendService {
         }
     }
 
-    async fn target(&self, which: WhichRegistration, client: &Client) -> Result<Target, Error> {
+    async fn target(&self, which: Which, client: &Client) -> Result<Target, Error> {
         let mut reading = self.store.read().await?;
         let (registration, with_id) = match (which.id, which.address) {
             (Some(id), address) => {
@@ -106,12 +106,10 @@ impl ResendService {
                 let its_own = |it: &Registration| address.is_none_or(|address| it.names(&address));
                 (registration.filter(its_own).ok_or(Error::UnknownVerification)?, true)
             }
-            (None, Some(address)) => {
-                match WhichRegistration::pending_at(&mut reading, &address, &self.issuer, client).await? {
-                    Some(registration) => (registration, false),
-                    None => return Ok(Target::Nobody(address)),
-                }
-            }
+            (None, Some(address)) => match Which::pending_at(&mut reading, &address, &self.issuer, client).await? {
+                Some(registration) => (registration, false),
+                None => return Ok(Target::Nobody(address)),
+            },
             (None, None) => return Err(Error::UnknownVerification),
         };
         let Registration { verification_id: id, destination, .. } = registration;

@@ -2,9 +2,10 @@ use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
+use super::Journal;
 use crate::{
     crypto::Tokens,
-    domain::{Client, Clock, OpenedSession, Random, RefreshToken, Session, Timestamp, User},
+    domain::{Client, Clock, Happening, OpenedSession, Random, Reason, RefreshToken, Session, Timestamp, User},
     error::Error,
     store::{Connection, ListedSession, Store, StoreError, Tx},
 };
@@ -29,13 +30,15 @@ pub struct Sessions {
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn Random>,
     pub settings: SessionSettings,
+    pub journal: Journal,
 }
 
 /// A device's name is a header of its own choosing.
 const LONGEST_USER_AGENT: usize = 400;
 
 impl Sessions {
-    /// Writes a new session of the user; its tokens are good once the transaction is committed.
+    /// Writes a new session of the user, whose tokens are good once the transaction is committed;
+    /// `None` where the account has changed since it was read.
     pub(super) async fn open(
         &self,
         tx: &mut Tx,
@@ -43,7 +46,7 @@ impl Sessions {
         client: &Client,
         by_code: bool,
         now: Timestamp,
-    ) -> Result<Session, StoreError> {
+    ) -> Result<Option<Session>, StoreError> {
         let expires_at = now.plus(self.settings.session_ttl);
         let session = Session {
             id: self.random.id(now),
@@ -58,8 +61,7 @@ impl Sessions {
             ends_at: now.plus(self.settings.refresh_ttl).min(expires_at),
             expires_at,
         };
-        tx.insert_session(&session).await?;
-        Ok(session)
+        Ok(tx.insert_session(&session).await?.then_some(session))
     }
 
     pub(super) fn tokens_of(&self, user: User, session: &Session, now: Timestamp) -> Result<OpenedSession, Error> {
@@ -68,6 +70,7 @@ impl Sessions {
         let refresh = RefreshToken { session: session.id, counter: session.counter, salt };
         Ok(OpenedSession {
             user,
+            opened_at: session.created_at,
             access_token: self
                 .tokens
                 .access(session, self.random.secret_id(), now)
@@ -91,28 +94,29 @@ impl Sessions {
         let mut writing = self.store.write().await?;
         let idle_end = now.plus(self.settings.refresh_ttl);
         let rotated = writing.rotate_session(&token, now, idle_end).await?;
-        let session = match rotated {
-            Some(session) => Ok(session),
-            None => self.successor(&mut writing, &token, now).await,
-        }?;
+        let successor = match rotated {
+            Some(session) => Some(session),
+            None => Self::successor(&mut writing, &token, now, self.settings.refresh_grace).await?,
+        };
+        let Some(session) = successor else {
+            drop(writing);
+            self.end(token.session, None, Reason::Reused).await?;
+            return Err(Error::TokenReused);
+        };
         let user = writing.user(session.user_id).await?.ok_or(Error::InvalidToken)?;
         self.tokens_of(user, &session, now)
     }
 
-    /// The session of a token that was just replaced, as it stands; any older one ends it.
+    /// The session of a token that was just replaced, as it stands; `None` for any older one.
     async fn successor(
-        &self,
         writing: &mut Connection,
         token: &RefreshToken,
         now: Timestamp,
-    ) -> Result<Session, Error> {
+        grace: Duration,
+    ) -> Result<Option<Session>, Error> {
         let (session, rotated_at) = writing.session(token.session, now).await?.ok_or(Error::InvalidToken)?;
         let just_replaced = token.counter + 1 == session.counter && token.salt[..] == session.salt[..];
-        if just_replaced && rotated_at.plus(self.settings.refresh_grace) > now {
-            return Ok(session);
-        }
-        writing.revoke_session(session.id, None, now).await?;
-        Err(Error::TokenReused)
+        Ok((just_replaced && rotated_at.plus(grace) > now).then_some(session))
     }
 
     /// Ends the session of a token of either kind; one that is worth nothing ends nothing (RFC 7009).
@@ -121,13 +125,19 @@ impl Sessions {
         let by_access = access.and_then(|token| self.tokens.read_access(token, now)).map(|claims| claims.sid);
         let by_refresh = refresh.and_then(|token| self.tokens.read_refresh(token)).map(|token| token.session);
         for session in [by_access, by_refresh].into_iter().flatten() {
-            self.store.write().await?.revoke_session(session, None, now).await?;
+            self.end(session, None, Reason::LoggedOut).await?;
         }
         Ok(())
     }
 
     pub async fn log_out_all(&self, user: &User) -> Result<(), Error> {
-        Ok(self.store.write().await?.end_all_sessions(user.id, self.clock.now()).await?)
+        let (now, user_id) = (self.clock.now(), user.id);
+        let mut tx = self.store.begin().await?;
+        tx.end_all_sessions(user_id, now).await?;
+        let reason = Reason::LoggedOutAll;
+        let happened = [Happening::SessionRevoked { user_id, session_id: None, but: None, reason }];
+        self.journal.record(&mut tx, happened, now).await?;
+        Ok(tx.commit().await?)
     }
 
     /// The user's sessions that are good, the newest first.
@@ -137,8 +147,19 @@ impl Sessions {
 
     /// Ends one of the user's own sessions.
     pub async fn revoke(&self, user: &User, session: Uuid) -> Result<(), Error> {
-        let ended = self.store.write().await?.revoke_session(session, Some(user.id), self.clock.now()).await?;
+        let ended = self.end(session, Some(user.id), Reason::Ended).await?;
         if ended { Ok(()) } else { Err(Error::NotFound) }
+    }
+
+    /// Ends a session, of this user if one is named; `false` where there is none that is good.
+    pub async fn end(&self, session: Uuid, of: Option<Uuid>, reason: Reason) -> Result<bool, Error> {
+        let now = self.clock.now();
+        let mut tx = self.store.begin().await?;
+        let Some(user_id) = tx.revoke_session(session, of, now).await? else { return Ok(false) };
+        let happened = [Happening::SessionRevoked { user_id, session_id: Some(session), but: None, reason }];
+        self.journal.record(&mut tx, happened, now).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// The user and the session of an access token, good at this moment, on every node.

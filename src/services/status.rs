@@ -45,6 +45,7 @@ impl StatusService {
         }
         let changed_at = match state {
             DeliveryState::Expired if now >= verification.expires_at => verification.expires_at,
+            DeliveryState::Sent if verification.purpose.is_asked_by_strangers() => verification.issued_at,
             _ => verification.changed_at,
         };
         Ok(VerificationStatus { attempts_left: self.attempts_left(&challenge, now).await, code, state, changed_at })

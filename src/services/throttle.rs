@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     crypto::{hex, sha256},
-    domain::{Client, Clock, Random, Timestamp, Windows},
+    domain::{Address, Client, Clock, Random, Timestamp, User, Windows},
     error::{Error, Refused},
     limits::{Counter, Limiter, Taken},
 };
@@ -94,12 +94,19 @@ impl Throttle {
         }
     }
 
-    /// Forgets the wrong passwords of an identifier whose owner has come in.
-    pub(super) async fn forgive(&self, identifier: &str) {
-        let name = format!("{FAILURES}:{}", identifier_name(identifier));
-        if let Err(error) = self.limiter.clear(&name).await {
-            tracing::warn!(%error, "wrong passwords of somebody who came in stay counted");
-        }
+    /// Forgets the wrong passwords of who has come in: by the identifier as given, and by the
+    /// account's proven ones.
+    pub(super) async fn forgive(&self, given: Option<String>, user: &User) {
+        let mut identifiers: Vec<String> = user.proven().iter().map(Address::key).chain(given).collect();
+        identifiers.sort_unstable();
+        identifiers.dedup();
+        let names = identifiers.iter().map(|identifier| format!("{FAILURES}:{}", identifier_name(identifier)));
+        futures_util::future::join_all(names.map(async |name| {
+            if let Err(error) = self.limiter.clear(&name).await {
+                tracing::warn!(%error, "wrong passwords of somebody who came in stay counted");
+            }
+        }))
+        .await;
     }
 
     async fn take(

@@ -56,6 +56,9 @@ impl From<sqlx::Error> for StoreError {
                 _ => return Self::Failed(error),
             }
         }
+        if database.is_foreign_key_violation() {
+            return Self::Lost; // the user was deleted meanwhile
+        }
         match database.code().as_deref() {
             Some("40P01" | "40001") => Self::Lost,
             // A lock or a statement took too long: this row's trouble, not the database's.

@@ -4,10 +4,12 @@
 //! undoes everything unless committed. Locks are taken in one order everywhere: destinations,
 //! users, registrations, verifications, outbox.
 
+mod administration;
 mod connection;
 mod database;
 mod destinations;
 mod error;
+mod events;
 mod outbox;
 mod pool;
 mod prune;
@@ -22,6 +24,7 @@ pub use connection::{Connection, Tx};
 pub use database::{Store, StoreSettings};
 pub use destinations::Destination;
 pub use error::{StoreError, Taken};
+pub use events::WaitingEvent;
 pub use outbox::{ClaimedMessage, NewMessage};
 pub use registrations::Activation;
 pub use sessions::ListedSession;

@@ -14,6 +14,8 @@ pub struct NewMessage {
     pub verification: Option<(Uuid, i64)>,
     /// A phantom's: it ends without a provider.
     pub void: bool,
+    /// The account that it names.
+    pub user: Option<Uuid>,
     /// Sealed.
     pub body: Vec<u8>,
     /// Nothing is sent after it.
@@ -47,8 +49,8 @@ macro_rules! claim {
 impl Tx {
     pub async fn enqueue(&mut self, new: &NewMessage, now: Timestamp) -> Result<(), StoreError> {
         const INSERT: &str =
-            "INSERT INTO outbox (verification_id, issue, void, body, state, attempts, due_at, deadline)
-            VALUES ($1, $2, $3, $4, 'queued', 0, $5, $6)";
+            "INSERT INTO outbox (verification_id, issue, void, body, state, attempts, due_at, deadline, user_id)
+            VALUES ($1, $2, $3, $4, 'queued', 0, $5, $6, $7)";
         execute!(
             self,
             sqlx::query(INSERT)
@@ -58,6 +60,7 @@ impl Tx {
                 .bind(&new.body)
                 .bind(now)
                 .bind(new.deadline)
+                .bind(new.user)
         )
         .map(drop)
     }

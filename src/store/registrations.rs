@@ -47,7 +47,7 @@ impl From<Row> for Registration {
         let destination = match (&mobile, &email) {
             (Some(mobile), _) => Address::Mobile(mobile.clone()),
             (None, Some(email)) => Address::Email(email.clone()),
-            (None, None) => Address::from_key(row.destination),
+            (None, None) => Address::from_stored(row.destination),
         };
         Self {
             id: row.id,

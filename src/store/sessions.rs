@@ -118,12 +118,20 @@ impl Connection {
             .fetch_optional(db))?;
         Ok(row.map(|row| <(Session, Timestamp)>::from(row).0))
     }
+}
 
-    /// Ends a session; `false` where it is none of the user's, or ended already.
-    pub async fn revoke_session(&mut self, id: Uuid, user: Option<Uuid>, now: Timestamp) -> Result<bool, StoreError> {
+impl Tx {
+    /// Ends a session and tells its user; `None` where it is none of this user's, or ended already.
+    pub async fn revoke_session(
+        &mut self,
+        id: Uuid,
+        user: Option<Uuid>,
+        now: Timestamp,
+    ) -> Result<Option<Uuid>, StoreError> {
         const UPDATE: &str = "UPDATE sessions SET revoked_at = $3
-            WHERE id = $1 AND user_id = COALESCE($2, user_id) AND revoked_at IS NULL AND ends_at > $3";
-        Ok(execute!(self, sqlx::query(UPDATE).bind(id).bind(user).bind(now))? == 1)
+            WHERE id = $1 AND user_id = COALESCE($2, user_id) AND revoked_at IS NULL AND ends_at > $3
+            AND EXISTS (SELECT 1 FROM users u WHERE u.id = user_id AND u.epoch = sessions.epoch) RETURNING user_id";
+        on!(self, |db| sqlx::query_scalar(UPDATE).bind(id).bind(user).bind(now).fetch_optional(db))
     }
 
     /// One step of the epoch ends every session of the user without touching one.
@@ -131,13 +139,12 @@ impl Connection {
         const UPDATE: &str = "UPDATE users SET epoch = epoch + 1, updated_at = $2 WHERE id = $1";
         execute!(self, sqlx::query(UPDATE).bind(user).bind(now)).map(drop)
     }
-}
 
-impl Tx {
-    /// Lets one session live on under the user's new epoch.
-    pub async fn take_session_along(&mut self, session: Uuid, epoch: i64) -> Result<(), StoreError> {
-        const UPDATE: &str = "UPDATE sessions SET epoch = $2 WHERE id = $1";
-        execute!(self, sqlx::query(UPDATE).bind(session).bind(epoch)).map(drop)
+    /// Lets one session, or all that are good, live on under the user's new epoch.
+    pub async fn take_sessions_along(&mut self, user: Uuid, only: Option<Uuid>, epoch: i64) -> Result<(), StoreError> {
+        const UPDATE: &str = "UPDATE sessions SET epoch = $3
+            WHERE user_id = $1 AND id = COALESCE($2, id) AND epoch = $3 - 1 AND revoked_at IS NULL";
+        execute!(self, sqlx::query(UPDATE).bind(user).bind(only).bind(epoch)).map(drop)
     }
 
     /// An account keeps the sessions opened last.
@@ -147,10 +154,13 @@ impl Tx {
         execute!(self, sqlx::query(DELETE).bind(user).bind(kept)).map(drop)
     }
 
-    pub async fn insert_session(&mut self, new: &Session) -> Result<(), StoreError> {
+    /// `false` where the user has changed since: who was let in then is not let in now. A change that
+    /// is not seen yet makes the session void all the same, by its epoch.
+    pub async fn insert_session(&mut self, new: &Session) -> Result<bool, StoreError> {
         const INSERT: &str = "INSERT INTO sessions (id, user_id, counter, salt, epoch, by_code, user_agent, address,
-            created_at, rotated_at, ends_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11)";
-        execute!(
+            created_at, rotated_at, ends_at, expires_at) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11
+            FROM users WHERE id = $2 AND epoch = $5 AND disabled_at IS NULL";
+        let inserted = execute!(
             self,
             sqlx::query(INSERT)
                 .bind(new.id)
@@ -164,7 +174,7 @@ impl Tx {
                 .bind(new.created_at)
                 .bind(new.ends_at)
                 .bind(new.expires_at)
-        )
-        .map(drop)
+        )?;
+        Ok(inserted == 1)
     }
 }

@@ -1,4 +1,4 @@
-use sqlx::query_as;
+use sqlx::{QueryBuilder, query_as};
 use uuid::Uuid;
 
 use super::{
@@ -46,11 +46,11 @@ impl From<Row> for User {
 
 /// `SELECT` of a whole user `u`, from and where as given.
 macro_rules! select_user {
-    ($rest:literal) => {
+    ($($rest:expr),+) => {
         concat!(
             "SELECT u.id, u.email, u.email_verified, u.mobile, u.mobile_verified, u.login_id, u.name, u.locale,
              u.password_hash, u.epoch, u.disabled_at, u.created_at, u.updated_at ",
-            $rest
+            $($rest),+
         )
     };
 }
@@ -163,30 +163,93 @@ impl Tx {
             .fetch_optional(db))
     }
 
+    /// Makes the address the account's proven one, and tells the new epoch; `None` where the account
+    /// changed meanwhile, [`StoreError::Taken`] where another has proven it.
+    pub async fn change_contact(
+        &mut self,
+        user: Uuid,
+        epoch: i64,
+        address: &Address,
+        now: Timestamp,
+    ) -> Result<Option<i64>, StoreError> {
+        const EMAIL: &str = "UPDATE users SET email = $4, email_key = $5, email_verified = true, epoch = epoch + 1,
+            updated_at = $3 WHERE id = $1 AND epoch = $2 AND disabled_at IS NULL RETURNING epoch";
+        const MOBILE: &str = "UPDATE users SET mobile = $4, mobile_verified = true, epoch = epoch + 1,
+            updated_at = $3 WHERE id = $1 AND epoch = $2 AND disabled_at IS NULL RETURNING epoch";
+        match address {
+            Address::Email(email) => on!(self, |db| sqlx::query_scalar(EMAIL)
+                .bind(user)
+                .bind(epoch)
+                .bind(now)
+                .bind(email.as_str())
+                .bind(email.key())
+                .fetch_optional(db)),
+            Address::Mobile(mobile) => on!(self, |db| sqlx::query_scalar(MOBILE)
+                .bind(user)
+                .bind(epoch)
+                .bind(now)
+                .bind(mobile.as_str())
+                .fetch_optional(db)),
+        }
+    }
+
+    /// Removes the account and all that names it; its sessions go with it. `false` where it changed
+    /// meanwhile.
+    pub async fn delete_user(&mut self, user: &User) -> Result<bool, StoreError> {
+        const USER: &str = "DELETE FROM users WHERE id = $1 AND epoch = $2";
+        const VERIFICATIONS: &str = "DELETE FROM verifications WHERE user_id = $1
+            OR (user_id IS NULL AND destination IN ($2, $3) AND NOT EXISTS
+            (SELECT 1 FROM registrations r WHERE r.verification_id = verifications.id)) RETURNING id";
+        const BY_VERIFICATION: &str = "DELETE FROM outbox WHERE verification_id = $1";
+        const BY_USER: &str = "DELETE FROM outbox WHERE user_id = $1";
+        if execute!(self, sqlx::query(USER).bind(user.id).bind(user.epoch))? == 0 {
+            return Ok(false);
+        }
+        // What was asked for a proven address by whomever names the person; a pending registration of
+        // an unproven one is somebody else's.
+        let proven: Vec<String> = user.proven().iter().map(Address::key).collect();
+        let gone: Vec<Uuid> = on!(self, |db| sqlx::query_scalar(VERIFICATIONS)
+            .bind(user.id)
+            .bind(proven.first())
+            .bind(proven.get(1))
+            .fetch_all(db))?;
+        for verification in gone {
+            execute!(self, sqlx::query(BY_VERIFICATION).bind(verification))?;
+        }
+        execute!(self, sqlx::query(BY_USER).bind(user.id))?;
+        Ok(true)
+    }
+
     /// Waits for whoever is proving the same name, and then fails with [`StoreError::Taken`].
     pub async fn insert_user(&mut self, new: &User) -> Result<(), StoreError> {
+        self.insert_users(std::slice::from_ref(new)).await
+    }
+
+    /// The same, of at most some thousand at once.
+    pub async fn insert_users(&mut self, new: &[User]) -> Result<(), StoreError> {
         const INSERT: &str = "INSERT INTO users (id, email, email_key, email_verified, mobile, mobile_verified,
-            login_id, login_id_key, name, locale, password_hash, epoch, disabled_at, created_at, updated_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
-        execute!(
-            self,
-            sqlx::query(INSERT)
-                .bind(new.id)
-                .bind(new.email.as_ref().map(Email::as_str))
-                .bind(new.email.as_ref().map(Email::key))
-                .bind(new.email_verified)
-                .bind(new.mobile.as_ref().map(Mobile::as_str))
-                .bind(new.mobile_verified)
-                .bind(new.login_id.as_ref().map(LoginId::as_str))
-                .bind(new.login_id.as_ref().map(LoginId::key))
-                .bind(&new.name)
-                .bind(&new.locale)
-                .bind(&new.password_hash)
-                .bind(new.epoch)
-                .bind(new.disabled_at)
-                .bind(new.created_at)
-                .bind(new.updated_at)
-        )
+            login_id, login_id_key, name, locale, password_hash, epoch, disabled_at, created_at, updated_at) ";
+        on!(self, |db| async {
+            let mut insert = QueryBuilder::new(INSERT);
+            insert.push_values(new, |mut row, user| {
+                row.push_bind(user.id)
+                    .push_bind(user.email.as_ref().map(Email::as_str))
+                    .push_bind(user.email.as_ref().map(Email::key))
+                    .push_bind(user.email_verified)
+                    .push_bind(user.mobile.as_ref().map(Mobile::as_str))
+                    .push_bind(user.mobile_verified)
+                    .push_bind(user.login_id.as_ref().map(LoginId::as_str))
+                    .push_bind(user.login_id.as_ref().map(LoginId::key))
+                    .push_bind(&user.name)
+                    .push_bind(&user.locale)
+                    .push_bind(&user.password_hash)
+                    .push_bind(user.epoch)
+                    .push_bind(user.disabled_at)
+                    .push_bind(user.created_at)
+                    .push_bind(user.updated_at);
+            });
+            insert.build().execute(db).await.map(|done| done.rows_affected())
+        })
         .map(drop)
     }
 }

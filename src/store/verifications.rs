@@ -5,31 +5,38 @@ use super::{
     Connection, Destination, StoreError, Tx,
     connection::{execute, on},
 };
-use crate::domain::{Address, DeliveryState, Purpose, Timestamp, Verification};
+use crate::domain::{Address, DeliveryState, Holder, Purpose, Timestamp, Verification};
 
 /// A verification with all that a guess at its code is judged by.
 #[derive(Debug, Clone)]
 pub struct Challenge {
     pub verification: Verification,
     pub destination: Destination,
-    /// Its registration is still pending; other purposes have none.
-    pub pending: bool,
+    /// Its registration is still pending, or its account still as it was when the code was asked for.
+    pub held: bool,
 }
 
 impl Challenge {
-    /// A code of it may still be right.
+    /// Guesses at it are judged. Where strangers may ask, an account that changed meanwhile does not
+    /// show: that its codes are dead is found when one is used.
     pub fn is_live(&self, now: Timestamp) -> bool {
         !matches!(self.state(now), DeliveryState::Verified | DeliveryState::Expired)
     }
 
+    /// Its code may be right, so it is worth sending.
+    pub fn is_wanted(&self, now: Timestamp) -> bool {
+        self.held && self.is_live(now)
+    }
+
     /// What a client is told of it.
     pub fn state(&self, now: Timestamp) -> DeliveryState {
-        let verification = &self.verification;
-        let over = now >= verification.expires_at || !(self.pending || verification.phantom);
-        match verification.state {
+        let Verification { purpose, holder, state, expires_at, .. } = &self.verification;
+        let given_up = !self.held && *holder != Holder::Nobody && !purpose.is_asked_by_strangers();
+        match state {
             DeliveryState::Verified => DeliveryState::Verified,
-            _ if over => DeliveryState::Expired,
-            state => state,
+            _ if now >= *expires_at || given_up => DeliveryState::Expired,
+            _ if purpose.is_asked_by_strangers() => DeliveryState::Sent,
+            state => *state,
         }
     }
 }
@@ -40,12 +47,17 @@ struct Row {
     issue: i64,
     purpose: String,
     destination: String,
+    address: Option<String>,
     digits: i32,
     tries: i32,
     state: String,
     phantom: bool,
     changed_at: Timestamp,
+    issued_at: Timestamp,
     expires_at: Timestamp,
+    user_id: Option<Uuid>,
+    epoch: Option<i64>,
+    asked_with: Option<Vec<u8>>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -54,7 +66,7 @@ struct ChallengeRow {
     verification: Row,
     history: Option<String>,
     lifted_at: Option<Timestamp>,
-    pending: bool,
+    held: bool,
 }
 
 impl TryFrom<Row> for Verification {
@@ -66,13 +78,19 @@ impl TryFrom<Row> for Verification {
             id: row.id,
             issue: row.issue,
             purpose: Purpose::parse(&row.purpose).ok_or_else(|| unknown("purpose"))?,
-            destination: Address::from_key(row.destination),
+            destination: Address::from_stored(row.address.unwrap_or(row.destination)),
             digits: u32::try_from(row.digits).map_err(|_| unknown("digits"))?,
             tries: u32::try_from(row.tries).map_err(|_| unknown("tries"))?,
             state: DeliveryState::parse(&row.state).ok_or_else(|| unknown("state"))?,
             changed_at: row.changed_at,
+            issued_at: row.issued_at,
             expires_at: row.expires_at,
-            phantom: row.phantom,
+            holder: match row.user_id.zip(row.epoch) {
+                Some((id, epoch)) => Holder::Account { id, epoch },
+                None if row.phantom => Holder::Nobody,
+                None => Holder::Registration,
+            },
+            asked_with: row.asked_with,
         })
     }
 }
@@ -84,7 +102,7 @@ impl TryFrom<ChallengeRow> for Challenge {
         Ok(Self {
             verification: row.verification.try_into()?,
             destination: Destination::from_columns(row.history.as_deref(), row.lifted_at)?,
-            pending: row.pending,
+            held: row.held,
         })
     }
 }
@@ -92,9 +110,12 @@ impl TryFrom<ChallengeRow> for Challenge {
 macro_rules! challenge {
     ($where:literal) => {
         concat!(
-            "SELECT v.id, v.issue, v.purpose, v.destination, v.digits, v.tries, v.state, v.phantom, v.changed_at,
-             v.expires_at, d.history, d.lifted_at,
-             EXISTS (SELECT 1 FROM registrations r WHERE r.verification_id = v.id AND r.expires_at > $2) AS pending
+            "SELECT v.id, v.issue, v.purpose, v.destination, v.address, v.digits, v.tries, v.state, v.phantom,
+             v.changed_at, v.issued_at, v.expires_at, v.user_id, v.epoch, v.asked_with, d.history, d.lifted_at,
+             CASE WHEN v.user_id IS NULL
+             THEN EXISTS (SELECT 1 FROM registrations r WHERE r.verification_id = v.id AND r.expires_at > $2)
+             ELSE EXISTS (SELECT 1 FROM users u WHERE u.id = v.user_id AND u.epoch = v.epoch AND u.disabled_at IS NULL)
+             END AS held
              FROM verifications v LEFT JOIN destinations d ON d.hash = v.destination_hash WHERE ",
             $where
         )
@@ -110,19 +131,25 @@ impl Connection {
         known.map(Challenge::try_from).transpose()
     }
 
-    /// What was issued last for an address that nobody has: its answers look like any other's.
-    pub async fn newest_phantom(
+    /// What was asked for last with these identifiers, an account's or nobody's; registrations are
+    /// found by their own rows, and only what looks like one is found here.
+    pub async fn newest_challenge(
         &mut self,
         destination: &str,
+        asked_with: Option<&[u8]>,
         purpose: Purpose,
         now: Timestamp,
     ) -> Result<Option<Challenge>, StoreError> {
         const SELECT: &str = challenge!(
-            "v.destination = $1 AND v.expires_at > $2 AND v.purpose = $3 AND v.phantom
-             ORDER BY v.expires_at DESC, v.id DESC LIMIT 1"
+            "v.destination = $1 AND v.expires_at > $2 AND v.purpose = $3 AND v.asked_with IS NOT DISTINCT FROM $4
+             AND (v.phantom OR v.user_id IS NOT NULL) ORDER BY v.issued_at DESC, v.id DESC LIMIT 1"
         );
-        let row: Option<ChallengeRow> =
-            on!(self, |db| query_as(SELECT).bind(destination).bind(now).bind(purpose.as_str()).fetch_optional(db))?;
+        let row: Option<ChallengeRow> = on!(self, |db| query_as(SELECT)
+            .bind(destination)
+            .bind(now)
+            .bind(purpose.as_str())
+            .bind(asked_with)
+            .fetch_optional(db))?;
         row.map(Challenge::try_from).transpose()
     }
 }
@@ -130,7 +157,12 @@ impl Connection {
 impl Tx {
     pub async fn insert_verification(&mut self, new: &Verification, destination_hash: &[u8]) -> Result<(), StoreError> {
         const INSERT: &str = "INSERT INTO verifications (id, issue, purpose, destination, destination_hash, digits,
-            tries, state, phantom, changed_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+            tries, state, phantom, changed_at, expires_at, address, user_id, epoch, asked_with, issued_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+        let account = match new.holder {
+            Holder::Account { id, epoch } => Some((id, epoch)),
+            Holder::Registration | Holder::Nobody => None,
+        };
         execute!(
             self,
             sqlx::query(INSERT)
@@ -142,9 +174,14 @@ impl Tx {
                 .bind(i32::try_from(new.digits).unwrap_or(i32::MAX))
                 .bind(i32::try_from(new.tries).unwrap_or(i32::MAX))
                 .bind(new.state.as_str())
-                .bind(new.phantom)
+                .bind(new.holder == Holder::Nobody)
                 .bind(new.changed_at)
                 .bind(new.expires_at)
+                .bind(new.destination.as_str())
+                .bind(account.map(|(id, _)| id))
+                .bind(account.map(|(_, epoch)| epoch))
+                .bind(&new.asked_with)
+                .bind(new.issued_at)
         )
         .map(drop)
     }
@@ -152,7 +189,7 @@ impl Tx {
     /// Counts a new code for the verification and tells its number; `None` where it was used.
     pub async fn reissue_verification(&mut self, renewed: &Verification) -> Result<Option<i64>, StoreError> {
         const UPDATE: &str = "UPDATE verifications SET issue = issue + 1, digits = $2, tries = $3, state = $4,
-            changed_at = $5, expires_at = $6 WHERE id = $1 AND state <> 'verified' RETURNING issue";
+            changed_at = $5, expires_at = $6, issued_at = $5 WHERE id = $1 AND state <> 'verified' RETURNING issue";
         on!(self, |db| sqlx::query_scalar(UPDATE)
             .bind(renewed.id)
             .bind(i32::try_from(renewed.digits).unwrap_or(i32::MAX))

@@ -7,7 +7,7 @@ use super::chain;
 use crate::{
     codes::{CodeStore, LiveCode},
     crypto::Keyring,
-    domain::{Clock, CodeMessage, DeliveryState, Random},
+    domain::{Clock, DeliveryState, Outgoing, Random},
     error::Error,
     notify::{Notifiers, Templates},
     store::{ClaimedMessage, Store},
@@ -90,8 +90,8 @@ impl Delivery {
             return Ok(Outcome::Ended(DeliveryState::Sent));
         }
         let now = self.clock.now();
-        let code = self.keyring.open(&message.body);
-        let Some(code) = code.and_then(|json| serde_json::from_slice::<CodeMessage>(&json).ok()) else {
+        let opened = self.keyring.open(&message.body);
+        let Some(outgoing) = opened.and_then(|json| serde_json::from_slice::<Outgoing>(&json).ok()) else {
             tracing::error!(message.id, "a message's seal can't be opened: its key is gone");
             return Ok(Outcome::Ended(DeliveryState::Failed));
         };
@@ -99,10 +99,12 @@ impl Delivery {
             return Ok(Outcome::Ended(DeliveryState::Expired));
         }
         // Right before the sending, so that a code which died meanwhile is never sent.
-        if !self.codes.put(&LiveCode::of(&code, &self.keyring), now).await? {
+        if let Outgoing::Code(code) = &outgoing
+            && !self.codes.put(&LiveCode::of(code, &self.keyring), now).await?
+        {
             return Ok(Outcome::Ended(DeliveryState::Expired));
         }
-        let rendered = self.templates.render(&code);
+        let rendered = self.templates.render(&outgoing);
         match tokio::time::timeout(PATIENCE, self.notifiers.send(&rendered)).await {
             Ok(Ok(())) => Ok(Outcome::Ended(DeliveryState::Sent)),
             Ok(Err(error)) => {
@@ -121,7 +123,7 @@ impl Delivery {
         let Some((id, issue)) = message.verification_id.zip(message.issue) else { return Ok(true) };
         let now = self.clock.now();
         let challenge = self.store.read().await?.challenge(id, now).await?;
-        Ok(challenge.is_some_and(|it| it.verification.issue == issue && it.is_live(now)))
+        Ok(challenge.is_some_and(|it| it.verification.issue == issue && it.is_wanted(now)))
     }
 
     async fn end(&self, message: &ClaimedMessage, state: DeliveryState) -> Result<(), Error> {

@@ -14,10 +14,16 @@
 #[macro_use]
 mod support;
 
+mod code_login;
 mod connections;
+mod contacts;
+mod events;
 mod inputs;
 mod limits;
 mod login;
+mod older_clients;
+mod operators;
 mod pending;
 mod profile;
+mod recovery;
 mod registration;

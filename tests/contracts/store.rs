@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use enroll::{
     domain::{
-        Address, DeliveryState, Email, Guess, Mobile, OsRandom, Purpose, Random, Registration, Send, Session,
+        Address, DeliveryState, Email, Guess, Holder, Mobile, OsRandom, Purpose, Random, Registration, Send, Session,
         Timestamp, User, Verification,
     },
     store::{NewMessage, Store, StoreError, StoreSettings, Taken},
@@ -83,7 +83,9 @@ fn verification(id: Uuid) -> Verification {
         state: DeliveryState::Queued,
         changed_at: now(),
         expires_at: now().plus(Duration::from_mins(5)),
-        phantom: false,
+        issued_at: now(),
+        holder: Holder::Registration,
+        asked_with: None,
     }
 }
 
@@ -125,7 +127,7 @@ async fn a_registration_is_ended_once(backend: Backend) {
 
 async fn accounts_collide_by_what_they_have_proven(backend: Backend) {
     let Fixture { store, .. } = &fixture(backend).await;
-    let user = |name: &str| User::proven(registration(name, "hash"), now());
+    let user = |name: &str| User::from_registration(registration(name, "hash"), now());
     let add = async |user: User| {
         let mut tx = store.begin().await?;
         tx.insert_user(&user).await?;
@@ -206,7 +208,8 @@ async fn a_destinations_row_orders_its_issues(backend: Backend) {
 
 async fn a_message_is_claimed_by_one_until_its_lease_ends(backend: Backend) {
     let Fixture { store, .. } = &fixture(backend).await;
-    let message = NewMessage { verification: None, void: false, body: vec![1, 2, 3], deadline: now().plus(DAY) };
+    let message =
+        NewMessage { verification: None, void: false, user: None, body: vec![1, 2, 3], deadline: now().plus(DAY) };
     let mut tx = store.begin().await.unwrap();
     for _ in 0..20 {
         tx.enqueue(&message, now()).await.unwrap();
@@ -236,7 +239,7 @@ async fn a_message_is_claimed_by_one_until_its_lease_ends(backend: Backend) {
 
 async fn a_session_is_good_while_everything_holds(backend: Backend) {
     let Fixture { store, .. } = &fixture(backend).await;
-    let user = User::proven(registration("ann@example.com", "hash"), now());
+    let user = User::from_registration(registration("ann@example.com", "hash"), now());
     let session = Session {
         id: Uuid::from_u128(3),
         user_id: user.id,

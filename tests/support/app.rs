@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{
     Answer, Backend,
-    backend::{Database, redis_url, unique},
+    backend::{Database, all_rows, redis_url, unique},
     secrets::{self, Secrets},
 };
 
@@ -136,8 +136,35 @@ impl TestApp {
         Self::run(environment, namespace, clock, database, dir).await
     }
 
+    /// Runs the program beside the server, as an operator would; what it printed, and its exit code.
+    pub async fn command(&self, arguments: &[&str]) -> (String, String, i32) {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_enroll"));
+        command.args(arguments).env_clear().envs(&self.environment).current_dir(self.dir.path());
+        let done = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (text(done.stdout), text(done.stderr), done.status.code().unwrap())
+    }
+
+    /// Makes accounts out of a CSV file.
+    pub async fn import(&self, csv: &str) {
+        let file = self.dir.path().join("people.csv");
+        std::fs::write(&file, csv).unwrap();
+        let (_, errors, code) = self.command(&["users", "import", &file.display().to_string()]).await;
+        assert_eq!(code, 0, "{errors}");
+    }
+
     pub fn store(&self) -> &Store {
         &self.running.store
+    }
+
+    /// The rows in which one of these words stands; all messages, for they are sealed.
+    pub async fn rows_that_name(&self, words: &[&str]) -> Vec<String> {
+        let embedded = || format!("sqlite://{}", self.dir.path().join("enroll.db").display());
+        let url = self.environment.get("DATABASE_URL").cloned().unwrap_or_else(embedded);
+        let rows = all_rows(&url).await;
+        let names =
+            |row: &String| row.starts_with("outbox") || words.iter().any(|word| row.to_lowercase().contains(word));
+        rows.into_iter().filter(names).collect()
     }
 
     pub fn advance(&self, seconds: u64) {
@@ -216,8 +243,9 @@ impl TestApp {
     /// The codes sent for a verification, the newest first.
     pub fn messages(&self, verification_id: &str) -> Vec<String> {
         let inbox = self.running.inbox.as_ref().unwrap().messages(None);
-        let of_it = inbox.into_iter().filter(|entry| entry.verification_id.to_string() == verification_id);
-        of_it.map(|entry| entry.otp).collect()
+        let of_it =
+            inbox.into_iter().filter(|entry| entry.verification_id.is_some_and(|id| id.to_string() == verification_id));
+        of_it.filter_map(|entry| entry.otp).collect()
     }
 
     /// Waits until nothing waits to be sent.

@@ -82,3 +82,33 @@ impl Drop for Database {
         .join();
     }
 }
+
+const TABLES: [&str; 7] = ["users", "registrations", "verifications", "destinations", "sessions", "outbox", "leases"];
+
+/// Every row of every table but the events, as text.
+pub async fn all_rows(url: &str) -> Vec<String> {
+    let mut rows = Vec::new();
+    if url.starts_with("sqlite:") {
+        let mut sqlite = sqlx::SqliteConnection::connect(url).await.unwrap();
+        for table in TABLES {
+            let columns = format!(
+                "SELECT group_concat('quote(' || name || ')', ' || '' '' || ') FROM pragma_table_info('{table}')"
+            );
+            let columns: String =
+                sqlx::query_scalar(sqlx::AssertSqlSafe(columns)).fetch_one(&mut sqlite).await.unwrap();
+            let select = format!("SELECT '{table}: ' || CAST({columns} AS TEXT) FROM {table}");
+            rows.extend(
+                sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(select)).fetch_all(&mut sqlite).await.unwrap(),
+            );
+        }
+    } else {
+        let mut postgres = sqlx::PgConnection::connect(url).await.unwrap();
+        for table in TABLES {
+            let select = format!("SELECT '{table}: ' || t::text FROM {table} t");
+            rows.extend(
+                sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(select)).fetch_all(&mut postgres).await.unwrap(),
+            );
+        }
+    }
+    rows
+}

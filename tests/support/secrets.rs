@@ -50,6 +50,17 @@ pub fn keep_log() {
     });
 }
 
+/// The events that this process published to its log, by type and data.
+pub fn logged_events() -> Vec<(String, Value)> {
+    let log = String::from_utf8_lossy(&LOG.lock().unwrap()).into_owned();
+    let lines = log.lines().filter(|line| line.contains("enroll::events: happened"));
+    let event = |line: &str| {
+        let kind = line.split("kind=").nth(1)?.split(' ').next()?.to_owned();
+        Some((kind, serde_json::from_str(line.split("data=").nth(1)?).ok()?))
+    };
+    lines.filter_map(event).collect()
+}
+
 impl Secrets {
     pub fn add_request(&self, request: &reqwest::Request) {
         let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();

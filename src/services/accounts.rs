@@ -1,0 +1,259 @@
+use std::{collections::HashMap, sync::Arc};
+
+use uuid::Uuid;
+
+use super::Journal;
+use crate::{
+    domain::{Address, Clock, Email, Happening, Locale, LoginId, Mobile, PersonName, Random, Reason, Timestamp, User},
+    error::Error,
+    store::{ListedSession, Store, StoreError, Tx},
+};
+
+/// What an operator does with accounts: their names are taken as proven.
+#[derive(Clone)]
+pub struct Accounts {
+    pub store: Store,
+    pub journal: Journal,
+    pub clock: Arc<dyn Clock>,
+    pub random: Arc<dyn Random>,
+}
+
+/// An account as an operator writes it down. It has an address, and what is not told stays as it is.
+#[derive(Debug, Clone, Default)]
+pub struct Person {
+    pub login_id: Option<LoginId>,
+    pub mobile: Option<Mobile>,
+    pub email: Option<Email>,
+    pub name: Option<PersonName>,
+    pub locale: Option<Locale>,
+}
+
+/// What an import would do, line by line.
+#[derive(Debug, Default)]
+pub struct Plan {
+    create: Vec<Person>,
+    /// The account as it was, and as it is to be.
+    update: Vec<(User, User)>,
+    pub unchanged: usize,
+}
+
+/// So many are looked up, or written, at once.
+const BATCH: usize = 500;
+
+impl Plan {
+    pub fn created(&self) -> usize {
+        self.create.len()
+    }
+
+    pub fn updated(&self) -> usize {
+        self.update.len()
+    }
+}
+
+impl Person {
+    /// The keys that no two accounts share.
+    pub fn keys(&self) -> Vec<String> {
+        let mobile = self.mobile.as_ref().map(|mobile| mobile.as_str().to_owned());
+        let login_id = self.login_id.as_ref().map(|login_id| format!("login_id {}", login_id.key()));
+        [self.email.as_ref().map(Email::key), mobile, login_id].into_iter().flatten().collect()
+    }
+
+    fn becomes(self, id: Uuid, now: Timestamp) -> User {
+        User {
+            id,
+            email_verified: self.email.is_some(),
+            email: self.email,
+            mobile_verified: self.mobile.is_some(),
+            mobile: self.mobile,
+            login_id: self.login_id,
+            name: self.name.map(|name| name.as_str().to_owned()),
+            locale: self.locale.map(|locale| locale.as_str().to_owned()),
+            password_hash: None,
+            epoch: 0,
+            disabled_at: None,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// The account with what is told of it here.
+    fn told_of(&self, there: &User) -> User {
+        let own = self.clone().becomes(there.id, there.created_at);
+        User {
+            email_verified: there.email_verified || own.email_verified,
+            email: own.email.or_else(|| there.email.clone()),
+            mobile_verified: there.mobile_verified || own.mobile_verified,
+            mobile: own.mobile.or_else(|| there.mobile.clone()),
+            login_id: own.login_id.or_else(|| there.login_id.clone()),
+            name: own.name.or_else(|| there.name.clone()),
+            locale: own.locale.or_else(|| there.locale.clone()),
+            ..there.clone()
+        }
+    }
+}
+
+impl Accounts {
+    /// # Errors
+    ///
+    /// [`Error::AccountExists`] where another has one of the names.
+    pub async fn create(&self, person: Person) -> Result<User, Error> {
+        let mut tx = self.store.begin().await?;
+        let taken = tx.taken(person.email.as_ref(), person.mobile.as_ref(), person.login_id.as_ref()).await?;
+        if let Some(taken) = taken {
+            return Err(Error::taken(taken));
+        }
+        let users = self.insert(&mut tx, vec![person]).await?;
+        tx.commit().await?;
+        users.into_iter().next().ok_or(Error::NotFound)
+    }
+
+    /// What an import of these would do; else what is wrong, by their places in the list.
+    pub async fn plan(&self, people: Vec<Person>, update: bool) -> Result<Result<Plan, Vec<(usize, String)>>, Error> {
+        let (mut plan, mut wrong) = (Plan::default(), Vec::new());
+        for (number, batch) in people.chunks(BATCH).enumerate() {
+            let there = self.there(batch).await?;
+            for (place, person) in batch.iter().enumerate() {
+                let mut same: Vec<&User> = person.keys().iter().filter_map(|key| there.get(key)).collect();
+                same.dedup_by_key(|user| user.id);
+                match same[..] {
+                    [] => plan.create.push(person.clone()),
+                    [user] => {
+                        let told = person.told_of(user);
+                        if told == *user {
+                            plan.unchanged += 1;
+                        } else if update {
+                            plan.update.push((user.clone(), told));
+                        } else {
+                            let message = format!("{} is there with other values; --update takes these", user.id);
+                            wrong.push((number * BATCH + place, message));
+                        }
+                    }
+                    [one, other, ..] => {
+                        let message = format!("its names are of two accounts, {} and {}", one.id, other.id);
+                        wrong.push((number * BATCH + place, message));
+                    }
+                }
+            }
+        }
+        Ok(if wrong.is_empty() { Ok(plan) } else { Err(wrong) })
+    }
+
+    /// Does what was planned, a batch a transaction, and tells after each how many are done. Broken
+    /// off, it may be planned and done again: what is there already is unchanged.
+    pub async fn carry_out(&self, plan: Plan, mut done: impl FnMut(usize)) -> Result<(), Error> {
+        let mut count = 0;
+        let mut create = plan.create.into_iter().peekable();
+        while create.peek().is_some() {
+            let batch: Vec<Person> = create.by_ref().take(BATCH).collect();
+            let mut tx = self.store.begin().await?;
+            count += self.insert(&mut tx, batch).await?.len();
+            tx.commit().await?;
+            done(count);
+        }
+        for batch in plan.update.chunks(BATCH) {
+            let mut tx = self.store.begin().await?;
+            for (there, told) in batch {
+                self.update(&mut tx, there, told).await?;
+            }
+            tx.commit().await?;
+            count += batch.len();
+            done(count);
+        }
+        Ok(())
+    }
+
+    /// By id, address or login id.
+    pub async fn find(
+        &self,
+        id: Option<Uuid>,
+        address: Option<&Address>,
+        login_id: Option<&LoginId>,
+    ) -> Result<User, Error> {
+        let mut reading = self.store.read().await?;
+        let mut found = match id {
+            Some(id) => reading.user(id).await?,
+            None => None,
+        };
+        if let (None, Some(address)) = (&found, address) {
+            found = reading.user_by_address(address).await?;
+        }
+        if let (None, Some(login_id)) = (&found, login_id) {
+            found = reading.user_by_login_id(login_id).await?;
+        }
+        found.ok_or(Error::NotFound)
+    }
+
+    /// Keeps somebody out: no login, no refresh, and every token is refused at once.
+    pub async fn disable(&self, user: &User) -> Result<(), Error> {
+        let now = self.clock.now();
+        let mut tx = self.store.begin().await?;
+        if tx.disable_user(user.id, now).await? {
+            let reason = Reason::Disabled;
+            let happened = [Happening::SessionRevoked { user_id: user.id, session_id: None, but: None, reason }];
+            self.journal.record(&mut tx, happened, now).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    pub async fn enable(&self, user: &User) -> Result<(), Error> {
+        Ok(self.store.write().await?.enable_user(user.id, self.clock.now()).await?)
+    }
+
+    pub async fn delete(&self, user: &User) -> Result<(), Error> {
+        let mut tx = self.store.begin().await?;
+        if !tx.delete_user(user).await? {
+            return Err(Error::Lost); // changed meanwhile
+        }
+        self.journal.record(&mut tx, [Happening::UserDeleted { user_id: user.id }], self.clock.now()).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The next accounts behind this id, by id, each with its sessions that are good.
+    pub async fn after(&self, id: Uuid) -> Result<Vec<(User, Vec<ListedSession>)>, Error> {
+        let mut reading = self.store.read().await?;
+        let users = reading.users_after(id, i64::try_from(BATCH).unwrap_or(i64::MAX)).await?;
+        let mut with_sessions = Vec::with_capacity(users.len());
+        for user in users {
+            let sessions = reading.sessions_of(&user, self.clock.now()).await?;
+            with_sessions.push((user, sessions));
+        }
+        Ok(with_sessions)
+    }
+
+    /// Who has these names now.
+    async fn there(&self, people: &[Person]) -> Result<HashMap<String, User>, StoreError> {
+        let emails: Vec<String> = people.iter().filter_map(|person| person.email.as_ref().map(Email::key)).collect();
+        let mobile = |person: &Person| person.mobile.as_ref().map(|mobile| mobile.as_str().to_owned());
+        let mobiles: Vec<String> = people.iter().filter_map(mobile).collect();
+        let login_ids: Vec<String> =
+            people.iter().filter_map(|person| person.login_id.as_ref().map(LoginId::key)).collect();
+        let users = self.store.users_named(&emails, &mobiles, &login_ids).await?;
+        let keys = |user: &User| {
+            let login_id = user.login_id.as_ref().map(|login_id| format!("login_id {}", login_id.key()));
+            user.proven().iter().map(Address::key).chain(login_id).collect::<Vec<_>>()
+        };
+        Ok(users.iter().flat_map(|user| keys(user).into_iter().map(|key| (key, user.clone()))).collect())
+    }
+
+    async fn insert(&self, tx: &mut Tx, people: Vec<Person>) -> Result<Vec<User>, Error> {
+        let now = self.clock.now();
+        let users: Vec<User> = people.into_iter().map(|person| person.becomes(self.random.id(now), now)).collect();
+        tx.insert_users(&users).await?;
+        let happened = users.iter().flat_map(|user| {
+            let user_id = user.id;
+            [Happening::UserRegistered { user_id }, Happening::UserActivated { user_id, channel: None }]
+        });
+        self.journal.record(tx, happened, now).await?;
+        Ok(users)
+    }
+
+    async fn update(&self, tx: &mut Tx, there: &User, told: &User) -> Result<(), Error> {
+        let now = self.clock.now();
+        let epoch = tx.update_user(there, told, now).await?.ok_or(Error::Lost)?;
+        tx.take_sessions_along(told.id, None, epoch).await?;
+        let user_id = told.id;
+        let changed = told.proven().into_iter().filter(|address| there.as_proven(address).is_none());
+        let happened = changed.map(|address| Happening::ContactChanged { user_id, channel: address.channel() });
+        Ok(self.journal.record(tx, happened, now).await?)
+    }
+}
