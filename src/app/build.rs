@@ -103,7 +103,8 @@ impl Base {
             Some(link) => Arc::new(RedisLimits::new(link.clone())),
             None => Arc::new(MemoryLimits::new(MEMORY_BOUND)),
         };
-        let throttle = Throttle::new(limiter, Arc::clone(clock), Arc::clone(random), settings.limits.clone());
+        let local = Arc::new(MemoryLimits::new(MEMORY_BOUND));
+        let throttle = Throttle::new(limiter, local, Arc::clone(clock), Arc::clone(random), settings.limits.clone());
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         let hasher = Hasher::new(settings.hashing, at_once);
         let issuer = Issuer {

@@ -1,28 +1,59 @@
-use tracing::Level;
-use tracing_subscriber::{
-    EnvFilter, Layer as _, filter::FilterExt as _, filter::filter_fn, layer::SubscriberExt as _,
-    util::SubscriberInitExt as _,
-};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::config::{LogFormat, Settings};
 
 /// One structured line a request, to standard error.
 pub(super) fn start(settings: &Settings) {
-    let levels = settings.log_levels.clone().unwrap_or_else(|| "info".to_owned());
-    let asked = EnvFilter::builder().with_default_directive(Level::INFO.into()).parse_lossy(levels);
-    let foreign = settings.log_foreign;
-    // Below info, other people's code logs bodies and statements.
-    let ours = filter_fn(move |meta| foreign || meta.target().starts_with("enroll") || *meta.level() <= Level::INFO);
-    let filter = asked.and(ours);
+    let levels = settings.log_levels.as_deref().unwrap_or("info");
+    let asked = levels.parse::<Targets>();
+    let is_wrong = asked.is_err();
+    let asked = asked.unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let registry = tracing_subscriber::registry().with(filter(&asked, settings.log_foreign));
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let registry = tracing_subscriber::registry();
     match settings.log {
-        LogFormat::Text => registry.with(layer.with_filter(filter)).init(),
-        LogFormat::Json => {
-            registry.with(layer.json().flatten_event(true).with_span_list(false).with_filter(filter)).init();
-        }
+        LogFormat::Text => registry.with(layer).init(),
+        LogFormat::Json => registry.with(layer.json().flatten_event(true).with_span_list(false)).init(),
     }
-    if foreign {
+    if is_wrong {
+        tracing::warn!("RUST_LOG is not a list of LEVEL and TARGET=LEVEL; it is taken for info");
+    }
+    if settings.log_foreign {
         tracing::warn!("ENROLL__LOG__FOREIGN is true: other people's code may log bodies and statements");
+    }
+}
+
+/// One filter for all: two combined ones lose lines. Below info, other people's code logs bodies and
+/// statements, so it stays at info unless `foreign`.
+fn filter(asked: &Targets, foreign: bool) -> Targets {
+    let default = asked.default_level().unwrap_or(LevelFilter::OFF);
+    let cap = |level: LevelFilter| if foreign { level } else { level.min(LevelFilter::INFO) };
+    let named = asked.iter().filter(|(target, _)| !target.is_empty());
+    let capped = named.map(|(target, level)| {
+        let is_ours = target == "enroll" || target.starts_with("enroll::");
+        (target.to_owned(), if is_ours { level } else { cap(level) })
+    });
+    let ours = Targets::new().with_default(cap(default)).with_target("enroll", default);
+    ours.with_target("lapin", if foreign { default } else { LevelFilter::ERROR }).with_targets(capped)
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn foreign_code_stays_at_info_whatever_is_asked() {
+        let asked: Targets = "debug,tower=trace,enroll::http=trace,rustls=error".parse().unwrap();
+        let filter_of = |foreign| filter(&asked, foreign);
+        let passes = |target: &str, level: Level| filter_of(false).would_enable(target, &level);
+        assert!(passes("enroll::app", Level::DEBUG) && !passes("enroll::app", Level::TRACE));
+        assert!(passes("enroll::http::client", Level::TRACE));
+        assert!(passes("tower::buffer", Level::INFO) && !passes("tower::buffer", Level::DEBUG));
+        assert!(passes("rustls", Level::ERROR) && !passes("rustls", Level::INFO));
+        assert!(!passes("lapin::channel", Level::WARN) && passes("lapin::channel", Level::ERROR));
+        assert!(filter_of(true).would_enable("tower::buffer", &Level::TRACE));
+        assert!(filter_of(true).would_enable("tokio", &Level::DEBUG));
     }
 }

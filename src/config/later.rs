@@ -5,15 +5,12 @@ use super::reader::Reader;
 /// Only what they would be anyway is taken.
 pub(super) fn stop_at(from: &mut Reader) {
     from.not_built(&["privacy.conceal_accounts"], "false");
-    from.not_built(&["tokens.algorithm"], "HS256");
     from.not_built(&["notify.default_locale"], "en");
     from.not_built(&["events.exchange"], "enroll.events");
     from.not_built(&["events.unroutable"], "drop");
     from.not_built(&["events.personal_data"], "false");
     from.not_built(&["admin.address"], "off");
     let without_default = [
-        "tokens.private_key_file",
-        "tokens.previous_key_files",
         "notify.templates_dir",
         "notify.webotp_domain",
         "notify.twilio.account_sid",

@@ -6,6 +6,7 @@
 mod later;
 mod reader;
 mod remarks;
+mod secrets;
 mod settings;
 mod sources;
 #[cfg(test)]

@@ -2,9 +2,13 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
-use super::{Problem, Sources, later, reader::Reader};
+use super::{
+    Problem, Sources, later,
+    reader::Reader,
+    secrets::{keyring, tokens},
+};
 use crate::{
-    crypto::{HashingCost, Keyring, RootKey, TokenSettings},
+    crypto::{HashingCost, Keyring, TokenSettings},
     domain::{CodePolicy, PhoneRules, Region, Windows},
     link::RedisAddress,
     services::{CodeSettings, LimitSettings, SessionSettings},
@@ -78,8 +82,7 @@ pub enum LogFormat {
     Json,
 }
 
-const DAY: u64 = 86_400;
-const YEAR: u64 = 366 * DAY;
+pub(super) const DAY: u64 = 86_400;
 
 impl Settings {
     /// # Errors
@@ -213,38 +216,6 @@ fn origins(text: &str) -> Result<Vec<String>, &'static str> {
     origins
         .map(|origin| exact(origin).then(|| origin.to_owned()).ok_or("are exact origins, as https://app.example.com"))
         .collect()
-}
-
-fn keyring(from: &mut Reader, embedded: bool) -> Option<Keyring> {
-    const FORM: &str = "is not 32 random octets in base64; `enroll keys generate` prints one";
-    let key = from.text("secrets.key").map(|text| RootKey::from_base64(&text));
-    if matches!(key, Some(None)) {
-        from.problem("secrets.key", FORM);
-    }
-    if key.is_none() && !embedded {
-        from.problem("secrets.key", "must be given beside PostgreSQL; `enroll keys generate` prints one");
-    }
-    let previous = from.list("secrets.previous_keys").unwrap_or_default();
-    let previous: Option<Vec<RootKey>> = previous.iter().map(|text| RootKey::from_base64(text)).collect();
-    if previous.is_none() {
-        from.problem("secrets.previous_keys", FORM);
-    }
-    key.flatten().map(|key| Keyring::new(key, previous.unwrap_or_default()))
-}
-
-fn tokens(from: &mut Reader) -> (TokenSettings, SessionSettings) {
-    let tokens = TokenSettings {
-        issuer: from.text("tokens.issuer").unwrap_or_else(|| "enroll".to_owned()),
-        audience: from.text("tokens.audience").unwrap_or_else(|| "enroll".to_owned()),
-        access_ttl: from.seconds("tokens.access_ttl", 1_800, 60..=DAY),
-    };
-    let sessions = SessionSettings {
-        fresh_for: from.seconds("tokens.fresh_for", 300, 0..=DAY),
-        refresh_grace: from.seconds("tokens.refresh_grace", 30, 0..=600),
-        refresh_ttl: from.seconds("tokens.refresh_ttl", 2_592_000, 60..=YEAR),
-        session_ttl: from.seconds("tokens.session_ttl", 7_776_000, 60..=10 * YEAR),
-    };
-    (tokens, sessions)
 }
 
 macro_rules! policy {

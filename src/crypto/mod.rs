@@ -3,8 +3,10 @@
 mod hasher;
 mod keys;
 mod seal;
+mod token_keys;
 mod tokens;
 
 pub use hasher::{HashError, Hasher, HashingCost, Recipe};
 pub use keys::{Keyring, MacUse, RootKey, hex, sha256};
+pub use token_keys::{TokenKeyError, TokenKeys};
 pub use tokens::{AccessClaims, TokenSettings, Tokens};

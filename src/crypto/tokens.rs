@@ -2,11 +2,13 @@ use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
+use jsonwebtoken::{
+    Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode, jwk::JwkSet,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Keyring, MacUse, RootKey};
+use super::{Keyring, MacUse, RootKey, TokenKeys};
 use crate::domain::{RefreshToken, Session, Timestamp};
 
 #[derive(Debug, Clone)]
@@ -14,6 +16,7 @@ pub struct TokenSettings {
     pub issuer: String,
     pub audience: String,
     pub access_ttl: Duration,
+    pub keys: TokenKeys,
 }
 
 /// What an access token says: ids and times, nothing of the person (RFC 9068).
@@ -51,10 +54,6 @@ impl Tokens {
     }
 
     pub fn access(&self, session: &Session, id: Uuid, now: Timestamp) -> Result<String, jsonwebtoken::errors::Error> {
-        let key = self.keyring.current();
-        let mut header = Header::new(Algorithm::HS256);
-        header.typ = Some(TYPE.to_owned());
-        header.kid = Some(key.id().to_owned());
         let claims = AccessClaims {
             iss: self.settings.issuer.clone(),
             aud: self.settings.audience.clone(),
@@ -65,7 +64,20 @@ impl Tokens {
             jti: id,
             nbf: None,
         };
-        encode(&header, &claims, &EncodingKey::from_secret(key.access_token()))
+        let header = |algorithm, kid: &str| Header {
+            typ: Some(TYPE.to_owned()),
+            kid: Some(kid.to_owned()),
+            ..Header::new(algorithm)
+        };
+        if let Some(own) = self.settings.keys.signing() {
+            return encode(&header(own.algorithm, &own.kid), &claims, &own.key);
+        }
+        let root = self.keyring.current();
+        encode(&header(Algorithm::HS256, root.id()), &claims, &EncodingKey::from_secret(root.access_token()))
+    }
+
+    pub fn jwks(&self) -> JwkSet {
+        self.settings.keys.jwks()
     }
 
     /// The claims of a token that this service made and that is good now (RFC 8725: the key decides
@@ -75,15 +87,23 @@ impl Tokens {
         if header.typ.as_deref() != Some(TYPE) {
             return None;
         }
-        let key = self.keyring.accepted().find(|key| Some(key.id()) == header.kid.as_deref())?;
-        let mut validation = Validation::new(Algorithm::HS256);
+        let kid = header.kid.as_deref()?;
+        let keys = &self.settings.keys;
+        // A shared secret is no key at all where tokens are signed by a key pair.
+        let root = self.keyring.accepted().find(|key| key.id() == kid && keys.signing().is_none());
+        let secret = root.map(|root| DecodingKey::from_secret(root.access_token()));
+        let (key, algorithm) = match (keys.verifying(kid), &secret) {
+            (Some(public), _) => (&public.key, public.algorithm),
+            (None, Some(secret)) => (secret, Algorithm::HS256),
+            (None, None) => return None,
+        };
+        let mut validation = Validation::new(algorithm);
         validation.set_issuer(&[&self.settings.issuer]);
         validation.set_audience(&[&self.settings.audience]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         // Times are judged below, by our clock.
         validation.validate_exp = false;
-        let secret = DecodingKey::from_secret(key.access_token());
-        let claims = decode::<AccessClaims>(token, &secret, &validation).ok()?.claims;
+        let claims = decode::<AccessClaims>(token, key, &validation).ok()?.claims;
         let now = now.seconds();
         let begun = claims.nbf.is_none_or(|nbf| nbf <= now + LEEWAY) && claims.iat <= now + LEEWAY;
         (begun && now < claims.exp + LEEWAY).then_some(claims)
@@ -117,13 +137,22 @@ fn refresh_mac(key: &RootKey, body: &[u8]) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::encoding::AsDer as _;
+    use aws_lc_rs::signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+        KeyPair as _,
+    };
     use jsonwebtoken::Header;
 
     use super::*;
 
     fn tokens(key: u8) -> Tokens {
-        let settings =
-            TokenSettings { issuer: "enroll".into(), audience: "enroll".into(), access_ttl: Duration::from_mins(1) };
+        with_keys(key, TokenKeys::default())
+    }
+
+    fn with_keys(key: u8, keys: TokenKeys) -> Tokens {
+        let access_ttl = Duration::from_mins(1);
+        let settings = TokenSettings { issuer: "enroll".into(), audience: "enroll".into(), access_ttl, keys };
         Tokens::new(Keyring::new(RootKey::from_bytes([key; 32]), vec![]), settings)
     }
 
@@ -193,5 +222,90 @@ mod tests {
         assert_eq!(tokens.read_refresh(&format!("A{}", &text[1..])), None);
         assert_eq!(super::tests::tokens(2).read_refresh(&text), None);
         assert!(tokens.read_access(&text, Timestamp::default()).is_none());
+    }
+
+    fn pem(label: &str, der: &[u8]) -> String {
+        use base64::engine::general_purpose::STANDARD;
+        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
+    }
+
+    /// Private keys, for each algorithm one.
+    fn keys() -> [(&'static str, String); 3] {
+        let ed = aws_lc_rs::signature::Ed25519KeyPair::generate().unwrap().to_pkcs8v1().unwrap();
+        let rsa = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
+        let rsa: aws_lc_rs::encoding::Pkcs8V1Der<'_> = rsa.as_der().unwrap();
+        let (ed, rsa) = (pem("PRIVATE KEY", ed.as_ref()), pem("PRIVATE KEY", rsa.as_ref()));
+        [("EdDSA", ed), ("ES256", ec(&ECDSA_P256_SHA256_FIXED_SIGNING)), ("RS256", rsa)]
+    }
+
+    fn ec(curve: &'static EcdsaSigningAlgorithm) -> String {
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        pem("PRIVATE KEY", EcdsaKeyPair::generate_pkcs8(curve, &random).unwrap().as_ref())
+    }
+
+    fn load(algorithm: &str, private: &str, previous: &[&str]) -> TokenKeys {
+        let previous: Vec<Vec<u8>> = previous.iter().map(|pem| pem.as_bytes().to_vec()).collect();
+        TokenKeys::load(algorithm, Some(private.as_bytes()), &previous).unwrap()
+    }
+
+    #[test]
+    fn a_key_pair_signs_and_its_public_half_is_told() {
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        for (algorithm, pem) in keys() {
+            let tokens = with_keys(1, load(algorithm, &pem, &[]));
+            let token = tokens.access(&session(), Uuid::from_u128(3), now).unwrap();
+            assert_eq!(tokens.read_access(&token, now).unwrap().sub, session().user_id, "{algorithm}");
+            let jwks = serde_json::to_value(tokens.jwks()).unwrap();
+            let key = &jwks["keys"][0];
+            assert_eq!((&key["alg"], &key["use"]), (&algorithm.into(), &"sig".into()));
+            assert_eq!(key["kid"], decode_header(&token).unwrap().kid.unwrap());
+            assert!(["d", "p", "q", "k"].iter().all(|private| key[private].is_null()), "{key}");
+            // Whoever holds the public key can't sign with it as a secret, nor with another kind of key.
+            let mut header = Header::new(Algorithm::HS256);
+            (header.typ, header.kid) = (Some(TYPE.into()), key["kid"].as_str().map(str::to_owned));
+            let claims = tokens.read_access(&token, now).unwrap();
+            for secret in [pem.as_bytes(), key["n"].as_str().or(key["x"].as_str()).unwrap().as_bytes()] {
+                let forged = encode(&header, &claims, &EncodingKey::from_secret(secret)).unwrap();
+                assert!(tokens.read_access(&forged, now).is_none(), "{algorithm}");
+            }
+            // Nor does the root key: the tokens of before are no good.
+            let of_root = super::tests::tokens(1).access(&session(), Uuid::from_u128(3), now).unwrap();
+            assert!(tokens.read_access(&of_root, now).is_none());
+            assert!(super::tests::tokens(1).read_access(&token, now).is_none());
+        }
+    }
+
+    #[test]
+    fn a_previous_key_still_verifies_and_a_new_one_signs() {
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        let [(_, ed), (_, ec), _] = keys();
+        let (ed, ec) = (ed.as_str(), ec.as_str());
+        let old = with_keys(1, load("ES256", ec, &[])).access(&session(), Uuid::from_u128(3), now).unwrap();
+        let pair = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
+        let private: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().unwrap();
+        let public: aws_lc_rs::encoding::PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+        let (rsa, public) = (pem("PRIVATE KEY", private.as_ref()), pem("PUBLIC KEY", public.as_ref()));
+        let tokens = with_keys(1, load("EdDSA", ed, &[ec, &public]));
+        assert!(tokens.read_access(&old, now).is_some());
+        assert_eq!(tokens.jwks().keys.len(), 3);
+        let new = tokens.access(&session(), Uuid::from_u128(3), now).unwrap();
+        assert_ne!(decode_header(&new).unwrap().kid, decode_header(&old).unwrap().kid);
+        let by_rsa = with_keys(1, load("RS256", &rsa, &[])).access(&session(), Uuid::from_u128(3), now).unwrap();
+        assert!(tokens.read_access(&by_rsa, now).is_some(), "a public key is enough to verify");
+        assert!(with_keys(1, load("EdDSA", ed, &[])).read_access(&old, now).is_none());
+    }
+
+    #[test]
+    fn a_key_that_does_not_fit_is_refused() {
+        let ([(_, ed), (_, p256), (_, rsa)], p384) = (keys(), ec(&ECDSA_P384_SHA384_FIXED_SIGNING));
+        for (algorithm, pem) in
+            [("EdDSA", &p256), ("ES256", &rsa), ("RS256", &ed), ("ES256", &p384), ("ES256", &String::new())]
+        {
+            assert!(TokenKeys::load(algorithm, Some(pem.as_bytes()), &[]).is_err(), "{algorithm}");
+        }
+        assert!(TokenKeys::load("none", None, &[]).is_err());
+        assert!(TokenKeys::load("EdDSA", None, &[]).is_err());
+        assert!(TokenKeys::load("HS256", None, &[p384.into_bytes()]).is_err());
+        assert!(TokenKeys::load("HS256", None, &[]).unwrap().jwks().keys.is_empty());
     }
 }

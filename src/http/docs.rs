@@ -43,7 +43,7 @@ pub(super) fn complete(mut document: Document) -> Document {
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     components.add_security_scheme("basic", SecurityScheme::Http(Http::new(HttpAuthScheme::Basic)));
     for (path, item) in &mut document.paths.paths {
-        if path == "/livez" || path == "/readyz" {
+        if path == "/livez" || path == "/readyz" || path == "/.well-known/jwks.json" {
             continue;
         }
         for operation in [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {

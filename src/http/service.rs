@@ -14,7 +14,7 @@ use super::Api;
 use crate::domain::Part;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(livez)).routes(routes!(readyz))
+    OpenApiRouter::new().routes(routes!(livez)).routes(routes!(readyz)).routes(routes!(jwks))
 }
 
 /// Whether this node should get requests.
@@ -61,6 +61,23 @@ async fn readyz(State(api): State<Api>, Query(needs): Query<Needs>) -> Response 
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
+}
+
+/// The public keys of access tokens
+///
+/// None while tokens are signed by a secret (HS256).
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "service", responses(
+    (status = 200, description = "A JWK set (RFC 7517)", body = KeySet),
+))]
+async fn jwks(State(api): State<Api>) -> impl IntoResponse {
+    ([(header::CACHE_CONTROL, "public, max-age=300")], Json(api.sessions.tokens.jwks()))
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "documents what another crate writes")]
+struct KeySet {
+    /// JWKs, each with `kid`, `alg` and `use`.
+    keys: Vec<serde_json::Value>,
 }
 
 /// Only where it is on: it tells every code.

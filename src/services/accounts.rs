@@ -103,7 +103,7 @@ impl Accounts {
             return Err(Error::taken(taken));
         }
         let users = self.insert(&mut tx, vec![person]).await?;
-        tx.commit().await?;
+        self.journal.commit(tx).await?;
         users.into_iter().next().ok_or(Error::NotFound)
     }
 
@@ -147,7 +147,7 @@ impl Accounts {
             let batch: Vec<Person> = create.by_ref().take(BATCH).collect();
             let mut tx = self.store.begin().await?;
             count += self.insert(&mut tx, batch).await?.len();
-            tx.commit().await?;
+            self.journal.commit(tx).await?;
             done(count);
         }
         for batch in plan.update.chunks(BATCH) {
@@ -155,7 +155,7 @@ impl Accounts {
             for (there, told) in batch {
                 self.update(&mut tx, there, told).await?;
             }
-            tx.commit().await?;
+            self.journal.commit(tx).await?;
             count += batch.len();
             done(count);
         }
@@ -192,7 +192,7 @@ impl Accounts {
             let happened = [Happening::SessionRevoked { user_id: user.id, session_id: None, but: None, reason }];
             self.journal.record(&mut tx, happened, now).await?;
         }
-        Ok(tx.commit().await?)
+        Ok(self.journal.commit(tx).await?)
     }
 
     pub async fn enable(&self, user: &User) -> Result<(), Error> {
@@ -205,7 +205,7 @@ impl Accounts {
             return Err(Error::Lost); // changed meanwhile
         }
         self.journal.record(&mut tx, [Happening::UserDeleted { user_id: user.id }], self.clock.now()).await?;
-        Ok(tx.commit().await?)
+        Ok(self.journal.commit(tx).await?)
     }
 
     /// The next accounts behind this id, by id, each with its sessions that are good.

@@ -119,7 +119,7 @@ impl ContactService {
         let happened = [Happening::ContactChanged { user_id: id, channel: new.channel() }];
         self.journal.record(&mut tx, happened, now).await?;
         let changed = tx.user(id).await?.ok_or(Error::InvalidCode)?;
-        tx.commit().await?;
+        self.journal.commit(tx).await?;
         Ok(changed)
     }
 }

@@ -34,7 +34,12 @@ impl Journal {
     /// Keeps events that were made before.
     pub async fn append(&self, tx: &mut Tx, events: &[Event]) -> Result<(), StoreError> {
         let sealed: Vec<Vec<u8>> = events.iter().map(|event| self.seal(event)).collect();
-        tx.append_events(&sealed).await?;
+        tx.append_events(&sealed).await
+    }
+
+    /// Commits what was recorded, and wakes the publisher.
+    pub async fn commit(&self, tx: Tx) -> Result<(), StoreError> {
+        tx.commit().await?;
         self.wake.notify_one();
         Ok(())
     }

@@ -163,7 +163,7 @@ impl LoginService {
         let session = self.sessions.open(&mut tx, user, client, false, now).await?.ok_or(Error::InvalidCredentials)?;
         tx.drop_oldest_sessions(user.id, SESSIONS_KEPT).await?;
         self.journal.record(&mut tx, [session.opened()], now).await?;
-        tx.commit().await?;
+        self.journal.commit(tx).await?;
         Ok((session, now))
     }
 
@@ -178,7 +178,7 @@ impl LoginService {
             return Err(Error::InvalidCode);
         }
         self.journal.record(&mut tx, [session.opened()], now).await?;
-        tx.commit().await?;
+        self.journal.commit(tx).await?;
         Ok((user, session, now))
     }
 

@@ -54,7 +54,7 @@ impl ProfileService {
             Happening::SessionRevoked { user_id, session_id: None, but: Some(session), reason },
         ];
         self.journal.record(&mut tx, happened, now).await?;
-        Ok(tx.commit().await?)
+        Ok(self.journal.commit(tx).await?)
     }
 
     /// Removes the account and all that names it.
@@ -76,6 +76,6 @@ impl ProfileService {
         }
         let now = self.reauthentication.sessions.clock.now();
         self.journal.record(&mut tx, [Happening::UserDeleted { user_id: user.id }], now).await?;
-        Ok(tx.commit().await?)
+        Ok(self.journal.commit(tx).await?)
     }
 }

@@ -50,7 +50,7 @@ impl RecoveryService {
             Happening::SessionRevoked { user_id, session_id: None, but: None, reason },
         ];
         self.journal.record(&mut tx, happened, now).await?;
-        tx.commit().await?;
+        self.journal.commit(tx).await?;
         Ok(user)
     }
 }

@@ -182,7 +182,7 @@ impl RegistrationService {
         let (user_id, channel) = (registration.id, registration.destination.channel());
         let happened = [Happening::RegistrationRequested { user_id, channel }];
         self.journal.record(&mut tx, happened, now).await?;
-        tx.commit().await?;
+        self.journal.commit(tx).await?;
         Ok(Outcome::Issued(registration.id, code))
     }
 

@@ -137,7 +137,7 @@ impl Sessions {
         let reason = Reason::LoggedOutAll;
         let happened = [Happening::SessionRevoked { user_id, session_id: None, but: None, reason }];
         self.journal.record(&mut tx, happened, now).await?;
-        Ok(tx.commit().await?)
+        Ok(self.journal.commit(tx).await?)
     }
 
     /// The user's sessions that are good, the newest first.
@@ -158,7 +158,7 @@ impl Sessions {
         let Some(user_id) = tx.revoke_session(session, of, now).await? else { return Ok(false) };
         let happened = [Happening::SessionRevoked { user_id, session_id: Some(session), but: None, reason }];
         self.journal.record(&mut tx, happened, now).await?;
-        tx.commit().await?;
+        self.journal.commit(tx).await?;
         Ok(true)
     }
 

@@ -23,6 +23,9 @@ pub struct LimitSettings {
 #[derive(Clone)]
 pub struct Throttle {
     limiter: Arc<dyn Limiter>,
+    /// This node's own, for passwords while the other can't be reached: people still log in, and
+    /// nobody guesses without bound.
+    local: Arc<dyn Limiter>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     settings: LimitSettings,
@@ -38,17 +41,29 @@ pub(super) struct Slot {
 #[derive(Clone, Copy)]
 enum Kind {
     Requests,
-    Attempts,
+    /// Calls that hash a password.
+    Hashes,
+    /// Guesses at codes.
+    Guesses,
+    /// Passwords tried.
+    Passwords,
+}
+
+impl Kind {
+    fn falls_back(self) -> bool {
+        matches!(self, Self::Hashes | Self::Passwords)
+    }
 }
 
 impl Throttle {
     pub fn new(
         limiter: Arc<dyn Limiter>,
+        local: Arc<dyn Limiter>,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
         settings: LimitSettings,
     ) -> Self {
-        Self { limiter, clock, random, settings }
+        Self { limiter, local, clock, random, settings }
     }
 
     pub fn settings(&self) -> &LimitSettings {
@@ -64,13 +79,13 @@ impl Throttle {
     /// A password to be hashed for this client.
     pub(super) async fn hash(&self, client: &Client) -> Result<Slot, Error> {
         let windows = &self.settings.logins_per_client;
-        self.take(Kind::Requests, "client-hashes", &client.network(), windows, Timestamp::default()).await
+        self.take(Kind::Hashes, "client-hashes", &client.network(), windows, Timestamp::default()).await
     }
 
     /// A code guessed by this client.
     pub(super) async fn guess(&self, client: &Client) -> Result<Slot, Error> {
         let windows = &self.settings.wrong_tries_per_client;
-        self.take(Kind::Attempts, "client-guesses", &client.network(), windows, Timestamp::default()).await
+        self.take(Kind::Guesses, "client-guesses", &client.network(), windows, Timestamp::default()).await
     }
 
     /// A password tried for this identifier, as given, by this client.
@@ -83,9 +98,9 @@ impl Throttle {
         // The client's first: who is refused there leaves no trace at any identifier.
         let windows = &self.settings.login_failures_per_client;
         let network = client.network();
-        let of_client = self.take(Kind::Attempts, "client-failures", &network, windows, Timestamp::default()).await?;
+        let of_client = self.take(Kind::Passwords, "client-failures", &network, windows, Timestamp::default()).await?;
         let windows = &self.settings.login_failures_per_identifier;
-        match self.take(Kind::Attempts, FAILURES, &identifier_name(identifier), windows, since).await {
+        match self.take(Kind::Passwords, FAILURES, &identifier_name(identifier), windows, since).await {
             Ok(of_identifier) => Ok([of_identifier, of_client]),
             Err(refused) => {
                 of_client.give_back().await;
@@ -102,7 +117,7 @@ impl Throttle {
         identifiers.dedup();
         let names = identifiers.iter().map(|identifier| format!("{FAILURES}:{}", identifier_name(identifier)));
         futures_util::future::join_all(names.map(async |name| {
-            if let Err(error) = self.limiter.clear(&name).await {
+            if let Err(error) = self.local.clear(&name).await.and(self.limiter.clear(&name).await) {
                 tracing::warn!(%error, "wrong passwords of somebody who came in stay counted");
             }
         }))
@@ -124,9 +139,17 @@ impl Throttle {
             entry: hex(&self.random.bytes::<8>()),
         };
         let now = self.clock.now();
-        let taken = if windows.is_unlimited() { Taken::Passed } else { self.limiter.take(&counter, now).await? };
+        let mut limiter = &self.limiter;
+        let asked = if windows.is_unlimited() { Ok(Taken::Passed) } else { limiter.take(&counter, now).await };
+        let taken = match asked {
+            Err(_) if kind.falls_back() => {
+                limiter = &self.local;
+                limiter.take(&counter, now).await?
+            }
+            taken => taken?,
+        };
         match taken {
-            Taken::Passed => Ok(Slot { limiter: Arc::clone(&self.limiter), counter }),
+            Taken::Passed => Ok(Slot { limiter: Arc::clone(limiter), counter }),
             Taken::Refused { count, window_s, opens } => {
                 let refused = Refused {
                     policy,
@@ -135,8 +158,8 @@ impl Throttle {
                     retry_after: opens.after(now),
                 };
                 Err(match kind {
-                    Kind::Requests => Error::TooManyRequests(refused),
-                    Kind::Attempts => Error::TooManyAttempts(refused),
+                    Kind::Requests | Kind::Hashes => Error::TooManyRequests(refused),
+                    Kind::Guesses | Kind::Passwords => Error::TooManyAttempts(refused),
                 })
             }
         }

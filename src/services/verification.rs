@@ -111,7 +111,7 @@ impl VerificationService {
         let mut happened = vec![Happening::UserRegistered { user_id }, Happening::UserActivated { user_id, channel }];
         happened.extend(session.as_ref().map(Session::opened));
         self.journal.record(&mut tx, happened, now).await?;
-        tx.commit().await?;
+        self.journal.commit(tx).await?;
         Ok(Made { user, session, at: now })
     }
 

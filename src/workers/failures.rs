@@ -33,6 +33,6 @@ impl Failures {
     async fn write(&self, events: &[Event]) -> Result<(), Error> {
         let mut tx = self.store.begin().await?;
         self.journal.append(&mut tx, events).await?;
-        Ok(tx.commit().await?)
+        Ok(self.journal.commit(tx).await?)
     }
 }

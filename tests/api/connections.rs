@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::{Backend, Options, TestApp};
+use crate::support::{Backend, Options, TestApp, app::answered};
 
 stories!(
     a_silent_or_slow_connection_is_closed,
@@ -58,6 +58,7 @@ async fn a_slow_body_is_408(backend: Backend) {
     let length = timeout(PATIENCE, stream.read(&mut answer)).await.unwrap().unwrap();
     let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
     assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("request_timeout"), "{answer}");
+    answered("POST".into(), "/api/v1/auth/register".into(), 408, "request_timeout");
 }
 
 async fn at_the_bound_of_connections_others_wait(backend: Backend) {

@@ -23,6 +23,8 @@ pub struct Load {
     /// The server's CPU time a request.
     pub cpu_ms: f64,
     pub last_body: String,
+    /// Each client's.
+    pub last_bodies: Vec<String>,
 }
 
 impl Request {
@@ -50,7 +52,14 @@ impl Load {
         request: impl Fn(usize) -> Request + Sync,
     ) -> Self {
         let end = Instant::now() + time;
-        Self::with(node, clients, first, expected, request, |_| Instant::now() < end)
+        Self::with(
+            node,
+            &vec![String::new(); clients],
+            first,
+            expected,
+            |number, _| request(number),
+            |_| Instant::now() < end,
+        )
     }
 
     /// Just these.
@@ -61,51 +70,86 @@ impl Load {
         expected: u16,
         request: impl Fn(usize) -> Request + Sync,
     ) -> Self {
-        Self::with(node, clients, numbers.start, expected, request, |number| number < numbers.end)
+        let bodies = vec![String::new(); clients];
+        let request = |number: usize, _: &str| request(number);
+        Self::with(node, &bodies, numbers.start, expected, request, |number| number < numbers.end)
+    }
+
+    /// Each client's request is made from what it was answered last; there are as many as first answers.
+    pub fn chained(
+        node: &Node,
+        first: &[String],
+        time: Duration,
+        expected: u16,
+        request: impl Fn(&str) -> Request + Sync,
+    ) -> Self {
+        let end = Instant::now() + time;
+        Self::with(node, first, 0, expected, |_, last| request(last), |_| Instant::now() < end)
     }
 
     fn with(
         node: &Node,
-        clients: usize,
+        bodies: &[String],
         first: usize,
         expected: u16,
-        request: impl Fn(usize) -> Request + Sync,
+        request: impl Fn(usize, &str) -> Request + Sync,
         goes_on: impl Fn(usize) -> bool + Sync,
     ) -> Self {
         let (next, sent) = (AtomicUsize::new(first), AtomicUsize::new(0));
-        let last_body = Mutex::new(String::new());
+        let last_bodies = Mutex::new(Vec::new());
         let (started, cpu) = (Instant::now(), cpu_ms(node.pid()));
         std::thread::scope(|scope| {
-            for _ in 0..clients {
+            for body in bodies {
                 scope.spawn(|| {
                     let mut connection = Connection::open(node);
-                    let mut body = String::new();
+                    let mut body = body.clone();
                     loop {
                         let number = next.fetch_add(1, Ordering::Relaxed);
                         if !goes_on(number) {
                             break;
                         }
-                        body = connection.call(&request(number), expected);
+                        body = connection.call(&request(number, &body), expected);
                         sent.fetch_add(1, Ordering::Relaxed);
                     }
                     if !body.is_empty() {
-                        *last_body.lock().unwrap() = body;
+                        last_bodies.lock().unwrap().push(body);
                     }
                 });
             }
         });
         let (sent, elapsed) = (sent.into_inner(), started.elapsed().as_secs_f64());
+        let last_bodies = last_bodies.into_inner().unwrap();
         Self {
             sent,
             rate: sent as f64 / elapsed,
             cpu_ms: (cpu_ms(node.pid()) - cpu) / sent as f64,
-            last_body: last_body.into_inner().unwrap(),
+            last_body: last_bodies.last().cloned().unwrap_or_default(),
+            last_bodies,
         }
     }
 }
 
-pub fn once(node: &Node, request: &Request, expected: u16) {
-    Connection::open(node).call(request, expected);
+pub fn once(node: &Node, request: &Request, expected: u16) -> String {
+    Connection::open(node).call(request, expected)
+}
+
+/// How long each of two requests takes, in milliseconds, asked in turn so many times: the medians.
+pub fn in_turn(node: &Node, times: usize, expected: u16, requests: [impl Fn(usize) -> Request; 2]) -> [f64; 2] {
+    let mut connection = Connection::open(node);
+    let mut took = [Vec::new(), Vec::new()];
+    for number in 0..times {
+        for (request, took) in requests.iter().zip(&mut took) {
+            let request = request(number);
+            let started = Instant::now();
+            connection.call(&request, expected);
+            took.push(started.elapsed().as_secs_f64() * 1_000.0);
+            std::thread::sleep(Duration::from_millis(5)); // what the one left to do is not the other's
+        }
+    }
+    took.map(|mut took| {
+        took.sort_by(f64::total_cmp);
+        took[took.len() / 2]
+    })
 }
 
 struct Connection {

@@ -42,8 +42,10 @@ fn main() {
     println!("{CLIENTS} clients, {ROUNDS} rounds of each pair, medians\n");
     println!("{:34}{:>11}{:>14}{:>8}{:>7}  {:>8}", "", "server/s", "yardstick/s", "ratio", "goal", "CPU ms");
     runtime.block_on(registrations());
-    runtime.block_on(verifies_and_me());
+    runtime.block_on(verifies_me_and_refreshes());
+    runtime.block_on(logins());
     println!();
+    runtime.block_on(import());
     idle();
 }
 
@@ -86,8 +88,8 @@ async fn registrations() {
     row("register (bare Argon2id)", &mut rates, 0.9, median(cpu), None);
 }
 
-/// Verifies and `GET /users/me` beside pgbench running the same statements.
-async fn verifies_and_me() {
+/// Verifies, `GET /users/me` and refreshes beside pgbench running the same statements.
+async fn verifies_me_and_refreshes() {
     const EACH: usize = 4_000;
     let ground = Ground::new(Backend::Fleet).await;
     let mut node = fleet_node(&ground).set("ENROLL__CODES__REGISTRATION_SMS__TTL", "3600");
@@ -126,6 +128,88 @@ async fn verifies_and_me() {
         cpu.push(load.cpu_ms);
     }
     row("GET /users/me (pgbench, its SELECT)", &mut rates, 0.2, median(cpu), Some(0.1));
+
+    // Each client has a session of its own, and follows its tokens.
+    let bodies: Vec<String> = (0..CLIENTS)
+        .map(|client| {
+            let body = format!(r#"{{"mobile":"+9198{client:08}","password":"correct horse battery"}}"#);
+            load::once(&node, &Request::post("/api/v1/auth/login", &body), 200)
+        })
+        .collect();
+    let (mut rates, mut cpu, mut bodies) = (Vec::new(), Vec::new(), bodies);
+    for _ in 0..ROUNDS {
+        let pgbench = yardsticks::pgbench(&url, yardsticks::REFRESH, CLIENTS);
+        let load = Load::chained(&node, &bodies, Duration::from_secs(4), 200, |last| {
+            let token = last.split(r#""refresh_token":""#).nth(1).unwrap().split('"').next().unwrap();
+            Request::post("/api/v1/auth/refresh", &format!(r#"{{"refresh_token":"{token}"}}"#))
+        });
+        rates.push((load.rate, pgbench));
+        cpu.push(load.cpu_ms);
+        bodies = load.last_bodies;
+    }
+    row("refresh (pgbench, its statements)", &mut rates, 0.4, median(cpu), Some(0.12));
+}
+
+/// Logins beside bare Argon2id; and whether known and unknown accounts can be told apart.
+async fn logins() {
+    const ACCOUNTS: usize = 64;
+    let ground = Ground::new(Backend::Fleet).await;
+    let mut node = fleet_node(&ground).set("ENROLL__PASSWORDS__MEMORY_KIB", "19456");
+    node.start();
+    let body = |number: usize| format!(r#"{{"mobile":"+9198{number:08}","password":"correct horse battery"}}"#);
+    Load::exactly(&node, CLIENTS, 0..ACCOUNTS, 202, |number| Request::post("/api/v1/auth/register", &body(number)));
+    let codes = yardsticks::codes(&node, ACCOUNTS).await;
+    let ids = yardsticks::verification_ids(&ground.database_url(), ACCOUNTS).await;
+    Load::exactly(&node, CLIENTS, 0..ACCOUNTS, 200, |number| {
+        let body = format!(r#"{{"verification_id":"{}","otp":"{}"}}"#, ids[number], codes[number]);
+        Request::post("/api/v1/auth/verify-otp", &body)
+    });
+    let (mut rates, mut cpu) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let bare = yardsticks::argon2_rate(Duration::from_secs(3));
+        let login = |number: usize| Request::post("/api/v1/auth/login", &body(number % ACCOUNTS));
+        let load = Load::run(&node, CLIENTS, Duration::from_secs(5), 0, 200, login);
+        rates.push((load.rate, bare));
+        cpu.push(load.cpu_ms);
+    }
+    row("login (bare Argon2id)", &mut rates, 0.9, median(cpu), None);
+
+    println!("\nmedian ms of 200 tries, known and unknown accounts in turn (goal: within 10 %)");
+    let wrong = |mobile: String| format!(r#"{{"mobile":"{mobile}","password":"a wrong battery"}}"#);
+    let plain = |mobile: String| format!(r#"{{"mobile":"{mobile}"}}"#);
+    let of: [(&str, &str, u16, &dyn Fn(String) -> String); 3] = [
+        ("login", "/api/v1/auth/login", 401, &wrong),
+        ("send-otp", "/api/v1/auth/send-otp", 200, &plain),
+        ("forgot-password", "/api/v1/auth/forgot-password", 202, &plain),
+    ];
+    for (name, path, expected, body) in of {
+        let known = |number: usize| Request::post(path, &body(format!("+9198{:08}", number % ACCOUNTS)));
+        let unknown = |number: usize| Request::post(path, &body(format!("+9197{:08}", number % ACCOUNTS)));
+        let requests: [&dyn Fn(usize) -> Request; 2] = [&known, &unknown];
+        let [known, unknown] = load::in_turn(&node, 200, expected, requests);
+        println!("{name:20}{known:>9.2}{unknown:>9.2}   {:+.1} %", (unknown / known - 1.0) * 100.0);
+    }
+}
+
+/// A hundred thousand people out of a CSV file, into `PostgreSQL`.
+async fn import() {
+    const PEOPLE: usize = 100_000;
+    let ground = Ground::new(Backend::Fleet).await;
+    let node = fleet_node(&ground);
+    let done = node.command(&["migrate"]).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let mut csv = "login_id,mobile,email,name,locale\n".to_owned();
+    for n in 0..PEOPLE {
+        csv.push_str(&format!("OFF-{n},+9198{n:08},officer{n}@example.com,Officer {n},en-IN\n"));
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), csv).unwrap();
+    for what in ["new", "unchanged"] {
+        let started = Instant::now();
+        let done = node.command(&["users", "import", &file.path().display().to_string()]).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        println!("import of {PEOPLE} people, {what}: {:.1} s (goal 60)", started.elapsed().as_secs_f64());
+    }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -89,8 +89,10 @@ pub async fn seed(url: &str) {
 /// The statements of a verify by its id, in its order (and one more, for a number of its own).
 pub const VERIFY: &str = "
 SELECT nextval('bench_seq') AS n \\gset
-SELECT v.id, v.issue, v.purpose, v.destination, v.digits, v.tries, v.state, v.phantom, v.changed_at, v.expires_at,
-    d.history, d.lifted_at, EXISTS (SELECT 1 FROM registrations r WHERE r.verification_id = v.id AND r.expires_at > now())
+SELECT v.id, v.issue, v.purpose, v.destination, v.address, v.digits, v.tries, v.state, v.phantom, v.changed_at,
+    v.issued_at, v.expires_at, v.user_id, v.epoch, v.asked_with, d.history, d.lifted_at, CASE WHEN v.user_id IS NULL
+    THEN EXISTS (SELECT 1 FROM registrations r WHERE r.verification_id = v.id AND r.expires_at > now())
+    ELSE EXISTS (SELECT 1 FROM users u WHERE u.id = v.user_id AND u.epoch = v.epoch AND u.disabled_at IS NULL) END
     FROM verifications v LEFT JOIN destinations d ON d.hash = v.destination_hash WHERE v.id = md5('v' || :n)::uuid;
 BEGIN;
 SELECT r.id, r.verification_id, r.destination, r.email, r.mobile, r.login_id, r.name, r.locale, r.password_hash,
@@ -106,6 +108,7 @@ UPDATE verifications SET state = 'verified', changed_at = now()
     WHERE id = md5('v' || :n)::uuid AND state <> 'verified' RETURNING id;
 INSERT INTO sessions (id, user_id, counter, salt, epoch, by_code, address, created_at, rotated_at, ends_at, expires_at)
     VALUES (md5('t' || :n)::uuid, md5('u' || :n)::uuid, 0, '\\x00', 0, true, '127.0.0.1', now(), now(), now(), now());
+INSERT INTO events (body) VALUES (repeat('x', 200)::bytea), (repeat('x', 200)::bytea), (repeat('x', 200)::bytea);
 COMMIT;
 ";
 
@@ -116,6 +119,18 @@ SELECT u.id, u.email, u.email_verified, u.mobile, u.mobile_verified, u.login_id,
     u.epoch, u.disabled_at, u.created_at, u.updated_at FROM sessions s JOIN users u ON u.id = s.user_id
     WHERE s.id = md5('s' || :n)::uuid AND u.id = md5('m' || :n)::uuid AND s.revoked_at IS NULL AND s.ends_at > now()
     AND s.expires_at > now() AND s.epoch = u.epoch AND u.disabled_at IS NULL;
+";
+
+/// The statements of a refresh.
+pub const REFRESH: &str = "
+\\set n random(1, 50000)
+UPDATE sessions SET counter = counter + 1, rotated_at = now(),
+    ends_at = CASE WHEN expires_at < now() THEN expires_at ELSE now() + interval '30 days' END
+    WHERE id = md5('s' || :n)::uuid AND salt = '\\x00' AND revoked_at IS NULL AND ends_at > now()
+    AND EXISTS (SELECT 1 FROM users u WHERE u.id = user_id AND u.epoch = sessions.epoch AND u.disabled_at IS NULL)
+    RETURNING id, user_id, counter, salt, epoch, by_code, user_agent, address, created_at, rotated_at, ends_at, expires_at;
+SELECT u.id, u.email, u.email_verified, u.mobile, u.mobile_verified, u.login_id, u.name, u.locale, u.password_hash,
+    u.epoch, u.disabled_at, u.created_at, u.updated_at FROM users u WHERE u.id = md5('m' || :n)::uuid;
 ";
 
 /// Transactions a second of a script, prepared, over as many connections as the server has clients.

@@ -18,4 +18,6 @@ mod support;
 
 mod crashes;
 mod outages;
+mod passwords_alone;
 mod redis_forgets;
+mod rotation;

@@ -1,6 +1,6 @@
 use std::{
-    collections::BTreeMap,
-    sync::Arc,
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{
     Answer, Backend,
-    backend::{Database, all_rows, redis_url, unique},
+    backend::{Database, Held, all_rows, redis_url, unique},
     secrets::{self, Secrets},
 };
 
@@ -157,11 +157,26 @@ impl TestApp {
         &self.running.store
     }
 
+    fn database_url(&self) -> String {
+        let embedded = || format!("sqlite://{}", self.dir.path().join("enroll.db").display());
+        self.environment.get("DATABASE_URL").cloned().unwrap_or_else(embedded)
+    }
+
+    pub async fn execute_sql(&self, sql: &'static str) {
+        Held::open(&self.database_url()).await.execute(sql).await;
+    }
+
+    /// Keeps the server from writing, till it is released.
+    pub async fn hold_database(&self) -> Held {
+        let mut held = Held::open(&self.database_url()).await;
+        let postgres = self.database.is_some();
+        held.execute(if postgres { "BEGIN; LOCK TABLE destinations, users" } else { "BEGIN EXCLUSIVE" }).await;
+        held
+    }
+
     /// The rows in which one of these words stands; all messages, for they are sealed.
     pub async fn rows_that_name(&self, words: &[&str]) -> Vec<String> {
-        let embedded = || format!("sqlite://{}", self.dir.path().join("enroll.db").display());
-        let url = self.environment.get("DATABASE_URL").cloned().unwrap_or_else(embedded);
-        let rows = all_rows(&url).await;
+        let rows = all_rows(&self.database_url()).await;
         let names =
             |row: &String| row.starts_with("outbox") || words.iter().any(|word| row.to_lowercase().contains(word));
         rows.into_iter().filter(names).collect()
@@ -204,7 +219,10 @@ impl TestApp {
     pub async fn send(&self, request: RequestBuilder) -> Answer {
         let request = request.build().unwrap();
         self.secrets.add_request(&request);
+        let (method, path) = (request.method().to_string(), request.url().path().to_owned());
         let answer = Answer::read(self.http.execute(request).await.unwrap()).await;
+        let body: Value = serde_json::from_str(&answer.text).unwrap_or_default();
+        answered(method, path, answer.status, body["code"].as_str().unwrap_or_default());
         self.secrets.add_fields(&serde_json::from_str(&answer.text).unwrap_or_default());
         answer
     }
@@ -256,6 +274,17 @@ impl TestApp {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
+}
+
+/// What every app of this process was asked, and with which status and code it answered.
+static ANSWERED: Mutex<BTreeSet<(String, String, u16, String)>> = Mutex::new(BTreeSet::new());
+
+pub fn answered(method: String, path: String, status: u16, code: &str) {
+    ANSWERED.lock().unwrap().insert((method, path, status, code.to_owned()));
+}
+
+pub fn all_answered() -> BTreeSet<(String, String, u16, String)> {
+    ANSWERED.lock().unwrap().clone()
 }
 
 /// An address that no other request comes from.

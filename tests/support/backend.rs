@@ -83,6 +83,33 @@ impl Drop for Database {
     }
 }
 
+/// A connection to a server's database beside it.
+pub enum Held {
+    Postgres(sqlx::PgConnection),
+    Sqlite(sqlx::SqliteConnection),
+}
+
+impl Held {
+    pub async fn open(url: &str) -> Self {
+        if url.starts_with("sqlite:") {
+            Self::Sqlite(sqlx::SqliteConnection::connect(url).await.unwrap())
+        } else {
+            Self::Postgres(sqlx::PgConnection::connect(url).await.unwrap())
+        }
+    }
+
+    pub async fn execute(&mut self, sql: &'static str) {
+        match self {
+            Self::Postgres(connection) => connection.execute(sql).await.map(drop).unwrap(),
+            Self::Sqlite(connection) => connection.execute(sql).await.map(drop).unwrap(),
+        }
+    }
+
+    pub async fn release(mut self) {
+        self.execute("ROLLBACK").await;
+    }
+}
+
 const TABLES: [&str; 7] = ["users", "registrations", "verifications", "destinations", "sessions", "outbox", "leases"];
 
 /// Every row of every table but the events, as text.

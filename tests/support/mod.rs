@@ -12,14 +12,28 @@ pub use answer::Answer;
 pub use app::{Options, TestApp};
 pub use backend::Backend;
 
-/// Runs the story over both backends, as a test each.
+/// Runs the story over both backends, as a test each; `all` tells the stories of a file.
 macro_rules! stories {
-    ($($story:ident),* $(,)?) => { $(
-        mod $story {
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn embedded() { super::$story($crate::support::Backend::Embedded).await }
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn fleet() { super::$story($crate::support::Backend::Fleet).await }
+    ($($story:ident),* $(,)?) => {
+        $(
+            mod $story {
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn embedded() { super::$story($crate::support::Backend::Embedded).await }
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn fleet() { super::$story($crate::support::Backend::Fleet).await }
+            }
+        )*
+
+        pub fn all() -> Vec<$crate::support::Story> {
+            vec![$({
+                fn told() -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
+                    Box::pin($story($crate::support::Backend::Embedded))
+                }
+                (concat!(module_path!(), "::", stringify!($story)), told)
+            }),*]
         }
-    )* };
+    };
 }
+
+/// A story's name, and the story over the embedded backend.
+pub type Story = (&'static str, fn() -> std::pin::Pin<Box<dyn Future<Output = ()>>>);

@@ -9,8 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use reqwest::Method;
+use serde_json::Value;
+
 use super::{
-    Backend,
+    Answer, Backend,
     backend::Database,
     servers::{OwnRedis, free_port, signal, wait_for_port},
 };
@@ -18,6 +21,7 @@ use super::{
 /// A node that runs as its own process; what it prints is kept over restarts.
 pub struct Node {
     pub base: String,
+    http: reqwest::Client,
     port: u16,
     environment: BTreeMap<String, String>,
     child: Option<Child>,
@@ -81,6 +85,7 @@ impl Node {
         let port = free_port();
         let node = Self {
             base: format!("http://127.0.0.1:{port}"),
+            http: reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap(),
             port,
             environment: BTreeMap::new(),
             child: None,
@@ -132,6 +137,15 @@ impl Node {
         let mut command = Command::new(env!("CARGO_BIN_EXE_enroll"));
         command.args(arguments).env_clear().envs(&self.environment).current_dir(std::env::temp_dir());
         command
+    }
+
+    /// A call of the API.
+    pub async fn call(&self, method: Method, path: &str, token: Option<&Value>, body: Value) -> Answer {
+        let mut request = self.http.request(method, format!("{}/api/v1{path}", self.base)).json(&body);
+        if let Some(token) = token {
+            request = request.bearer_auth(token.as_str().unwrap());
+        }
+        Answer::read(request.send().await.unwrap()).await
     }
 
     /// kill -9
