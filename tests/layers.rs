@@ -15,7 +15,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("events", &["domain"]),
     ("error", &["crypto", "domain", "store"]),
     ("services", &["codes", "crypto", "domain", "error", "limits", "store"]),
-    ("config", &["crypto", "domain", "link", "services", "store"]),
+    ("config", &["crypto", "domain", "link", "notify", "services", "store"]),
     ("workers", &["codes", "crypto", "domain", "error", "events", "link", "notify", "services", "store"]),
     ("http", &["config", "domain", "error", "notify", "services"]),
 ];

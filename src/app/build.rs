@@ -1,24 +1,24 @@
 use std::sync::Arc;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 use crate::{
     codes::{CodeStore, MemoryCodes, RedisCodes},
-    config::Settings,
+    config::{ProviderSettings, Settings},
     crypto::{Hasher, Keyring, Tokens},
     domain::{Clock, Random},
     events::LogPublisher,
     http::{self, Readiness},
     limits::{Limiter, MemoryLimits, RedisLimits},
     link::RedisLink,
-    notify::{Console, Inbox, Notifiers, Templates},
+    notify::{Console, Inbox, Notifier, Notifiers, Route, Templates, Twilio, TwilioCallback, Webhook},
     services::{
         AskingService, ContactService, Credentials, Guessing, Issuer, Journal, LoginService, Notices, ProfileService,
-        Reauthentication, RecoveryService, RegistrationService, ResendService, Sessions, StatusService, Throttle,
-        VerificationService,
+        Reauthentication, RecoveryService, RegistrationService, ReportService, ResendService, Sessions, StatusService,
+        Throttle, VerificationService,
     },
     store::Store,
-    workers::{Delivery, Failures, Publishing},
+    workers::{DESK, Delivery, Failures, Publishing},
 };
 
 /// In-memory destinations and counters; beyond it requests are refused, and nothing is forgotten.
@@ -84,12 +84,12 @@ impl Base {
     }
 
     fn delivery(&self, settings: &Settings, codes: Arc<dyn CodeStore>, wake: Arc<Notify>) -> Delivery {
-        let console = Arc::new(Console::default());
         Delivery {
             store: self.store.clone(),
             codes,
             keyring: self.keyring.clone(),
-            notifiers: Notifiers { sms: console.clone(), email: console, inbox: self.inbox.clone() },
+            notifiers: notifiers(settings, &self.clock, self.inbox.clone()),
+            desk: Arc::new(Semaphore::new(DESK)),
             templates: Templates { brand: settings.notify.brand.clone() },
             clock: Arc::clone(&self.clock),
             random: Arc::clone(&self.random),
@@ -149,6 +149,21 @@ impl Base {
     }
 }
 
+/// The providers that the settings name, in their order.
+fn notifiers(settings: &Settings, clock: &Arc<dyn Clock>, inbox: Option<Arc<Inbox>>) -> Notifiers {
+    let console = Arc::new(Console::default());
+    let notifier = |provider: &ProviderSettings| -> Arc<dyn Notifier> {
+        match provider {
+            ProviderSettings::Console => console.clone(),
+            ProviderSettings::Twilio(settings) => Arc::new(Twilio::new(settings.clone())),
+            ProviderSettings::Webhook(settings) => Arc::new(Webhook::new(settings.clone())),
+        }
+    };
+    let route =
+        |providers: &[ProviderSettings]| Route::new(providers.iter().map(notifier).collect(), Arc::clone(clock));
+    Notifiers { sms: route(&settings.notify.sms), email: route(&settings.notify.email), inbox }
+}
+
 impl Shared {
     fn services(self, settings: &Settings, readiness: Arc<dyn Readiness>, inbox: Option<Arc<Inbox>>) -> http::Parts {
         let Self { store, throttle, hasher, issuer, guessing, credentials, sessions, .. } = self;
@@ -202,11 +217,13 @@ impl Shared {
                 journal,
             },
             login,
+            reports: ReportService { store: store.clone(), clock: Arc::clone(&issuer.clock) },
             status: StatusService { store, issuer, budget: settings.limits.wrong_tries_per_destination.clone() },
             resending,
             sessions,
             readiness,
             inbox,
+            twilio: settings.notify.twilio().and_then(TwilioCallback::new),
             phone: settings.phone.clone(),
             password_min_length: settings.password_min_length,
         }

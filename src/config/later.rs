@@ -13,13 +13,6 @@ pub(super) fn stop_at(from: &mut Reader) {
     let without_default = [
         "notify.templates_dir",
         "notify.webotp_domain",
-        "notify.twilio.account_sid",
-        "notify.twilio.auth_token",
-        "notify.twilio.api_key",
-        "notify.twilio.api_secret",
-        "notify.twilio.from",
-        "notify.twilio.messaging_service_sid",
-        "notify.twilio.base_url",
         "notify.sns.region",
         "notify.sns.endpoint_url",
         "notify.sns.sender_id",
@@ -27,9 +20,6 @@ pub(super) fn stop_at(from: &mut Reader) {
         "notify.sns.template_id",
         "notify.smtp.url",
         "notify.smtp.from",
-        "notify.webhook.url",
-        "notify.webhook.secret",
-        "notify.webhook.previous_secret",
     ];
     from.not_built(&without_default, "");
 }

@@ -4,6 +4,7 @@
 //! the start, and all problems are told at once.
 
 mod later;
+mod notify;
 mod reader;
 mod remarks;
 mod secrets;
@@ -12,6 +13,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
+pub use notify::{NotifySettings, ProviderSettings};
 pub use reader::Problem;
-pub use settings::{AddressHeader, LogFormat, NotifySettings, ServerSettings, Settings};
+pub use settings::{AddressHeader, LogFormat, ServerSettings, Settings};
 pub use sources::Sources;

@@ -7,7 +7,11 @@ impl Settings {
         if !self.limits_enabled {
             remarks.push("ENROLL__LIMITS__ENABLED is false: nothing keeps anybody from guessing codes".to_owned());
         }
-        remarks.push("`console` carries the messages: it prints every code to standard output".to_owned());
+        if self.notify.prints_codes() {
+            remarks.push("`console` carries messages: it prints every code to standard output".to_owned());
+        } else if [self.codes.registration_sms, self.codes.registration_email].iter().any(|it| it.ttl.as_secs() < 300) {
+            remarks.push("codes for a registration live under 300 s, and real messages may take that long".to_owned());
+        }
         if self.amqp_url_given {
             remarks.push("AMQP_URL is given, but events are not built yet: it is not used".to_owned());
         }

@@ -4,6 +4,7 @@ use ipnet::IpNet;
 
 use super::{
     Problem, Sources, later,
+    notify::{NotifySettings, notify},
     reader::Reader,
     secrets::{keyring, tokens},
 };
@@ -48,6 +49,8 @@ pub struct Settings {
 pub struct ServerSettings {
     pub address: SocketAddr,
     pub public_url: String,
+    /// It was set, so that others can be told of it.
+    pub public_url_given: bool,
     pub prefixes: Vec<String>,
     /// Where the API is mounted speaking camelCase.
     pub camel_prefixes: Vec<String>,
@@ -67,13 +70,6 @@ pub enum AddressHeader {
     XForwardedFor,
     /// RFC 7239
     Forwarded,
-}
-
-#[derive(Debug, Clone)]
-pub struct NotifySettings {
-    pub brand: String,
-    pub inbox: bool,
-    pub inbox_named: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +135,7 @@ impl Settings {
             hashing: hashing(from),
             password_min_length: from.small("passwords.min_length", 8, 8..=64) as usize,
             phone: phone(from),
-            notify: notify(from, embedded, server.address),
+            notify: notify(from, embedded, &server),
             log: log_format(from),
             log_levels: from.text("rust_log"),
             log_foreign: from.flag("log.foreign", false),
@@ -181,6 +177,7 @@ fn server(from: &mut Reader) -> ServerSettings {
             break;
         }
     }
+    let public_url = from.text("server.public_url").map(|url| url.trim_end_matches('/').to_owned());
     let trusted_proxies = from.list("server.trusted_proxies").unwrap_or_default();
     let trusted_proxies = trusted_proxies.iter().filter_map(|text| {
         let network = text.parse::<IpNet>().or_else(|_| text.parse().map(|address: std::net::IpAddr| address.into()));
@@ -188,7 +185,8 @@ fn server(from: &mut Reader) -> ServerSettings {
     });
     ServerSettings {
         trusted_proxies: trusted_proxies.collect(),
-        public_url: from.text("server.public_url").unwrap_or_else(|| format!("http://{address}")),
+        public_url_given: public_url.is_some(),
+        public_url: public_url.unwrap_or_else(|| format!("http://{address}")),
         address,
         prefixes,
         camel_prefixes,
@@ -285,47 +283,6 @@ fn phone(from: &mut Reader) -> PhoneRules {
         allowed_regions: from.parsed("phone.allowed_regions", Vec::new(), |text| {
             text.split(',').map(|one| region(one.trim())).collect::<Result<_, _>>()
         }),
-    }
-}
-
-fn notify(from: &mut Reader, embedded: bool, address: SocketAddr) -> NotifySettings {
-    providers(from, "notify.sms", embedded, &["twilio", "sns", "webhook"]);
-    providers(from, "notify.email", embedded, &["smtp", "webhook"]);
-    let by_default = embedded && address.ip().is_loopback();
-    let named = from.text("notify.inbox");
-    let inbox = match named.as_deref() {
-        None => by_default,
-        Some("true") => true,
-        Some("false") => false,
-        Some(_) => {
-            from.problem("notify.inbox", "is neither true nor false");
-            false
-        }
-    };
-    NotifySettings {
-        brand: from.parsed("notify.brand", "Enroll".to_owned(), |text| {
-            let fits = text.chars().count() <= 40 && !text.chars().any(char::is_control);
-            fits.then(|| text.to_owned()).ok_or("is longer than 40 characters, or has a control character")
-        }),
-        inbox,
-        inbox_named: named.is_some() && inbox,
-    }
-}
-
-/// `console` is the one provider so far; beside `PostgreSQL` it must be asked for, for it prints codes.
-fn providers(from: &mut Reader, setting: &'static str, embedded: bool, later: &[&str]) {
-    let Some(names) = from.list(setting) else {
-        if !embedded {
-            from.problem(setting, "must be given beside PostgreSQL: `console` prints codes");
-        }
-        return;
-    };
-    for name in &names {
-        if later.contains(&name.as_str()) {
-            from.problem(setting, format!("{name} is not built yet"));
-        } else if name != "console" {
-            from.problem(setting, format!("{name} is no provider"));
-        }
     }
 }
 

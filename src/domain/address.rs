@@ -43,6 +43,14 @@ impl Address {
         }
     }
 
+    /// Of a mobile, in two letters.
+    pub fn country(&self) -> Option<String> {
+        match self {
+            Self::Mobile(mobile) => mobile.country(),
+            Self::Email(_) => None,
+        }
+    }
+
     /// What a request calls it.
     pub fn field(&self) -> &'static str {
         match self {

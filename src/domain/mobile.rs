@@ -61,6 +61,11 @@ impl Mobile {
         if read_back.as_deref() == Some(&self.0) { national } else { &self.0 }
     }
 
+    /// Two letters.
+    pub fn country(&self) -> Option<String> {
+        PhoneNumber::parse(&self.0, None).ok()?.get_region_code().map(|region| format!("{region:?}"))
+    }
+
     /// Without the country code.
     pub fn national(&self) -> &str {
         let country = PhoneNumber::parse(&self.0, None).map_or(0, |number| number.country_code);

@@ -11,6 +11,7 @@ mod envelope;
 mod fields;
 mod login;
 mod problem;
+mod providers;
 mod recovery;
 mod registration;
 mod server;
@@ -32,10 +33,10 @@ use self::{envelope::OwnTask, speech::CamelPaths};
 use crate::{
     config::ServerSettings,
     domain::{PhoneRules, User},
-    notify::Inbox,
+    notify::{Inbox, TwilioCallback},
     services::{
         AskingService, ContactService, ListedSession, LoginService, ProfileService, RecoveryService,
-        RegistrationService, ResendService, Sessions, StatusService, VerificationService,
+        RegistrationService, ReportService, ResendService, Sessions, StatusService, VerificationService,
     },
 };
 
@@ -51,6 +52,7 @@ pub struct Parts {
     pub resending: ResendService,
     pub verification: VerificationService,
     pub status: StatusService,
+    pub reports: ReportService,
     pub login: LoginService,
     pub asking: AskingService,
     pub recovery: RecoveryService,
@@ -59,6 +61,8 @@ pub struct Parts {
     pub sessions: Sessions,
     pub readiness: Arc<dyn Readiness>,
     pub inbox: Option<Arc<Inbox>>,
+    /// Checks Twilio's reports, where they can be checked.
+    pub twilio: Option<TwilioCallback>,
     pub phone: PhoneRules,
     pub password_min_length: usize,
 }
@@ -105,7 +109,9 @@ fn documented(settings: &ServerSettings) -> (Router<Api>, OpenApi) {
     };
     // The document tells the first prefix; the others serve the same.
     let first = prefixes.next().map_or("/api/v1", String::as_str);
-    let documented = OpenApiRouter::with_openapi(docs::skeleton(&settings.public_url)).merge(service::routes());
+    let documented = OpenApiRouter::with_openapi(docs::skeleton(&settings.public_url))
+        .merge(service::routes())
+        .merge(providers::routes());
     let (mut router, document) = mount(documented, first).split_for_parts();
     for prefix in prefixes.chain(&settings.camel_prefixes) {
         router = router.merge(Router::from(mount(OpenApiRouter::new(), prefix)));

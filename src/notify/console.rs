@@ -3,7 +3,7 @@ use std::{io::Write as _, sync::Arc};
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
-use super::{Message, Notifier};
+use super::{Message, Notifier, SendError};
 use crate::domain::Channel;
 
 /// Prints messages, codes and all, to standard output: how one registers on a laptop.
@@ -23,19 +23,23 @@ impl Default for Console {
 
 #[async_trait]
 impl Notifier for Console {
-    async fn send(&self, message: &Message) -> anyhow::Result<()> {
+    fn name(&self) -> &'static str {
+        "console"
+    }
+
+    async fn send(&self, message: &Message) -> Result<(), SendError> {
         let Message { to, body, subject, .. } = message;
         let text = match message.channel {
             Channel::Sms => format!("[console] SMS to {to}: {body}\n"),
             Channel::Email => format!("[console] email to {to}: {subject}: {body}\n"),
         };
-        let turn = Arc::clone(&self.writing).acquire_owned().await?;
+        let turn = Arc::clone(&self.writing).acquire_owned().await.map_err(SendError::later)?;
         let printed = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let mut out = std::io::stdout().lock();
             out.write_all(text.as_bytes())?;
             out.flush()
         });
-        Ok(printed.await??)
+        printed.await.map_err(SendError::later)?.map_err(SendError::later)
     }
 }

@@ -1,24 +1,32 @@
-//! Carrying messages to people. A provider is one file with one trait; `console` and the
-//! development `inbox` are the ones that need nothing.
+//! Carrying messages to people. A provider is one file with one trait; `failover` tries them in order.
 
+mod breaker;
 mod console;
+mod failover;
+mod http;
 mod inbox;
 mod templates;
+mod twilio;
+mod webhook;
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::domain::Channel;
+use crate::domain::{Channel, Timestamp};
 
 pub use console::Console;
+pub use failover::{Notifiers, Route};
 pub use inbox::{Inbox, InboxEntry};
 pub use templates::Templates;
+pub use twilio::{Twilio, TwilioCallback, TwilioSender, TwilioSettings};
+pub use webhook::{Webhook, WebhookSecret, WebhookSettings};
 
 /// A message as a person will read it.
 #[derive(Clone)]
 pub struct Message {
+    pub envelope: Envelope,
     pub to: String,
     pub channel: Channel,
     /// The code's purpose, or what the notice tells.
@@ -30,34 +38,45 @@ pub struct Message {
     pub verification_id: Option<Uuid>,
 }
 
+/// What a message is known by, whatever stands in it.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// The same at each try: what a provider may drop repeats by.
+    pub id: String,
+    /// The outbox's number of it, for providers that report back.
+    pub number: i64,
+    /// It is worth nothing after that.
+    pub expires_at: Timestamp,
+}
+
 /// Carries a message to one person.
 #[async_trait]
 pub trait Notifier: Send + Sync {
+    fn name(&self) -> &'static str;
+
     /// Hands `message` to the provider.
     ///
     /// `Ok` means accepted, not delivered. Implementations never log the body: it holds a live code.
-    async fn send(&self, message: &Message) -> anyhow::Result<()>;
+    async fn send(&self, message: &Message) -> Result<(), SendError>;
 }
 
-/// Who carries what.
-#[derive(Clone)]
-pub struct Notifiers {
-    pub sms: Arc<dyn Notifier>,
-    pub email: Arc<dyn Notifier>,
-    /// Gets a copy of all that was sent.
-    pub inbox: Option<Arc<Inbox>>,
+/// Why a provider did not take a message; never with the message in it.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// No try at this address can ever succeed.
+    #[error("the address gets no messages: {0}")]
+    Final(String),
+    /// The provider's trouble, not the address': another one, or a later try, may do it.
+    #[error("{cause}")]
+    Later {
+        cause: String,
+        /// When the provider wants to be asked again.
+        after: Option<Duration>,
+    },
 }
 
-impl Notifiers {
-    pub async fn send(&self, message: &Message) -> anyhow::Result<()> {
-        let provider = match message.channel {
-            Channel::Sms => &self.sms,
-            Channel::Email => &self.email,
-        };
-        provider.send(message).await?;
-        if let Some(inbox) = &self.inbox {
-            inbox.keep(message);
-        }
-        Ok(())
+impl SendError {
+    pub(crate) fn later(cause: impl std::fmt::Display) -> Self {
+        Self::Later { cause: cause.to_string(), after: None }
     }
 }

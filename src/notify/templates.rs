@@ -1,4 +1,4 @@
-use super::Message;
+use super::{Envelope, Message};
 use crate::domain::{CodeMessage, Notice, NoticeKind, Outgoing, Purpose};
 
 /// The words of the messages.
@@ -9,14 +9,14 @@ pub struct Templates {
 }
 
 impl Templates {
-    pub fn render(&self, outgoing: &Outgoing) -> Message {
+    pub fn render(&self, outgoing: &Outgoing, envelope: Envelope) -> Message {
         match outgoing {
-            Outgoing::Code(code) => self.code(code),
-            Outgoing::Notice(notice) => self.notice(notice),
+            Outgoing::Code(code) => self.code(code, envelope),
+            Outgoing::Notice(notice) => self.notice(notice, envelope),
         }
     }
 
-    fn code(&self, code: &CodeMessage) -> Message {
+    fn code(&self, code: &CodeMessage, envelope: Envelope) -> Message {
         let (brand, otp, life) = (&self.brand, &code.code, life(code.ttl_s));
         let use_of_it = match code.purpose {
             Purpose::Registration => "finish your registration",
@@ -25,6 +25,7 @@ impl Templates {
             Purpose::ContactChange => "confirm this address for your account",
         };
         Message {
+            envelope,
             to: code.to.clone(),
             channel: code.channel,
             purpose: code.purpose.as_str(),
@@ -35,7 +36,7 @@ impl Templates {
         }
     }
 
-    fn notice(&self, notice: &Notice) -> Message {
+    fn notice(&self, notice: &Notice, envelope: Envelope) -> Message {
         let (brand, new) = (&self.brand, notice.new_address.as_deref().unwrap_or("another address"));
         let (subject, told) = match notice.notice {
             NoticeKind::PasswordReset => ("password was reset", "Your password was reset".to_owned()),
@@ -43,6 +44,7 @@ impl Templates {
             NoticeKind::ContactChanged => ("account", format!("Your account uses {new} from now on")),
         };
         Message {
+            envelope,
             to: notice.to.clone(),
             channel: notice.channel,
             purpose: notice.notice.as_str(),
@@ -67,7 +69,11 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::Channel;
+    use crate::domain::{Channel, Timestamp};
+
+    fn envelope() -> Envelope {
+        Envelope { id: String::new(), number: 1, expires_at: Timestamp::default() }
+    }
 
     #[test]
     fn a_text_has_brand_code_and_life_in_one_segment() {
@@ -86,7 +92,7 @@ mod tests {
                 ttl_s: 300,
                 expires_at: 0,
             };
-            let text = templates.render(&Outgoing::Code(code)).body;
+            let text = templates.render(&Outgoing::Code(code), envelope()).body;
             assert!(text.contains("Acme") && text.contains("012345") && text.contains("5 minutes"), "{text}");
             assert!(text.len() <= 160, "GSM-7 has 160 characters: {}", text.len());
         }
@@ -99,7 +105,7 @@ mod tests {
         for notice in [NoticeKind::PasswordReset, NoticeKind::ContactRequested, NoticeKind::ContactChanged] {
             let new_address = Some("n***@a-rather-long-domain.example.com".to_owned());
             let notice = Notice { to: "+919876543210".into(), channel: Channel::Sms, notice, new_address };
-            let message = templates.render(&Outgoing::Notice(notice));
+            let message = templates.render(&Outgoing::Notice(notice), envelope());
             assert!(message.otp.is_none() && message.body.len() <= 160, "{}", message.body);
         }
     }

@@ -2,7 +2,7 @@ use sqlx::query_as;
 use uuid::Uuid;
 
 use super::{
-    Connection, Destination, StoreError, Tx,
+    Connection, Destination, Store, StoreError, Tx,
     connection::{execute, on},
 };
 use crate::domain::{Address, DeliveryState, Holder, Purpose, Timestamp, Verification};
@@ -157,8 +157,8 @@ impl Connection {
 impl Tx {
     pub async fn insert_verification(&mut self, new: &Verification, destination_hash: &[u8]) -> Result<(), StoreError> {
         const INSERT: &str = "INSERT INTO verifications (id, issue, purpose, destination, destination_hash, digits,
-            tries, state, phantom, changed_at, expires_at, address, user_id, epoch, asked_with, issued_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+            tries, state, phantom, changed_at, expires_at, address, user_id, epoch, asked_with, issued_at, country)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
         let account = match new.holder {
             Holder::Account { id, epoch } => Some((id, epoch)),
             Holder::Registration | Holder::Nobody => None,
@@ -182,6 +182,7 @@ impl Tx {
                 .bind(account.map(|(_, epoch)| epoch))
                 .bind(&new.asked_with)
                 .bind(new.issued_at)
+                .bind(new.destination.country())
         )
         .map(drop)
     }
@@ -189,7 +190,7 @@ impl Tx {
     /// Counts a new code for the verification and tells its number; `None` where it was used.
     pub async fn reissue_verification(&mut self, renewed: &Verification) -> Result<Option<i64>, StoreError> {
         const UPDATE: &str = "UPDATE verifications SET issue = issue + 1, digits = $2, tries = $3, state = $4,
-            changed_at = $5, expires_at = $6, issued_at = $5 WHERE id = $1 AND state <> 'verified' RETURNING issue";
+            changed_at = $5, expires_at = $6, issued_at = $5, provider = NULL WHERE id = $1 AND state <> 'verified' RETURNING issue";
         on!(self, |db| sqlx::query_scalar(UPDATE)
             .bind(renewed.id)
             .bind(i32::try_from(renewed.digits).unwrap_or(i32::MAX))
@@ -208,16 +209,50 @@ impl Tx {
         Ok(marked.is_some())
     }
 
-    /// Tells how far the message of this issue has come.
+    /// Tells how far the message of this issue has come, and who took it; what says more stays.
     pub async fn mark_delivery(
         &mut self,
         id: Uuid,
         issue: i64,
         state: DeliveryState,
+        provider: Option<&str>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        const UPDATE: &str = "UPDATE verifications SET state = $3, changed_at = $4
-            WHERE id = $1 AND issue = $2 AND state <> 'verified'";
-        execute!(self, sqlx::query(UPDATE).bind(id).bind(issue).bind(state.as_str()).bind(now)).map(drop)
+        const UPDATE: &str = "UPDATE verifications SET provider = $5,
+            state = CASE WHEN state IN ('queued', 'failed') THEN $3 ELSE state END,
+            changed_at = CASE WHEN state IN ('queued', 'failed') THEN $4 ELSE changed_at END
+            WHERE id = $1 AND issue = $2";
+        execute!(self, sqlx::query(UPDATE).bind(id).bind(issue).bind(state.as_str()).bind(now).bind(provider)).map(drop)
     }
+}
+
+impl Store {
+    /// A provider's report of a message, by the outbox's number; of a code that was not used yet.
+    pub async fn mark_reported(&self, message: i64, state: DeliveryState, now: Timestamp) -> Result<(), StoreError> {
+        const UPDATE: &str = "UPDATE verifications SET state = $2, changed_at = $3
+            WHERE state IN ('queued', 'sent', 'undelivered') AND state <> $2 AND EXISTS
+            (SELECT 1 FROM outbox o WHERE o.id = $1 AND o.verification_id = verifications.id AND o.issue = verifications.issue)
+            AND id = (SELECT verification_id FROM outbox WHERE id = $1)";
+        let mut connection = self.write().await?;
+        execute!(connection, sqlx::query(UPDATE).bind(message).bind(state.as_str()).bind(now)).map(drop)
+    }
+
+    /// Codes sent since, and those of them that were used, by provider, country and channel.
+    pub async fn conversion(&self, since: Timestamp) -> Result<Vec<Conversion>, StoreError> {
+        const SELECT: &str = "SELECT provider, COALESCE(country, '') AS country, COUNT(*) AS sent,
+            COUNT(CASE WHEN state = 'verified' THEN 1 END) AS verified FROM verifications
+            WHERE provider IS NOT NULL AND issued_at > $1 GROUP BY provider, country ORDER BY sent DESC, provider, country";
+        let mut connection = self.read().await?;
+        on!(connection, |db| query_as(SELECT).bind(since).fetch_all(db))
+    }
+}
+
+/// How many of the codes that went by a provider to a country came back.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Conversion {
+    pub provider: String,
+    /// Two letters; empty for emails.
+    pub country: String,
+    pub sent: i64,
+    pub verified: i64,
 }

@@ -7,7 +7,7 @@ mod pruning;
 mod publishing;
 mod single_node;
 
-pub use delivery::Delivery;
+pub use delivery::{DESK, Delivery};
 pub use failures::Failures;
 pub use health::{Health, HealthLoop};
 pub use pruning::Pruning;

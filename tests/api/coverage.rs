@@ -28,6 +28,7 @@ async fn every_operation_and_error_code_is_exercised() {
         super::code_login::all(),
         super::connections::all(),
         super::contacts::all(),
+        super::delivery::all(),
         super::inputs::all(),
         super::limits::all(),
         super::login::all(),
@@ -37,6 +38,7 @@ async fn every_operation_and_error_code_is_exercised() {
         super::profile::all(),
         super::recovery::all(),
         super::registration::all(),
+        super::tokens::all(),
     ]
     .concat();
     stream::iter(stories).for_each_concurrent(4, |(_, story)| story()).await;

@@ -177,12 +177,9 @@ async fn logins() {
     println!("\nmedian ms of 200 tries, known and unknown accounts in turn (goal: within 10 %)");
     let wrong = |mobile: String| format!(r#"{{"mobile":"{mobile}","password":"a wrong battery"}}"#);
     let plain = |mobile: String| format!(r#"{{"mobile":"{mobile}"}}"#);
-    let of: [(&str, &str, u16, &dyn Fn(String) -> String); 3] = [
-        ("login", "/api/v1/auth/login", 401, &wrong),
-        ("send-otp", "/api/v1/auth/send-otp", 200, &plain),
-        ("forgot-password", "/api/v1/auth/forgot-password", 202, &plain),
-    ];
-    for (name, path, expected, body) in of {
+    for (name, expected) in [("login", 401), ("send-otp", 200), ("forgot-password", 202)] {
+        let path = &format!("/api/v1/auth/{name}");
+        let body = |mobile: String| if name == "login" { wrong(mobile) } else { plain(mobile) };
         let known = |number: usize| Request::post(path, &body(format!("+9198{:08}", number % ACCOUNTS)));
         let unknown = |number: usize| Request::post(path, &body(format!("+9197{:08}", number % ACCOUNTS)));
         let requests: [&dyn Fn(usize) -> Request; 2] = [&known, &unknown];
@@ -198,10 +195,9 @@ async fn import() {
     let node = fleet_node(&ground);
     let done = node.command(&["migrate"]).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let mut csv = "login_id,mobile,email,name,locale\n".to_owned();
-    for n in 0..PEOPLE {
-        csv.push_str(&format!("OFF-{n},+9198{n:08},officer{n}@example.com,Officer {n},en-IN\n"));
-    }
+    let line = |n: usize| format!("OFF-{n},+9198{n:08},officer{n}@example.com,Officer {n},en-IN");
+    let header = std::iter::once("login_id,mobile,email,name,locale".to_owned());
+    let csv = header.chain((0..PEOPLE).map(line)).collect::<Vec<_>>().join("\n");
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), csv).unwrap();
     for what in ["new", "unchanged"] {

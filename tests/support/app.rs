@@ -130,9 +130,13 @@ impl TestApp {
 
     /// The same again, with one setting changed.
     pub async fn restart_with(self, name: &'static str, value: impl ToString) -> Self {
+        self.restart_with_all(&[(name, &value.to_string())]).await
+    }
+
+    pub async fn restart_with_all(self, settings: &[(&str, &str)]) -> Self {
         let Self { running, clock, namespace, database, dir, mut environment, .. } = self;
         running.stop().await;
-        environment.insert(name.to_owned(), value.to_string());
+        environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         Self::run(environment, namespace, clock, database, dir).await
     }
 

@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod app;
 pub mod backend;
+pub mod gateway;
 pub mod process;
 pub mod secrets;
 pub mod servers;

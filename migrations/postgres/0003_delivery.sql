@@ -1,0 +1,5 @@
+-- Which provider took the last code, for conversion by provider and country; kept as long as the row.
+ALTER TABLE verifications
+    ADD COLUMN provider text,
+    ADD COLUMN country  text; -- of a mobile, two letters
+CREATE INDEX verifications_provider ON verifications (issued_at) WHERE provider IS NOT NULL;

@@ -1,0 +1,4 @@
+-- Which provider took the last code, for conversion by provider and country; kept as long as the row.
+ALTER TABLE verifications ADD COLUMN provider TEXT;
+ALTER TABLE verifications ADD COLUMN country TEXT; -- of a mobile, two letters
+CREATE INDEX verifications_provider ON verifications (issued_at) WHERE provider IS NOT NULL;

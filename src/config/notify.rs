@@ -1,0 +1,145 @@
+//! Who carries messages, and how.
+
+use reqwest::Url;
+
+use super::{reader::Reader, settings::ServerSettings};
+use crate::notify::{TwilioSender, TwilioSettings, WebhookSecret, WebhookSettings};
+
+#[derive(Debug, Clone)]
+pub struct NotifySettings {
+    pub brand: String,
+    pub inbox: bool,
+    pub inbox_named: bool,
+    /// In the order they are tried.
+    pub sms: Vec<ProviderSettings>,
+    pub email: Vec<ProviderSettings>,
+}
+
+#[derive(Debug, Clone)]
+pub enum ProviderSettings {
+    Console,
+    Twilio(TwilioSettings),
+    Webhook(WebhookSettings),
+}
+
+impl NotifySettings {
+    pub fn prints_codes(&self) -> bool {
+        self.sms.iter().chain(&self.email).any(|provider| matches!(provider, ProviderSettings::Console))
+    }
+
+    fn is_console_alone(&self) -> bool {
+        self.sms.iter().chain(&self.email).all(|provider| matches!(provider, ProviderSettings::Console))
+    }
+
+    pub fn twilio(&self) -> Option<&TwilioSettings> {
+        self.sms.iter().find_map(|provider| match provider {
+            ProviderSettings::Twilio(settings) => Some(settings),
+            _ => None,
+        })
+    }
+}
+
+/// Everything that a provider may need, whether or not one is named.
+struct Offered {
+    twilio: Option<TwilioSettings>,
+    webhook: Option<WebhookSettings>,
+}
+
+pub(super) fn notify(from: &mut Reader, embedded: bool, server: &ServerSettings) -> NotifySettings {
+    let offered = Offered { twilio: twilio(from, server), webhook: webhook(from) };
+    let mut settings = NotifySettings {
+        brand: from.parsed("notify.brand", "Enroll".to_owned(), |text| {
+            let fits = text.chars().count() <= 40 && !text.chars().any(char::is_control);
+            fits.then(|| text.to_owned()).ok_or("is longer than 40 characters, or has a control character")
+        }),
+        inbox: false,
+        inbox_named: false,
+        sms: providers(from, "notify.sms", embedded, &offered),
+        email: providers(from, "notify.email", embedded, &offered),
+    };
+    let by_default = embedded && server.address.ip().is_loopback() && settings.is_console_alone();
+    let named: Option<bool> =
+        from.parsed("notify.inbox", None, |text| text.parse().map(Some).map_err(|_| "is neither true nor false"));
+    if named == Some(true) && !settings.is_console_alone() {
+        from.problem("notify.inbox", "tells every code: it is for the console alone, not beside a real provider");
+    }
+    settings.inbox = named.unwrap_or(by_default);
+    settings.inbox_named = named == Some(true);
+    settings
+}
+
+/// Beside `PostgreSQL` the console must be asked for, for it prints codes.
+fn providers(from: &mut Reader, setting: &'static str, embedded: bool, offered: &Offered) -> Vec<ProviderSettings> {
+    let Some(names) = from.list(setting) else {
+        if !embedded {
+            from.problem(setting, "must be given beside PostgreSQL: `console` prints codes");
+        }
+        return vec![ProviderSettings::Console];
+    };
+    let mut providers = Vec::new();
+    for name in names {
+        let provider = match (name.as_str(), setting) {
+            ("console", _) => Ok(ProviderSettings::Console),
+            ("twilio", "notify.sms") => offered
+                .twilio
+                .clone()
+                .map(ProviderSettings::Twilio)
+                .ok_or("twilio needs its settings, ENROLL__NOTIFY__TWILIO__…"),
+            ("webhook", _) => offered
+                .webhook
+                .clone()
+                .map(ProviderSettings::Webhook)
+                .ok_or("webhook needs its URL and SECRET, ENROLL__NOTIFY__WEBHOOK__…"),
+            ("sns", "notify.sms") | ("smtp", "notify.email") => Err("is not built yet"),
+            _ => Err("names no provider of this channel"),
+        };
+        match provider {
+            Ok(provider) => providers.push(provider),
+            Err(problem) => from.problem(setting, format!("{name}: {problem}")),
+        }
+    }
+    providers
+}
+
+fn twilio(from: &mut Reader, server: &ServerSettings) -> Option<TwilioSettings> {
+    let account_sid = from.text("notify.twilio.account_sid");
+    let auth_token = from.text("notify.twilio.auth_token").map(Into::into);
+    let api_key = from.text("notify.twilio.api_key");
+    let api_secret = from.text("notify.twilio.api_secret").map(Into::into);
+    let number = from.text("notify.twilio.from");
+    let service = from.text("notify.twilio.messaging_service_sid");
+    let base_url = from.text("notify.twilio.base_url");
+    let account_sid = account_sid?;
+    let sender = match (number, service) {
+        (Some(number), None) => TwilioSender::Number(number),
+        (None, Some(sid)) => TwilioSender::MessagingService(sid),
+        _ => {
+            from.problem("notify.twilio.from", "or MESSAGING_SERVICE_SID is needed, and not both");
+            return None;
+        }
+    };
+    let api_key = api_key.zip(api_secret);
+    if auth_token.is_none() && api_key.is_none() {
+        from.problem("notify.twilio.auth_token", "is needed, or API_KEY and API_SECRET");
+    }
+    let reported = auth_token.is_some() && server.public_url_given;
+    Some(TwilioSettings {
+        account_sid,
+        auth_token,
+        api_key,
+        sender,
+        base_url: base_url.unwrap_or_else(|| "https://api.twilio.com".to_owned()).trim_end_matches('/').to_owned(),
+        callback: reported.then(|| format!("{}/providers/twilio/status", server.public_url)),
+    })
+}
+
+fn webhook(from: &mut Reader) -> Option<WebhookSettings> {
+    let url = from.parsed("notify.webhook.url", None, |text| {
+        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        url.map(Some).ok_or("is no http:// or https:// URL")
+    });
+    let secret = from.parsed("notify.webhook.secret", None, |text| WebhookSecret::parse(text).map(Some));
+    let previous_secret =
+        from.parsed("notify.webhook.previous_secret", None, |text| WebhookSecret::parse(text).map(Some));
+    Some(WebhookSettings { url: url?, secret: secret?, previous_secret })
+}

@@ -1,0 +1,99 @@
+use async_trait::async_trait;
+use aws_lc_rs::hmac;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use reqwest::{Client, StatusCode, Url, header};
+use serde_json::json;
+
+use super::{
+    Message, Notifier, SendError,
+    http::{client, refused, unreachable},
+};
+use crate::domain::{Clock, SystemClock};
+
+/// A gateway of one's own: a POST signed as the Standard Webhooks specification says (1.0: id,
+/// timestamp and body under HMAC-SHA256).
+pub struct Webhook {
+    client: Client,
+    settings: WebhookSettings,
+}
+
+#[derive(Debug, Clone)]
+pub struct WebhookSettings {
+    pub url: Url,
+    pub secret: WebhookSecret,
+    /// Signs too, while receivers change over.
+    pub previous_secret: Option<WebhookSecret>,
+}
+
+/// 24 to 64 octets.
+#[derive(Clone)]
+pub struct WebhookSecret(Box<hmac::Key>);
+
+impl WebhookSecret {
+    /// From `whsec_` and base64.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let octets = STANDARD.decode(text.strip_prefix("whsec_").unwrap_or(text)).ok();
+        let octets = octets.filter(|octets| (24..=64).contains(&octets.len()));
+        let octets = octets.ok_or("is not `whsec_` and 24 to 64 octets in base64")?;
+        Ok(Self(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &octets))))
+    }
+
+    fn sign(&self, id: &str, timestamp: i64, body: &str) -> String {
+        let signed = format!("{id}.{timestamp}.{body}");
+        format!("v1,{}", STANDARD.encode(hmac::sign(&self.0, signed.as_bytes())))
+    }
+}
+
+impl std::fmt::Debug for WebhookSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WebhookSecret(..)")
+    }
+}
+
+impl Webhook {
+    pub fn new(settings: WebhookSettings) -> Self {
+        Self { client: client(), settings }
+    }
+}
+
+#[async_trait]
+impl Notifier for Webhook {
+    fn name(&self) -> &'static str {
+        "webhook"
+    }
+
+    async fn send(&self, message: &Message) -> Result<(), SendError> {
+        // The receiver compares it with its own clock, not with ours.
+        let now = SystemClock.now();
+        let body = json!({
+            "type": "message.send",
+            "timestamp": now.to_string(),
+            "data": {
+                "channel": message.channel.as_str(),
+                "to": message.to,
+                "purpose": message.purpose,
+                "subject": message.subject,
+                "text": message.body,
+                "expires_at": message.envelope.expires_at.to_string(),
+            },
+        })
+        .to_string();
+        let secrets = std::iter::once(&self.settings.secret).chain(&self.settings.previous_secret);
+        let signatures: Vec<String> =
+            secrets.map(|secret| secret.sign(&message.envelope.id, now.seconds(), &body)).collect();
+        let request = self
+            .client
+            .post(self.settings.url.clone())
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("webhook-id", &message.envelope.id)
+            .header("webhook-timestamp", now.seconds().to_string())
+            .header("webhook-signature", signatures.join(" "))
+            .body(body);
+        let response = request.send().await.map_err(|error| unreachable(&error))?;
+        match response.status() {
+            status if status.is_success() => Ok(()),
+            StatusCode::UNPROCESSABLE_ENTITY => Err(SendError::Final("the gateway answered 422".to_owned())),
+            _ => Err(refused(&response, "")),
+        }
+    }
+}

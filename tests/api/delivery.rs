@@ -1,0 +1,260 @@
+//! Messages find their way although providers fail.
+
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::hmac;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+use crate::support::{
+    Backend, Options, TestApp,
+    app::fresh_address,
+    gateway::{Answers, Gateway, Received},
+};
+
+stories!(
+    a_webhook_is_signed_by_both_secrets,
+    twilio_gets_what_its_api_takes,
+    the_second_provider_takes_what_the_first_refuses,
+    the_second_provider_takes_what_the_first_hangs_on,
+    a_number_that_can_never_work_ends_failed,
+    a_provider_that_wants_time_gets_it,
+    a_slow_provider_delays_nobody_elses_message,
+    twilio_reports_what_was_delivered,
+);
+
+const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const PREVIOUS: &str = "whsec_HxwdHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=";
+const SID: &str = "AC00000000000000000000000000000001";
+
+fn real() -> Options {
+    Options::unlimited().with("ENROLL__NOTIFY__INBOX", "false")
+}
+
+fn webhook(options: Options, gateway: &Gateway) -> Options {
+    options
+        .with("ENROLL__NOTIFY__WEBHOOK__URL", format!("{}/hook", gateway.url))
+        .with("ENROLL__NOTIFY__WEBHOOK__SECRET", SECRET)
+}
+
+fn twilio(options: Options, gateway: &Gateway) -> Options {
+    options
+        .with("ENROLL__NOTIFY__TWILIO__ACCOUNT_SID", SID)
+        .with("ENROLL__NOTIFY__TWILIO__AUTH_TOKEN", "a secret token of twilio's")
+        .with("ENROLL__NOTIFY__TWILIO__FROM", "+15005550006")
+        .with("ENROLL__NOTIFY__TWILIO__BASE_URL", &gateway.url)
+}
+
+/// The code in what a provider was sent.
+fn code(received: &Received) -> String {
+    let body = received.body.replace('+', " ");
+    let at = body.find("Enroll: ").or(body.find("Enroll%3A ")).unwrap_or_else(|| panic!("{body}"));
+    body[at..].split(' ').nth(1).unwrap().to_owned()
+}
+
+async fn register(app: &TestApp, mobile: &str) -> Value {
+    let body = json!({"mobile": mobile, "password": "correct horse"});
+    app.post_from(&fresh_address(), "/auth/register", body).await.is(202)
+}
+
+async fn verifies(app: &TestApp, registered: &Value, otp: &str) {
+    let body = json!({"verification_id": registered["verification"]["verification_id"], "otp": otp});
+    app.post_from(&fresh_address(), "/auth/verify-otp", body).await.is(200);
+}
+
+async fn state_becomes(app: &TestApp, registered: &Value, state: &str) {
+    let id = registered["verification"]["verification_id"].as_str().unwrap();
+    let started = Instant::now();
+    loop {
+        let told = app.get(&format!("/auth/verifications/{id}")).await.is(200);
+        if told["state"] == state {
+            return;
+        }
+        assert!(started.elapsed().as_secs() < 10, "{told:#}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn a_webhook_is_signed_by_both_secrets(backend: Backend) {
+    let gateway = Gateway::start(Answers::With(204, "")).await;
+    let options = webhook(real(), &gateway)
+        .with("ENROLL__NOTIFY__WEBHOOK__PREVIOUS_SECRET", PREVIOUS)
+        .with("ENROLL__NOTIFY__SMS", "webhook")
+        .with("ENROLL__NOTIFY__EMAIL", "webhook");
+    let app = TestApp::with(backend, options).await;
+    let registered = register(&app, "9876543210").await;
+    let received = gateway.wait_for(1).await.remove(0);
+    let header = |name: &str| received.headers[name].to_str().unwrap();
+    let (id, timestamp) = (header("webhook-id"), header("webhook-timestamp"));
+    let signatures: Vec<&str> = header("webhook-signature").split(' ').collect();
+    for (secret, signature) in [SECRET, PREVIOUS].iter().zip(&signatures) {
+        let key = STANDARD.decode(secret.trim_start_matches("whsec_")).unwrap();
+        let signed = format!("{id}.{timestamp}.{}", received.body);
+        let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), signed.as_bytes());
+        assert_eq!(*signature, format!("v1,{}", STANDARD.encode(mac)));
+    }
+    assert_eq!((received.path.as_str(), signatures.len()), ("/hook", 2));
+    let body: Value = serde_json::from_str(&received.body).unwrap();
+    assert_eq!((&body["type"], &body["data"]["to"]), (&json!("message.send"), &json!("+919876543210")));
+    assert_eq!((&body["data"]["channel"], &body["data"]["purpose"]), (&json!("sms"), &json!("registration")));
+    state_becomes(&app, &registered, "sent").await;
+    verifies(&app, &registered, &code(&received)).await;
+    // Emails go the same way.
+    let body = json!({"email": "ann@example.com", "password": "correct horse"});
+    app.post_from(&fresh_address(), "/auth/register", body).await.is(202);
+    let body: Value = serde_json::from_str(&gateway.wait_for(2).await[1].body).unwrap();
+    assert_eq!((&body["data"]["channel"], &body["data"]["subject"]), (&json!("email"), &json!("Your Enroll code")));
+}
+
+async fn twilio_gets_what_its_api_takes(backend: Backend) {
+    let gateway = Gateway::start(Answers::With(201, r#"{"sid":"SM1","status":"queued"}"#)).await;
+    let options = twilio(real(), &gateway).with("ENROLL__NOTIFY__SMS", "twilio");
+    let app = TestApp::with(backend, options.clone()).await;
+    let registered = register(&app, "9876543210").await;
+    let received = gateway.wait_for(1).await.remove(0);
+    assert_eq!(received.path, format!("/2010-04-01/Accounts/{SID}/Messages.json"));
+    let basic = STANDARD.encode(format!("{SID}:a secret token of twilio's"));
+    assert_eq!(received.headers["authorization"].to_str().unwrap(), format!("Basic {basic}"));
+    let fields: Vec<(String, String)> = form_urlencoded::parse(received.body.as_bytes()).into_owned().collect();
+    let field = |name: &str| fields.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str());
+    assert_eq!((field("To"), field("From")), (Some("+919876543210"), Some("+15005550006")));
+    let life: u64 = field("ValidityPeriod").unwrap().parse().unwrap();
+    assert!((290..=300).contains(&life), "not after the code's end: {life}");
+    assert_eq!(field("StatusCallback"), None, "nobody outside knows this server");
+    verifies(&app, &registered, &code(&received)).await;
+
+    let options = options
+        .with("ENROLL__NOTIFY__TWILIO__FROM", "")
+        .with("ENROLL__NOTIFY__TWILIO__MESSAGING_SERVICE_SID", "MG00000000000000000000000000000001")
+        .with("ENROLL__NOTIFY__TWILIO__API_KEY", "SK01")
+        .with("ENROLL__NOTIFY__TWILIO__API_SECRET", "a key's own secret")
+        .with("ENROLL__SERVER__PUBLIC_URL", "https://enroll.example.com/");
+    let app = TestApp::with(backend, options).await;
+    register(&app, "9876543211").await;
+    let received = gateway.wait_for(2).await.remove(1);
+    let basic = STANDARD.encode("SK01:a key's own secret");
+    assert_eq!(received.headers["authorization"].to_str().unwrap(), format!("Basic {basic}"));
+    assert!(received.body.contains("MessagingServiceSid=MG0") && !received.body.contains("From="), "{}", received.body);
+    assert!(received.body.contains("https%3A%2F%2Fenroll.example.com%2Fproviders%2Ftwilio%2Fstatus%3Fmessage%3D"));
+}
+
+async fn the_second_provider_takes_what_the_first_refuses(backend: Backend) {
+    let first = Gateway::start(Answers::With(500, "")).await;
+    let second = Gateway::start(Answers::With(201, "{}")).await;
+    let options = twilio(webhook(real(), &first), &second).with("ENROLL__NOTIFY__SMS", "webhook,twilio");
+    let app = TestApp::with(backend, options).await;
+    for n in 0..8 {
+        register(&app, &format!("987654321{n}")).await;
+        second.wait_for(n + 1).await;
+    }
+    assert_eq!(first.received().len(), 5, "after five failures it is spared");
+    first.answer(Answers::With(200, ""));
+    app.advance(10);
+    register(&app, "9876543218").await;
+    register(&app, "9876543219").await;
+    first.wait_for(7).await; // the probe, and the next
+    app.outbox_is_empty().await;
+    assert_eq!(second.received().len(), 8, "no message went both ways");
+}
+
+async fn the_second_provider_takes_what_the_first_hangs_on(backend: Backend) {
+    let first = Gateway::start(Answers::Never).await;
+    let second = Gateway::start(Answers::With(201, "{}")).await;
+    let options = twilio(webhook(real(), &first), &second).with("ENROLL__NOTIFY__SMS", "webhook,twilio");
+    let app = TestApp::with(backend, options).await;
+    let started = Instant::now();
+    let registered = register(&app, "9876543210").await;
+    let received = second.wait_for(1).await.remove(0);
+    assert!(received.at - started < Duration::from_secs(5), "{:?}", received.at - started);
+    verifies(&app, &registered, &code(&received)).await;
+}
+
+async fn a_number_that_can_never_work_ends_failed(backend: Backend) {
+    let refusal = r#"{"code":21614,"message":"'To' number is not a valid mobile number","status":400}"#;
+    let gateway = Gateway::start(Answers::With(400, refusal)).await;
+    let app = TestApp::with(backend, twilio(real(), &gateway).with("ENROLL__NOTIFY__SMS", "twilio")).await;
+    let registered = register(&app, "9876543210").await;
+    state_becomes(&app, &registered, "failed").await;
+    // What is the provider's own trouble is tried again.
+    gateway.answer(Answers::With(400, r#"{"code":21603,"message":"'From' is missing","status":400}"#));
+    let registered = register(&app, "9876543211").await;
+    gateway.wait_for(2).await;
+    gateway.answer(Answers::With(201, "{}"));
+    app.advance(8);
+    state_becomes(&app, &registered, "sent").await;
+}
+
+async fn a_provider_that_wants_time_gets_it(backend: Backend) {
+    let gateway = Gateway::start(Answers::RetryAfter(429, 20)).await;
+    let app = TestApp::with(backend, webhook(real(), &gateway).with("ENROLL__NOTIFY__SMS", "webhook")).await;
+    let registered = register(&app, "9876543210").await;
+    gateway.wait_for(1).await;
+    app.advance(18);
+    tokio::time::sleep(Duration::from_millis(1_500)).await; // the worker looks meanwhile
+    assert_eq!(gateway.received().len(), 1, "not before its time");
+    gateway.answer(Answers::With(200, ""));
+    app.advance(2);
+    state_becomes(&app, &registered, "sent").await;
+    assert_eq!(gateway.received()[0].headers["webhook-id"], gateway.received()[1].headers["webhook-id"]);
+}
+
+async fn a_slow_provider_delays_nobody_elses_message(backend: Backend) {
+    let slow = Gateway::start(Answers::Never).await;
+    let quick = Gateway::start(Answers::With(201, "{}")).await;
+    let options = twilio(webhook(real(), &slow), &quick)
+        .with("ENROLL__NOTIFY__SMS", "twilio")
+        .with("ENROLL__NOTIFY__EMAIL", "webhook");
+    let app = TestApp::with(backend, options).await;
+    for n in 0..40 {
+        let body = json!({"email": format!("ann{n}@example.com"), "password": "correct horse"});
+        app.post_from(&fresh_address(), "/auth/register", body).await.is(202);
+    }
+    slow.wait_for(1).await;
+    let started = Instant::now();
+    register(&app, "9876543210").await;
+    let received = quick.wait_for(1).await.remove(0);
+    assert!(received.at - started < Duration::from_secs(1), "{:?}", received.at - started);
+}
+
+async fn twilio_reports_what_was_delivered(backend: Backend) {
+    let gateway = Gateway::start(Answers::With(201, "{}")).await;
+    let options = twilio(real(), &gateway)
+        .with("ENROLL__NOTIFY__SMS", "twilio")
+        .with("ENROLL__SERVER__PUBLIC_URL", "https://enroll.example.com");
+    let app = TestApp::with(backend, options).await;
+    let report = async |number: &str, status: &str, token: &str| {
+        let fields = [("MessageSid", "SM1"), ("MessageStatus", status), ("AccountSid", SID)];
+        let mut sorted = fields;
+        sorted.sort_unstable();
+        let url = format!("https://enroll.example.com/providers/twilio/status?message={number}");
+        let signed = sorted.iter().fold(url, |signed, (name, value)| signed + name + value);
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, token.as_bytes());
+        let signature = STANDARD.encode(hmac::sign(&key, signed.as_bytes()));
+        let body: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let url = format!("{}/providers/twilio/status?message={number}", app.base);
+        let request = app.http.post(url).header("content-type", "application/x-www-form-urlencoded");
+        app.send(request.header("x-twilio-signature", signature).body(body)).await
+    };
+    let mut numbers = Vec::new();
+    let mut registered = Vec::new();
+    for n in 0..2 {
+        registered.push(register(&app, &format!("987654321{n}")).await);
+        let received = gateway.wait_for(n + 1).await.remove(n);
+        let at = received.body.find("message%3D").unwrap() + "message%3D".len();
+        numbers.push(received.body[at..].chars().take_while(char::is_ascii_digit).collect::<String>());
+        state_becomes(&app, &registered[n], "sent").await;
+    }
+    report(&numbers[0], "delivered", "not the token").await.is_problem(403, "forbidden");
+    state_becomes(&app, &registered[0], "sent").await;
+    report(&numbers[0], "sent", "a secret token of twilio's").await.is(204);
+    report(&numbers[0], "delivered", "a secret token of twilio's").await.is(204);
+    state_becomes(&app, &registered[0], "delivered").await;
+    report(&numbers[1], "undelivered", "a secret token of twilio's").await.is(204);
+    state_becomes(&app, &registered[1], "undelivered").await;
+    state_becomes(&app, &registered[0], "delivered").await;
+    report("999999", "delivered", "a secret token of twilio's").await.is(204);
+    // A report that comes late takes nothing back.
+    verifies(&app, &registered[0], &code(&gateway.received()[0])).await;
+    report(&numbers[0], "undelivered", "a secret token of twilio's").await.is(204);
+    state_becomes(&app, &registered[0], "verified").await;
+}
