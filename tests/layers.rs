@@ -15,7 +15,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("events", &["domain"]),
     ("error", &["crypto", "domain", "store"]),
     ("services", &["codes", "crypto", "domain", "error", "limits", "store"]),
-    ("config", &["crypto", "domain", "link", "notify", "services", "store"]),
+    ("config", &["crypto", "domain", "events", "link", "notify", "services", "store"]),
     ("workers", &["codes", "crypto", "domain", "error", "events", "link", "notify", "services", "store"]),
     ("http", &["config", "domain", "error", "notify", "services"]),
 ];
@@ -69,6 +69,8 @@ fn only_their_layer_names_the_drivers() {
         ("axum::", &["http"]),
         ("hyper", &["http"]),
         ("redis::", &["codes", "limits", "link", "cli"]),
+        ("lapin::", &["events"]),
+        ("reqwest::", &["notify", "config"]),
         ("std::env::", &["config"]),
     ] {
         for file in files(&src) {

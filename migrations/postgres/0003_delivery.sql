@@ -3,3 +3,6 @@ ALTER TABLE verifications
     ADD COLUMN provider text,
     ADD COLUMN country  text; -- of a mobile, two letters
 CREATE INDEX verifications_provider ON verifications (issued_at) WHERE provider IS NOT NULL;
+
+-- Nobody listened to it; `enroll events retry` publishes it again.
+ALTER TABLE events ADD COLUMN parked_at timestamptz;

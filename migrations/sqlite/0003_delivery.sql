@@ -2,3 +2,6 @@
 ALTER TABLE verifications ADD COLUMN provider TEXT;
 ALTER TABLE verifications ADD COLUMN country TEXT; -- of a mobile, two letters
 CREATE INDEX verifications_provider ON verifications (issued_at) WHERE provider IS NOT NULL;
+
+-- Nobody listened to it; `enroll events retry` publishes it again.
+ALTER TABLE events ADD COLUMN parked_at INTEGER;

@@ -7,7 +7,7 @@ use crate::{
     config::{ProviderSettings, Settings},
     crypto::{Hasher, Keyring, Tokens},
     domain::{Clock, Random},
-    events::LogPublisher,
+    events::{EventPublisher, LogPublisher, RabbitPublisher},
     http::{self, Readiness},
     limits::{Limiter, MemoryLimits, RedisLimits},
     link::RedisLink,
@@ -72,7 +72,9 @@ impl Base {
             publishing: Publishing {
                 store: self.store.clone(),
                 keyring: self.keyring.clone(),
-                publisher: Arc::new(LogPublisher),
+                publisher: publisher(settings),
+                keep_unroutable: settings.keep_unroutable,
+                random: Arc::clone(&self.random),
                 clock: Arc::clone(&self.clock),
                 node: self.random.secret_id(),
                 wake: Arc::clone(&journal.wake),
@@ -146,6 +148,13 @@ impl Base {
             issuer,
             sessions,
         }
+    }
+}
+
+fn publisher(settings: &Settings) -> Arc<dyn EventPublisher> {
+    match &settings.rabbitmq {
+        Some(address) => Arc::new(RabbitPublisher::new(address.clone(), settings.server.public_url.clone())),
+        None => Arc::new(LogPublisher),
     }
 }
 

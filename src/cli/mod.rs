@@ -2,6 +2,7 @@
 //! are wrong. `--json` prints one JSON value a line, for programs.
 
 mod check;
+mod consume;
 mod logging;
 mod output;
 mod people;
@@ -54,6 +55,11 @@ enum Command {
     /// Sessions.
     #[command(subcommand)]
     Sessions(sessions::Sessions),
+    /// Listen to events: a JSON line each, or a command run for each.
+    ConsumeEvents(consume::Consume),
+    /// Events.
+    #[command(subcommand)]
+    Events(Events),
     /// Limits on destinations.
     #[command(subcommand)]
     Limits(Limits),
@@ -63,6 +69,12 @@ enum Command {
 enum Keys {
     /// Print a new root key, for `ENROLL__SECRETS__KEY`.
     Generate,
+}
+
+#[derive(Subcommand)]
+enum Events {
+    /// Publish those again that nobody listened to.
+    Retry,
 }
 
 #[derive(Subcommand)]
@@ -115,6 +127,12 @@ async fn execute(command: Command, settings: &Settings, as_json: bool) -> anyhow
         Command::CheckConfig => return check::check(settings).await,
         Command::Openapi => println!("{}", http::openapi(&settings.server).to_pretty_json()?),
         Command::Keys(Keys::Generate) => {}
+        Command::ConsumeEvents(command) => return consume::run(command, settings).await,
+        Command::Events(Events::Retry) => {
+            let store = operator(settings).await?.store;
+            output::print(&serde_json::json!({"retried": store.unpark_events().await?}), as_json);
+            store.close().await;
+        }
         Command::Users(command) => return users::run(command, settings, as_json).await,
         Command::Sessions(command) => return sessions::run(command, settings, as_json).await,
         Command::Limits(Limits::Lift { address }) => lift(settings, &address).await?,

@@ -6,8 +6,6 @@ use super::reader::Reader;
 pub(super) fn stop_at(from: &mut Reader) {
     from.not_built(&["privacy.conceal_accounts"], "false");
     from.not_built(&["notify.default_locale"], "en");
-    from.not_built(&["events.exchange"], "enroll.events");
-    from.not_built(&["events.unroutable"], "drop");
     from.not_built(&["events.personal_data"], "false");
     from.not_built(&["admin.address"], "off");
     let without_default = [

@@ -12,9 +12,6 @@ impl Settings {
         } else if [self.codes.registration_sms, self.codes.registration_email].iter().any(|it| it.ttl.as_secs() < 300) {
             remarks.push("codes for a registration live under 300 s, and real messages may take that long".to_owned());
         }
-        if self.amqp_url_given {
-            remarks.push("AMQP_URL is given, but events are not built yet: it is not used".to_owned());
-        }
         if self.notify.inbox_named {
             remarks.push("ENROLL__NOTIFY__INBOX is on: anyone who reaches this server reads every code".to_owned());
         }

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     crypto::{HashingCost, Keyring, TokenSettings},
     domain::{CodePolicy, PhoneRules, Region, Windows},
+    events::RabbitAddress,
     link::RedisAddress,
     services::{CodeSettings, LimitSettings, SessionSettings},
     store::StoreSettings,
@@ -24,8 +25,10 @@ pub struct Settings {
     /// `None`: codes and counters in memory.
     pub redis: Option<RedisAddress>,
     pub redis_timeout: Duration,
-    /// Events are published by a later version; until then the URL is only remarked on.
-    pub amqp_url_given: bool,
+    /// `None`: events go to the log.
+    pub rabbitmq: Option<RabbitAddress>,
+    /// Events that nobody listens to are put aside, not dropped.
+    pub keep_unroutable: bool,
     pub server: ServerSettings,
     /// `None`: made once into the data directory (`SQLite` only).
     pub keyring: Option<Keyring>,
@@ -124,7 +127,12 @@ impl Settings {
         Self {
             redis,
             redis_timeout: from.seconds("redis.timeout", 1, 1..=10),
-            amqp_url_given: from.text("amqp_url").is_some(),
+            rabbitmq: rabbitmq(from),
+            keep_unroutable: from.parsed("events.unroutable", false, |text| match text {
+                "drop" => Ok(false),
+                "keep" => Ok(true),
+                _ => Err("is neither drop nor keep"),
+            }),
             keyring: keyring(from, embedded),
             tokens,
             sessions,
@@ -144,6 +152,11 @@ impl Settings {
             server,
         }
     }
+}
+
+fn rabbitmq(from: &mut Reader) -> Option<RabbitAddress> {
+    let exchange = from.text("events.exchange").unwrap_or_else(|| "enroll.events".to_owned());
+    from.parsed("amqp_url", None, |url| RabbitAddress::parse(url, exchange).map(Some))
 }
 
 fn store(from: &mut Reader, data_dir: &std::path::Path) -> StoreSettings {

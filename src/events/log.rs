@@ -1,7 +1,6 @@
 use async_trait::async_trait;
-use serde_json::Value;
 
-use super::EventPublisher;
+use super::{EventPublisher, Published, cloud_event::cloud_event};
 use crate::domain::Event;
 
 /// Events as log lines: what listens is whoever reads the log.
@@ -10,13 +9,11 @@ pub struct LogPublisher;
 
 #[async_trait]
 impl EventPublisher for LogPublisher {
-    async fn publish(&self, events: &[Event]) -> usize {
+    async fn publish(&self, events: &[Event]) -> Vec<Published> {
         for event in events {
-            let json = serde_json::to_value(event).unwrap_or_default();
-            let kind = json["type"].as_str().unwrap_or_default();
-            let (id, at, data): (_, _, &Value) = (event.id, event.at, &json["data"]);
-            tracing::info!(target: "enroll::events", %id, %at, %kind, %data, "happened");
+            let (kind, envelope) = cloud_event(event, "enroll");
+            tracing::info!(target: "enroll::events", id = %event.id, at = %event.at, kind, data = %envelope["data"], "happened");
         }
-        events.len()
+        vec![Published::Confirmed; events.len()]
     }
 }

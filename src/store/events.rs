@@ -42,7 +42,7 @@ impl Tx {
 impl Store {
     /// The oldest that wait, in order.
     pub async fn waiting_events(&self, most: i64) -> Result<Vec<WaitingEvent>, StoreError> {
-        const SELECT: &str = "SELECT id, body FROM events ORDER BY id LIMIT $1";
+        const SELECT: &str = "SELECT id, body FROM events WHERE parked_at IS NULL ORDER BY id LIMIT $1";
         let mut connection = self.read().await?;
         on!(connection, |db| query_as(SELECT).bind(most).fetch_all(db))
     }
@@ -57,6 +57,20 @@ impl Store {
         let ids = serde_json::to_string(ids).map_err(|error| sqlx::Error::Encode(error.into()))?;
         let mut connection = self.write().await?;
         execute!(connection, sqlx::query(sql).bind(ids)).map(drop)
+    }
+
+    /// Puts an event aside; those after it go on.
+    pub async fn park_event(&self, id: i64, now: Timestamp) -> Result<(), StoreError> {
+        const UPDATE: &str = "UPDATE events SET parked_at = $2 WHERE id = $1";
+        let mut connection = self.write().await?;
+        execute!(connection, sqlx::query(UPDATE).bind(id).bind(now)).map(drop)
+    }
+
+    /// Takes all that were put aside up again, and tells how many.
+    pub async fn unpark_events(&self) -> Result<u64, StoreError> {
+        const UPDATE: &str = "UPDATE events SET parked_at = NULL WHERE parked_at IS NOT NULL";
+        let mut connection = self.write().await?;
+        execute!(connection, sqlx::query(UPDATE))
     }
 
     /// Takes or keeps the right to do something alone; `false` while another node has it.

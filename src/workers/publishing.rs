@@ -6,9 +6,9 @@ use uuid::Uuid;
 use super::chain;
 use crate::{
     crypto::Keyring,
-    domain::{Clock, Event},
+    domain::{Clock, Event, Random, Timestamp},
     error::Error,
-    events::EventPublisher,
+    events::{EventPublisher, Published},
     store::Store,
 };
 
@@ -22,6 +22,9 @@ pub struct Publishing {
     pub node: Uuid,
     /// Rung at every commit that wrote an event on this node.
     pub wake: Arc<Notify>,
+    /// What nobody listens to is put aside, not dropped.
+    pub keep_unroutable: bool,
+    pub random: Arc<dyn Random>,
 }
 
 /// A node that died loses the right to publish after so long.
@@ -29,32 +32,62 @@ const LEASE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_secs(1);
 const BATCH: usize = 500;
 
+/// How a batch went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All of it was published, and there may be more.
+    More,
+    Done,
+    Failed,
+}
+
 impl Publishing {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut failures = 0;
         while !*stop.borrow() {
-            let published = self.publish_due().await.unwrap_or_else(|error| {
+            let outcome = self.publish_due().await.unwrap_or_else(|error| {
                 tracing::warn!(error = %chain(error), "events wait");
-                0
+                Outcome::Failed
             });
-            if published < BATCH {
-                tokio::select! {
-                    () = self.wake.notified() => {}
-                    () = tokio::time::sleep(POLL) => {}
-                    _ = stop.changed() => {}
+            let wait = match outcome {
+                Outcome::More => {
+                    failures = 0;
+                    continue;
                 }
+                Outcome::Done => {
+                    failures = 0;
+                    POLL
+                }
+                Outcome::Failed => {
+                    failures += 1;
+                    self.back_off(failures)
+                }
+            };
+            tokio::select! {
+                () = self.wake.notified(), if outcome == Outcome::Done => {}
+                () = tokio::time::sleep(wait) => {}
+                _ = stop.changed() => {}
             }
         }
     }
 
-    /// Publishes a batch, where this node is the one that does; tells how many were confirmed.
-    pub async fn publish_due(&self) -> Result<usize, Error> {
-        let waiting = self.store.waiting_events(i64::try_from(BATCH).unwrap_or(i64::MAX)).await?;
+    /// Up to 8 s, with full jitter.
+    fn back_off(&self, failures: u32) -> Duration {
+        let most = Duration::from_millis(500) * 2_u32.pow(failures.min(4));
+        Duration::from_millis(100 + self.random.below(most.as_millis().try_into().unwrap_or(1)))
+    }
+
+    /// Publishes a batch, where this node is the one that does.
+    pub async fn publish_due(&self) -> Result<Outcome, Error> {
+        let most = i64::try_from(BATCH).unwrap_or(i64::MAX);
         let now = self.clock.now();
-        if waiting.is_empty() || !self.store.take_lease("events", self.node, now, now.plus(LEASE)).await? {
-            return Ok(0);
+        if self.store.waiting_events(1).await?.is_empty()
+            || !self.store.take_lease("events", self.node, now, now.plus(LEASE)).await?
+        {
+            return Ok(Outcome::Done);
         }
-        // Read again under the lease: the node that had it may have published these.
-        let waiting = self.store.waiting_events(i64::try_from(BATCH).unwrap_or(i64::MAX)).await?;
+        // Read under the lease: the node that had it may have published some.
+        let waiting = self.store.waiting_events(most).await?;
         let mut events = Vec::with_capacity(waiting.len());
         for event in &waiting {
             let opened = self.keyring.open(&event.body);
@@ -67,11 +100,36 @@ impl Publishing {
             };
             events.push(read);
         }
-        let confirmed = self.publisher.publish(&events).await;
-        let ids: Vec<i64> = waiting.iter().take(confirmed).map(|event| event.id).collect();
-        if !ids.is_empty() {
-            self.store.remove_events(&ids).await?;
+        let published = self.publisher.publish(&events).await;
+        let outcomes = waiting.iter().map(|event| event.id).zip(&events).zip(published.iter().copied());
+        self.settle(outcomes.map(|((id, event), published)| (id, event, published)), now).await?;
+        Ok(match published.len() {
+            done if done < waiting.len() => Outcome::Failed,
+            BATCH => Outcome::More,
+            _ => Outcome::Done,
+        })
+    }
+
+    /// A confirmed event's row goes; one that nobody listens to is dropped or put aside.
+    async fn settle<'a>(
+        &self,
+        outcomes: impl Iterator<Item = (i64, &'a Event, Published)>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let mut over = Vec::new();
+        for (id, event, published) in outcomes {
+            if published == Published::Unroutable {
+                tracing::warn!(event.id = %event.id, kept = self.keep_unroutable, "nobody listens to an event");
+                if self.keep_unroutable {
+                    self.store.park_event(id, now).await?;
+                    continue;
+                }
+            }
+            over.push(id);
         }
-        Ok(confirmed)
+        if !over.is_empty() {
+            self.store.remove_events(&over).await?;
+        }
+        Ok(())
     }
 }

@@ -1,0 +1,22 @@
+use serde_json::{Value, json};
+
+use crate::domain::Event;
+
+/// An event as other programs read it (`CloudEvents` 1.0, JSON format), and its type.
+pub(super) fn cloud_event(event: &Event, source: &str) -> (String, Value) {
+    let written = serde_json::to_value(&event.what).unwrap_or_default();
+    let kind = written["type"].as_str().unwrap_or_default().to_owned();
+    let mut envelope = json!({
+        "specversion": "1.0",
+        "id": event.id,
+        "source": source,
+        "type": kind,
+        "time": event.at,
+        "datacontenttype": "application/json",
+        "data": written["data"],
+    });
+    if let Some(user) = event.what.user() {
+        envelope["subject"] = json!(user);
+    }
+    (kind, envelope)
+}

@@ -1,0 +1,132 @@
+use std::{
+    collections::{HashSet, VecDeque},
+    time::Duration,
+};
+
+use futures_util::StreamExt as _;
+use lapin::{
+    Channel, ExchangeKind,
+    message::Delivery,
+    options::{
+        BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, BasicRejectOptions,
+        ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+    },
+    types::{AMQPValue, FieldTable},
+};
+use serde_json::Value;
+
+use super::RabbitAddress;
+
+/// A listener of its own queue: at least once from the exchange, and once for each id to the handler.
+pub struct Consumer {
+    address: RabbitAddress,
+    settings: ConsumerSettings,
+    /// Ids of late, for repeats.
+    seen: HashSet<String>,
+    order: VecDeque<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct ConsumerSettings {
+    /// Durable and replicated; listeners of one queue share its events.
+    pub queue: String,
+    /// What it listens to, `user.*` or `#`.
+    pub topics: Vec<String>,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handled {
+    Done,
+    /// To come again; after some tries it is put among the dead.
+    Failed,
+}
+
+const PREFETCH: u16 = 32;
+/// A poisonous event is tried so often.
+const TRIES: i64 = 5;
+/// Repeats come soon after the first, if at all: so many ids are remembered.
+const REMEMBERED: usize = 10_000;
+
+impl Consumer {
+    pub fn new(address: RabbitAddress, settings: ConsumerSettings) -> Self {
+        Self { address, settings, seen: HashSet::new(), order: VecDeque::new() }
+    }
+
+    /// Hands each event to `handle`, for ever; connects again when the connection is lost.
+    pub async fn run(&mut self, handle: impl AsyncFn(&Value) -> Handled) {
+        let mut wait = Duration::from_millis(500);
+        loop {
+            let connected = tokio::time::Instant::now();
+            if let Err(error) = self.listen(&handle).await {
+                tracing::warn!(rabbitmq = ?self.address, %error, "the connection is lost, or never was");
+            }
+            // A connection that held is followed by a quick try; a server that is down by slower ones.
+            let held = connected.elapsed() > Duration::from_secs(10);
+            wait = if held { Duration::from_millis(500) } else { (wait * 2).min(Duration::from_secs(8)) };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn listen(&mut self, handle: &impl AsyncFn(&Value) -> Handled) -> Result<(), lapin::Error> {
+        let (_connection, channel) = self.address.connect("enroll consumer").await?;
+        self.declare(&channel).await?;
+        channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+        let queue = self.settings.queue.as_str().into();
+        let options = BasicConsumeOptions::default();
+        let mut events = channel.basic_consume(queue, "".into(), options, FieldTable::default()).await?;
+        tracing::info!(rabbitmq = ?self.address, queue = self.settings.queue, "listening");
+        while let Some(delivery) = events.next().await {
+            self.take(delivery?, handle).await?;
+        }
+        Ok(())
+    }
+
+    /// The queue, where it is bound, and where its poison goes.
+    async fn declare(&self, channel: &Channel) -> Result<(), lapin::Error> {
+        let ConsumerSettings { queue, topics } = &self.settings;
+        let dead = format!("{queue}.dead");
+        let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        let none = FieldTable::default;
+        channel.exchange_declare(dead.as_str().into(), ExchangeKind::Fanout, durable, none()).await?;
+        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        let quorum = || AMQPValue::LongString("quorum".into());
+        let mut replicated = FieldTable::default();
+        replicated.insert("x-queue-type".into(), quorum());
+        channel.queue_declare(dead.as_str().into(), durable, replicated.clone()).await?;
+        let bind = QueueBindOptions::default;
+        channel.queue_bind(dead.as_str().into(), dead.as_str().into(), "".into(), bind(), none()).await?;
+        replicated.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(TRIES));
+        replicated.insert("x-dead-letter-exchange".into(), AMQPValue::LongString(dead.as_str().into()));
+        channel.queue_declare(queue.as_str().into(), durable, replicated).await?;
+        for topic in topics {
+            let exchange = self.address.exchange.as_str().into();
+            channel.queue_bind(queue.as_str().into(), exchange, topic.as_str().into(), bind(), none()).await?;
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, delivery: Delivery, handle: &impl AsyncFn(&Value) -> Handled) -> Result<(), lapin::Error> {
+        let event = serde_json::from_slice::<Value>(&delivery.data).ok();
+        let Some((event, id)) = event.as_ref().and_then(|event| Some((event, event["id"].as_str()?))) else {
+            tracing::warn!("what is no event is put among the dead");
+            return delivery.reject(BasicRejectOptions { requeue: false }).await.map(drop);
+        };
+        if self.seen.contains(id) || handle(event).await == Handled::Done {
+            self.remember(id);
+            return delivery.ack(BasicAckOptions::default()).await.map(drop);
+        }
+        delivery.nack(BasicNackOptions { requeue: true, multiple: false }).await.map(drop)
+    }
+
+    fn remember(&mut self, id: &str) {
+        if self.seen.insert(id.to_owned()) {
+            self.order.push_back(id.to_owned());
+        }
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.seen.remove(&oldest);
+        }
+    }
+}
