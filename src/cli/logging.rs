@@ -52,7 +52,7 @@ mod tests {
         assert!(passes("enroll::http::client", Level::TRACE));
         assert!(passes("tower::buffer", Level::INFO) && !passes("tower::buffer", Level::DEBUG));
         assert!(passes("rustls", Level::ERROR) && !passes("rustls", Level::INFO));
-        assert!(!passes("lapin::channel", Level::WARN) && passes("lapin::channel", Level::ERROR));
+        assert!(!passes("lapin", Level::WARN) && passes("lapin", Level::ERROR));
         assert!(filter_of(true).would_enable("tower::buffer", &Level::TRACE));
         assert!(filter_of(true).would_enable("tokio", &Level::DEBUG));
     }

@@ -135,7 +135,7 @@ async fn execute(command: Command, settings: &Settings, as_json: bool) -> anyhow
         }
         Command::Users(command) => return users::run(command, settings, as_json).await,
         Command::Sessions(command) => return sessions::run(command, settings, as_json).await,
-        Command::Limits(Limits::Lift { address }) => lift(settings, &address).await?,
+        Command::Limits(Limits::Lift { address }) => lift(settings, &address, as_json).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -167,11 +167,11 @@ async fn serve(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn lift(settings: &Settings, text: &str) -> anyhow::Result<()> {
+async fn lift(settings: &Settings, text: &str, as_json: bool) -> anyhow::Result<()> {
     let address = Address::parse(text, &settings.phone).map_err(|error| anyhow::anyhow!("{error}"))?;
     let store = operator(settings).await?.store;
     store.lift_limits(&sha256(address.key().as_bytes()), SystemClock.now()).await?;
-    println!("lifted what was counted for {}", address.masked());
+    output::print(&serde_json::json!({"address": address.masked(), "status": "lifted"}), as_json);
     store.close().await;
     Ok(())
 }

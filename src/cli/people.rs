@@ -36,8 +36,8 @@ pub(super) fn person(cells: [&str; 5], phone: &PhoneRules) -> Result<Person, Fie
 
 /// Reads a whole file before anything is made of it.
 pub(super) fn read_people(file: &Path, phone: &PhoneRules) -> anyhow::Result<Read> {
-    let mut reader =
-        csv::ReaderBuilder::new().flexible(true).from_path(file).with_context(|| file.display().to_string())?;
+    let text = std::fs::read(file).with_context(|| file.display().to_string())?;
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_slice());
     let header = reader.headers().with_context(|| file.display().to_string())?;
     if header.iter().map(|name| name.trim_start_matches('\u{feff}').trim()).ne(HEADER) {
         bail!("{}: the first line is not {}", file.display(), HEADER.join(","));
@@ -47,12 +47,12 @@ pub(super) fn read_people(file: &Path, phone: &PhoneRules) -> anyhow::Result<Rea
         let record = match record {
             Ok(record) => record,
             Err(error) => {
-                let line = error.position().map_or(0, csv::Position::line);
+                let line = error.position().map_or(0, |position| line_of(&text, position));
                 wrong.push((line, "is not UTF-8, or no CSV".to_owned()));
                 continue;
             }
         };
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = record.position().map_or(0, |position| line_of(&text, position));
         let cells: Vec<&str> = record.iter().collect();
         let Ok(cells) = <[&str; 5]>::try_from(cells) else {
             wrong.push((line, format!("has {} cells, not {}", record.len(), HEADER.len())));
@@ -70,4 +70,34 @@ pub(super) fn read_people(file: &Path, phone: &PhoneRules) -> anyhow::Result<Rea
         }
     }
     Ok((people, wrong))
+}
+
+/// The parser's own count stops before line ends that it skips.
+fn line_of(text: &[u8], position: &csv::Position) -> u64 {
+    let at = usize::try_from(position.byte()).unwrap_or(usize::MAX).min(text.len());
+    let skipped = text[at..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let lines = text[..at + skipped].split(|byte| *byte == b'\n').count();
+    u64::try_from(lines).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Region;
+
+    #[test]
+    fn lines_are_counted_as_an_editor_counts_them() {
+        let rules = PhoneRules { default_region: Region::IN, allowed_regions: vec![] };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let wrong = |text: &str| {
+            std::fs::write(file.path(), text).unwrap();
+            let (_, wrong) = read_people(file.path(), &rules).unwrap();
+            wrong.into_iter().map(|(line, _)| line).collect::<Vec<_>>()
+        };
+        let good = "a.1,9876543210,,\"Ann, B.\",";
+        assert_eq!(wrong(&format!("login_id,mobile,email,name,locale\n{good}\nb.1,x,,,\n,,,,\n")), [3, 4]);
+        assert_eq!(wrong(&format!("login_id,mobile,email,name,locale\r\n{good}\r\nb.1,x,,,\r\n,,,,\r\n")), [3, 4]);
+        assert_eq!(wrong(&format!("\u{feff}login_id,mobile,email,name,locale\n\n\n{good}\n\nb.1,x,,,")), [6]);
+        assert_eq!(wrong("login_id,mobile,email,name,locale\r\n\r\n   \r\n"), [3]);
+    }
 }

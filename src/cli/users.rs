@@ -109,7 +109,8 @@ fn told(user: &User, what: &str, as_json: bool) -> ExitCode {
 pub(super) async fn find(operator: &Operator, settings: &Settings, who: &str) -> anyhow::Result<User> {
     let id = Uuid::try_parse(who).ok();
     let address = Address::parse(who, &settings.phone).ok();
-    let login_id = LoginId::parse(who).ok();
+    // What reads as a number is one: a login id that looks like it is found by its account's id.
+    let login_id = LoginId::parse(who).ok().filter(|_| address.is_none());
     let found = operator.accounts.find(id, address.as_ref(), login_id.as_ref()).await;
     found.with_context(|| format!("no account is found by {who:?}"))
 }

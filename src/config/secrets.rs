@@ -37,7 +37,7 @@ fn token_keys(from: &mut Reader) -> TokenKeys {
     TokenKeys::load(&algorithm, private.as_deref(), &previous).unwrap_or_else(|error| {
         let setting = match error {
             TokenKeyError::UnknownAlgorithm => "tokens.algorithm",
-            TokenKeyError::NoPrivateKey(_) => "tokens.private_key_file",
+            TokenKeyError::NoPrivateKey(_) | TokenKeyError::NotUsed => "tokens.private_key_file",
             TokenKeyError::NoKey => "tokens.previous_key_files",
         };
         from.problem(setting, error);

@@ -32,8 +32,10 @@ pub(super) struct VerifyingKey {
 pub enum TokenKeyError {
     #[error("is none of HS256, EdDSA, ES256, RS256")]
     UnknownAlgorithm,
-    #[error("holds no private key in PEM for {0:?}: Ed25519, P-256, or RSA of at least 2048 bits")]
+    #[error("holds no private key in PEM (PKCS#8) for {0:?}: Ed25519, P-256, or RSA of at least 2048 bits")]
     NoPrivateKey(Algorithm),
+    #[error("is given, and ENROLL__TOKENS__ALGORITHM names no key pair")]
+    NotUsed,
     #[error("holds no private or public key in PEM: Ed25519, P-256, or RSA of at least 2048 bits")]
     NoKey,
 }
@@ -56,6 +58,7 @@ impl TokenKeys {
         let named = ASYMMETRIC.iter().find(|(name, _)| *name == algorithm).map(|(_, algorithm)| *algorithm);
         let (mut signing, mut verifying) = (None, Vec::new());
         match named {
+            None if algorithm == "HS256" && private.is_some() => return Err(TokenKeyError::NotUsed),
             None if algorithm == "HS256" => {}
             None => return Err(TokenKeyError::UnknownAlgorithm),
             Some(algorithm) => {
@@ -68,7 +71,10 @@ impl TokenKeys {
         for pem in previous {
             let private = ASYMMETRIC.iter().find_map(|(_, algorithm)| read_private(pem, *algorithm));
             let public = || ASYMMETRIC.iter().find_map(|(_, algorithm)| read_public(pem, *algorithm));
-            verifying.push(private.map(|(_, key)| key).or_else(public).ok_or(TokenKeyError::NoKey)?);
+            let key = private.map(|(_, key)| key).or_else(public).ok_or(TokenKeyError::NoKey)?;
+            if !verifying.iter().any(|known: &VerifyingKey| known.kid == key.kid) {
+                verifying.push(key);
+            }
         }
         Ok(Self { signing, verifying: verifying.into() })
     }

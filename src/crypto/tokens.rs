@@ -84,7 +84,8 @@ impl Tokens {
     /// the algorithm, the token's header only which of our keys).
     pub fn read_access(&self, token: &str, now: Timestamp) -> Option<AccessClaims> {
         let header = decode_header(token).ok()?;
-        if header.typ.as_deref() != Some(TYPE) {
+        // We know no extension that would have to be understood (RFC 7515, 4.1.11).
+        if header.typ.as_deref() != Some(TYPE) || header.crit.is_some() {
             return None;
         }
         let kid = header.kid.as_deref()?;
@@ -106,7 +107,7 @@ impl Tokens {
         let claims = decode::<AccessClaims>(token, key, &validation).ok()?.claims;
         let now = now.seconds();
         let begun = claims.nbf.is_none_or(|nbf| nbf <= now + LEEWAY) && claims.iat <= now + LEEWAY;
-        (begun && now < claims.exp + LEEWAY).then_some(claims)
+        (begun && now < claims.exp.saturating_add(LEEWAY)).then_some(claims)
     }
 
     /// `key id . session . counter . salt . HMAC over those`, in one base64url word.

@@ -57,6 +57,8 @@ pub enum Reason {
     LoggedOutAll,
     /// By its id, from another session or by an operator.
     Ended,
+    /// An account keeps the hundred opened last.
+    Crowded,
     /// A refresh token came again after it was replaced.
     Reused,
     PasswordChanged,

@@ -12,7 +12,7 @@ impl EventPublisher for LogPublisher {
     async fn publish(&self, events: &[Event]) -> Vec<Published> {
         for event in events {
             let (kind, envelope) = cloud_event(event, "enroll");
-            tracing::info!(target: "enroll::events", id = %event.id, at = %event.at, kind, data = %envelope["data"], "happened");
+            tracing::info!(target: "enroll::events", id = %event.id, at = %event.at, %kind, data = %envelope["data"], "happened");
         }
         vec![Published::Confirmed; events.len()]
     }

@@ -64,7 +64,7 @@ async fn request(
     let new = fields.finish(address)?;
     log_destination(&new.masked());
     let Bearer { user, session } = bearer;
-    let code = api.contacts.request(&user, session, &new, current?.as_ref(), &client).await?;
+    let code = api.contacts.request(&user, session, &new, &current, &client).await?;
     Ok((StatusCode::ACCEPTED, Json(ContactAnswer { verification: CodeView::new(&code, true) })))
 }
 

@@ -122,7 +122,8 @@ fn documented(settings: &ServerSettings) -> (Router<Api>, OpenApi) {
 /// The whole application: routes, documents, and what every request passes.
 pub fn router(parts: Parts, settings: &ServerSettings, requests: &TaskTracker) -> Router {
     let (router, document) = documented(settings);
-    let camel = CamelPaths::new(&settings.camel_prefixes, api().into_openapi().paths.paths.into_keys());
+    let camel =
+        CamelPaths::new(&settings.camel_prefixes, &settings.prefixes, api().into_openapi().paths.paths.into_keys());
     let api = Api(Arc::new(parts));
     let router = if api.inbox.is_some() { router.merge(service::inbox()) } else { router };
     let own_task = OwnTask { time: settings.request_timeout, requests: requests.clone() };

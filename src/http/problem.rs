@@ -80,6 +80,14 @@ impl Problem {
         self
     }
 
+    /// A miss where the id is missing may have been meant for a login; said always, it tells nothing.
+    pub(super) fn hinting_at_login(mut self) -> Self {
+        if self.code == "invalid_code" {
+            self.detail.push_str("; for a login, send purpose:\"login\" with it");
+        }
+        self
+    }
+
     /// On calls that take HTTP Basic (RFC 7617), the challenge says so.
     pub(super) fn basic(mut self) -> Self {
         if self.status == StatusCode::UNAUTHORIZED {
@@ -161,11 +169,8 @@ impl From<Error> for Problem {
             }
             Error::Lost | Error::Overloaded => return problem.with("retry-after", "1"),
             Error::Internal(cause) => tracing::error!(cause = %format!("{cause:#}"), "internal error"),
-            Error::InvalidCode => {
-                let hint = "the code is wrong, expired or already used; for a login, send purpose:\"login\" with it";
-                problem.detail = String::from(hint);
-            }
-            Error::VerificationIdRequired
+            Error::InvalidCode
+            | Error::VerificationIdRequired
             | Error::UnknownVerification
             | Error::WrongPassword
             | Error::ReauthenticationRequired

@@ -19,6 +19,8 @@ use crate::domain::PhoneRules;
 #[derive(Clone)]
 pub(super) struct CamelPaths {
     prefixes: Arc<[String]>,
+    /// Those that speak `snake_case`.
+    others: Arc<[String]>,
     /// The API's paths, relative to a prefix.
     api: Arc<HashSet<String>>,
 }
@@ -39,19 +41,25 @@ impl FromRequestParts<Api> for Speech {
 }
 
 impl CamelPaths {
-    pub(super) fn new(prefixes: &[String], api: impl IntoIterator<Item = String>) -> Self {
-        Self { prefixes: prefixes.into(), api: Arc::new(api.into_iter().collect()) }
+    pub(super) fn new(prefixes: &[String], others: &[String], api: impl IntoIterator<Item = String>) -> Self {
+        Self { prefixes: prefixes.into(), others: others.into(), api: Arc::new(api.into_iter().collect()) }
     }
 
     fn cover(&self, request: &Request) -> bool {
-        let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-        self.prefixes.iter().any(|prefix| {
-            let prefix = prefix.trim_end_matches('/');
-            match matched {
-                Some(matched) => matched.strip_prefix(prefix).is_some_and(|path| self.api.contains(path)),
-                None => !prefix.is_empty() && request.uri().path().strip_prefix(prefix).is_some_and(is_rest),
-            }
-        })
+        let Some(matched) = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) else {
+            return self.is_under_camel(request.uri().path());
+        };
+        let mut paths = self.prefixes.iter().filter_map(|prefix| matched.strip_prefix(prefix.trim_end_matches('/')));
+        paths.any(|path| self.api.contains(path))
+    }
+
+    /// Of what no route answers, the longest prefix that it stands under tells.
+    fn is_under_camel(&self, path: &str) -> bool {
+        let longest = |prefixes: &[String]| {
+            let fitting = prefixes.iter().map(|prefix| prefix.trim_end_matches('/'));
+            fitting.filter(|prefix| path.strip_prefix(prefix).is_some_and(is_rest)).map(str::len).max()
+        };
+        longest(&self.prefixes) > longest(&self.others)
     }
 }
 

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     domain::{FieldError, Locale, Password, PersonName, User},
     error::Error,
+    services,
 };
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -85,9 +86,11 @@ pub(super) struct CurrentPassword {
 
 impl CurrentPassword {
     /// Its form is not judged: what can't be a password is a wrong one.
-    pub(super) fn parse(self, fields: &mut Fields) -> Result<Option<Password>, Error> {
+    pub(super) fn parse(self, fields: &mut Fields) -> services::CurrentPassword {
         let current = fields.optional("current_password", self.current_password, |text| Ok(text.to_owned()));
-        current.map(|text| Password::given(&text).ok_or(Error::WrongPassword)).transpose()
+        current.map_or(services::CurrentPassword::Missing, |text| {
+            Password::given(&text).map_or(services::CurrentPassword::Impossible, services::CurrentPassword::Given)
+        })
     }
 }
 
@@ -141,7 +144,7 @@ async fn change_password(
     });
     let new = fields.finish(new)?;
     let Bearer { user, session } = bearer;
-    api.profile.change_password(&user, session, current?.as_ref(), &new, &client).await?;
+    api.profile.change_password(&user, session, &current, &new, &client).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -165,6 +168,6 @@ async fn delete(
     let current = request.parse(&mut fields);
     fields.finish(Some(()))?;
     let Bearer { user, session } = bearer;
-    api.profile.delete(&user, session, current?.as_ref(), &client).await?;
+    api.profile.delete(&user, session, &current, &client).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -142,7 +142,10 @@ async fn verify(
     if let Some(address) = &proof.which.address {
         log_destination(&address.masked());
     }
-    let opened = api.verification.verify(&proof, &client).await?;
+    let opened = api.verification.verify(&proof, &client).await.map_err(|error: Error| match proof.which.id {
+        Some(_) => Problem::from(error),
+        None => Problem::from(error).hinting_at_login(),
+    })?;
     Ok(Json(TokenAnswer::new(opened, &speech)))
 }
 

@@ -1,8 +1,11 @@
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use uuid::Uuid;
 
-use super::Journal;
+use super::{Journal, twice::run_twice};
 use crate::{
     domain::{Address, Clock, Email, Happening, Locale, LoginId, Mobile, PersonName, Random, Reason, Timestamp, User},
     error::Error,
@@ -32,8 +35,8 @@ pub struct Person {
 #[derive(Debug, Default)]
 pub struct Plan {
     create: Vec<Person>,
-    /// The account as it was, and as it is to be.
-    update: Vec<(User, User)>,
+    /// The account as it was found, and what is told of it.
+    update: Vec<(User, Person)>,
     pub unchanged: usize,
 }
 
@@ -58,7 +61,7 @@ impl Person {
         [self.email.as_ref().map(Email::key), mobile, login_id].into_iter().flatten().collect()
     }
 
-    fn becomes(self, id: Uuid, now: Timestamp) -> User {
+    fn into_user(self, id: Uuid, now: Timestamp) -> User {
         User {
             id,
             email_verified: self.email.is_some(),
@@ -76,19 +79,14 @@ impl Person {
         }
     }
 
-    /// The account with what is told of it here.
-    fn told_of(&self, there: &User) -> User {
-        let own = self.clone().becomes(there.id, there.created_at);
-        User {
-            email_verified: there.email_verified || own.email_verified,
-            email: own.email.or_else(|| there.email.clone()),
-            mobile_verified: there.mobile_verified || own.mobile_verified,
-            mobile: own.mobile.or_else(|| there.mobile.clone()),
-            login_id: own.login_id.or_else(|| there.login_id.clone()),
-            name: own.name.or_else(|| there.name.clone()),
-            locale: own.locale.or_else(|| there.locale.clone()),
-            ..there.clone()
-        }
+    /// Whether the account has all that is told of it here.
+    fn is(&self, there: &User) -> bool {
+        let told = self.clone().into_user(there.id, there.created_at);
+        told.email.is_none_or(|email| there.email_verified && there.email.as_ref() == Some(&email))
+            && told.mobile.is_none_or(|mobile| there.mobile_verified && there.mobile.as_ref() == Some(&mobile))
+            && told.login_id.is_none_or(|login_id| there.login_id.as_ref() == Some(&login_id))
+            && told.name.is_none_or(|name| there.name.as_ref() == Some(&name))
+            && told.locale.is_none_or(|locale| there.locale.as_ref() == Some(&locale))
     }
 }
 
@@ -109,7 +107,7 @@ impl Accounts {
 
     /// What an import of these would do; else what is wrong, by their places in the list.
     pub async fn plan(&self, people: Vec<Person>, update: bool) -> Result<Result<Plan, Vec<(usize, String)>>, Error> {
-        let (mut plan, mut wrong) = (Plan::default(), Vec::new());
+        let (mut plan, mut wrong, mut met) = (Plan::default(), Vec::new(), HashSet::new());
         for (number, batch) in people.chunks(BATCH).enumerate() {
             let there = self.there(batch).await?;
             for (place, person) in batch.iter().enumerate() {
@@ -118,11 +116,12 @@ impl Accounts {
                 match same[..] {
                     [] => plan.create.push(person.clone()),
                     [user] => {
-                        let told = person.told_of(user);
-                        if told == *user {
+                        if !met.insert(user.id) {
+                            wrong.push((number * BATCH + place, format!("another line is about {} already", user.id)));
+                        } else if person.is(user) {
                             plan.unchanged += 1;
                         } else if update {
-                            plan.update.push((user.clone(), told));
+                            plan.update.push((user.clone(), person.clone()));
                         } else {
                             let message = format!("{} is there with other values; --update takes these", user.id);
                             wrong.push((number * BATCH + place, message));
@@ -140,29 +139,30 @@ impl Accounts {
 
     /// Does what was planned, a batch a transaction, and tells after each how many are done. Broken
     /// off, it may be planned and done again: what is there already is unchanged.
-    pub async fn carry_out(&self, plan: Plan, mut done: impl FnMut(usize)) -> Result<(), Error> {
+    pub async fn carry_out(&self, mut plan: Plan, mut done: impl FnMut(usize)) -> Result<(), Error> {
+        // One order for all: two imports at once wait for each other, and don't deadlock.
+        plan.create.sort_by_key(Person::keys);
+        plan.update.sort_by_key(|(there, _)| there.id);
         let mut count = 0;
-        let mut create = plan.create.into_iter().peekable();
-        while create.peek().is_some() {
-            let batch: Vec<Person> = create.by_ref().take(BATCH).collect();
-            let mut tx = self.store.begin().await?;
-            count += self.insert(&mut tx, batch).await?.len();
-            self.journal.commit(tx).await?;
+        for batch in plan.create.chunks(BATCH) {
+            run_twice(|| async {
+                let mut tx = self.store.begin().await?;
+                self.insert(&mut tx, batch.to_vec()).await?;
+                Ok(self.journal.commit(tx).await?)
+            })
+            .await?;
+            count += batch.len();
             done(count);
         }
         for batch in plan.update.chunks(BATCH) {
-            let mut tx = self.store.begin().await?;
-            for (there, told) in batch {
-                self.update(&mut tx, there, told).await?;
-            }
-            self.journal.commit(tx).await?;
+            run_twice(|| self.update(batch)).await?;
             count += batch.len();
             done(count);
         }
         Ok(())
     }
 
-    /// By id, address or login id.
+    /// By id, proven address or login id.
     pub async fn find(
         &self,
         id: Option<Uuid>,
@@ -175,7 +175,7 @@ impl Accounts {
             None => None,
         };
         if let (None, Some(address)) = (&found, address) {
-            found = reading.user_by_address(address).await?;
+            found = reading.user_by_address(address).await?.filter(|user| user.as_proven(address).is_some());
         }
         if let (None, Some(login_id)) = (&found, login_id) {
             found = reading.user_by_login_id(login_id).await?;
@@ -202,7 +202,7 @@ impl Accounts {
     pub async fn delete(&self, user: &User) -> Result<(), Error> {
         let mut tx = self.store.begin().await?;
         if !tx.delete_user(user).await? {
-            return Err(Error::Lost); // changed meanwhile
+            return Err(Error::Overloaded); // changed meanwhile
         }
         self.journal.record(&mut tx, [Happening::UserDeleted { user_id: user.id }], self.clock.now()).await?;
         Ok(self.journal.commit(tx).await?)
@@ -237,7 +237,7 @@ impl Accounts {
 
     async fn insert(&self, tx: &mut Tx, people: Vec<Person>) -> Result<Vec<User>, Error> {
         let now = self.clock.now();
-        let users: Vec<User> = people.into_iter().map(|person| person.becomes(self.random.id(now), now)).collect();
+        let users: Vec<User> = people.into_iter().map(|person| person.into_user(self.random.id(now), now)).collect();
         tx.insert_users(&users).await?;
         let happened = users.iter().flat_map(|user| {
             let user_id = user.id;
@@ -247,13 +247,20 @@ impl Accounts {
         Ok(users)
     }
 
-    async fn update(&self, tx: &mut Tx, there: &User, told: &User) -> Result<(), Error> {
+    async fn update(&self, batch: &[(User, Person)]) -> Result<(), Error> {
         let now = self.clock.now();
-        let epoch = tx.update_user(there, told, now).await?.ok_or(Error::Lost)?;
-        tx.take_sessions_along(told.id, None, epoch).await?;
-        let user_id = told.id;
-        let changed = told.proven().into_iter().filter(|address| there.as_proven(address).is_none());
-        let happened = changed.map(|address| Happening::ContactChanged { user_id, channel: address.channel() });
-        Ok(self.journal.record(tx, happened, now).await?)
+        let mut tx = self.store.begin().await?;
+        for (there, told) in batch {
+            let (user_id, told) = (there.id, told.clone().into_user(there.id, now));
+            let changed: Vec<Address> =
+                told.proven().into_iter().filter(|address| there.as_proven(address).is_none()).collect();
+            let epoch = tx.update_user(there, &told, !changed.is_empty(), now).await?.ok_or(Error::Lost)?;
+            if !changed.is_empty() {
+                tx.take_sessions_along(user_id, None, epoch).await?;
+            }
+            let happened = changed.iter().map(|new| Happening::ContactChanged { user_id, channel: new.channel() });
+            self.journal.record(&mut tx, happened, now).await?;
+        }
+        Ok(self.journal.commit(tx).await?)
     }
 }

@@ -2,7 +2,7 @@ use super::{
     Issuer, Throttle,
     guessing::asked_with,
     issuing::{NewCode, Unpublished},
-    resending::run_twice,
+    twice::run_twice,
 };
 use crate::{
     domain::{Address, Client, Holder, IssuedCode, LoginId, Purpose, User},
@@ -47,13 +47,17 @@ impl AskingService {
         let mut tx = self.store.begin().await?;
         let (mut history, now) = self.issuer.lock(&mut tx, &asked.address.key()).await?;
         self.issuer.admit(&history, purpose, now)?;
+        let verification = self.issuer.random.secret_id();
         let account = account(&mut tx, asked).await?;
+        // A deletion waits, or came first; for nobody something is looked for all the same.
+        let is_there = tx.hold_user(account.as_ref().map_or(verification, |user| user.id)).await?;
+        let account = account.filter(|_| is_there);
         // As the account has it, never as the request spells it.
         let destination = account.as_ref().and_then(|user| user.as_proven(&asked.address));
         let code = NewCode {
             purpose,
             destination: destination.as_ref().unwrap_or(&asked.address),
-            verification: self.issuer.random.secret_id(),
+            verification,
             first: true,
             holder: account.map_or(Holder::Nobody, |user| Holder::Account { id: user.id, epoch: user.epoch }),
             asked_with: asked_with(asked.login_id.as_ref()),

@@ -1,16 +1,16 @@
 use uuid::Uuid;
 
 use super::{
-    Guessing, Journal, Notices, Reauthentication,
+    CurrentPassword, Guessing, Journal, Notices, Reauthentication,
     guessing::Found,
     issuing::{NewCode, Unpublished},
     reauthentication::Enough,
-    resending::run_twice,
+    twice::run_twice,
 };
 use crate::{
     domain::{
-        Address, Client, FieldCode, FieldError, Happening, Holder, IssuedCode, NoticeKind, OneTimeCode, Password,
-        Purpose, User, Verification,
+        Address, Client, FieldCode, FieldError, Happening, Holder, IssuedCode, NoticeKind, OneTimeCode, Purpose, User,
+        Verification,
     },
     error::Error,
 };
@@ -36,7 +36,7 @@ impl ContactService {
         user: &User,
         session: Uuid,
         new: &Address,
-        current: Option<&Password>,
+        current: &CurrentPassword,
         client: &Client,
     ) -> Result<IssuedCode, Error> {
         if user.as_proven(new).is_some() {
@@ -71,6 +71,9 @@ impl ContactService {
             return Err(Error::taken(taken));
         }
         issuer.admit(&history, Purpose::ContactChange, now)?;
+        if !tx.hold_user(user.id).await? {
+            return Err(Error::InvalidToken); // gone meanwhile
+        }
         let code = NewCode {
             purpose: Purpose::ContactChange,
             destination: new,
@@ -112,7 +115,7 @@ impl ContactService {
         let epoch = tx.change_contact(id, epoch, new, now).await?.ok_or(Error::InvalidCode)?;
         tx.take_sessions_along(id, None, epoch).await?;
         tx.end_registrations(&new.key()).await?;
-        if !tx.mark_verified(proven.id, now).await? {
+        if !tx.mark_verified(proven.id, None, now).await? {
             return Err(Error::InvalidCode);
         }
         self.notices.tell(&mut tx, user, &told(user, new), NoticeKind::ContactChanged, Some(new), now).await?;

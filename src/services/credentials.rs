@@ -61,11 +61,7 @@ impl Credentials {
         let since = self.store.read().await?.destination(&sha256(key.as_bytes())).await?.lifted_at;
         let counted = self.throttle.password(&key, since, client).await?;
         let owner = self.find(basic, client).await;
-        if !matches!(owner, Err(Error::InvalidCredentials)) {
-            for slot in counted {
-                slot.give_back().await;
-            }
-        }
+        counted.settle(matches!(owner, Err(Error::InvalidCredentials))).await;
         owner
     }
 

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{Issuer, Throttle, Which, resending::run_twice};
+use super::{Issuer, Throttle, Which, twice::run_twice};
 use crate::{
     codes::{Attempt, Claim, CodeKey, Judged},
     crypto::{hex, sha256},

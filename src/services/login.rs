@@ -1,12 +1,12 @@
-use super::{Credentials, Guessing, Issuer, Journal, Proof, Sessions, Throttle, guessing::Found, resending::run_twice};
+use super::{Credentials, Guessing, Issuer, Journal, Proof, Sessions, Throttle, guessing::Found, twice::run_twice};
 use crate::{
     crypto::{Hasher, Recipe, sha256},
     domain::{
-        Address, Client, Holder, LoginId, Method, OpenedSession, Password, Registration, Session, Timestamp, User,
-        Verification,
+        Address, Client, Happening, Holder, LoginId, Method, OpenedSession, Password, Reason, Registration, Session,
+        Timestamp, User, Verification,
     },
     error::Error,
-    store::Store,
+    store::{Store, Tx},
 };
 
 /// Logs people in, by their password or by a code.
@@ -65,14 +65,12 @@ impl LoginService {
         let since = self.store.read().await?.destination(&sha256(key.as_bytes())).await?.lifted_at;
         let counted = self.throttle.password(&key, since, client).await?;
         let owner = self.owner(identifier, password, client).await;
-        if !matches!(owner, Err(Error::InvalidCredentials)) {
-            for slot in counted {
-                slot.give_back().await;
-            }
-        }
+        counted.settle(matches!(owner, Err(Error::InvalidCredentials))).await;
         let user = owner?;
-        self.rehash(&user, password).await?;
-        let (session, now) = run_twice(|| self.open_by_password(&user, client)).await?;
+        if let Err(error) = self.rehash(&user, password).await {
+            tracing::warn!(%error, "a cheap hash is kept; the next login may replace it");
+        }
+        let (user, session, now) = run_twice(|| self.open_by_password(&user, client)).await?;
         self.throttle.forgive(Some(key), &user).await;
         self.sessions.tokens_of(user, &session, now)
     }
@@ -156,15 +154,17 @@ impl LoginService {
         Ok(Error::NotActivated(Box::new(self.issuer.issued(&challenge.verification, &challenge.destination, now))))
     }
 
-    async fn open_by_password(&self, user: &User, client: &Client) -> Result<(Session, Timestamp), Error> {
+    async fn open_by_password(&self, user: &User, client: &Client) -> Result<(User, Session, Timestamp), Error> {
         let now = self.sessions.clock.now();
         let mut tx = self.store.begin().await?;
-        // The account may have changed since its hash was read.
-        let session = self.sessions.open(&mut tx, user, client, false, now).await?.ok_or(Error::InvalidCredentials)?;
-        tx.drop_oldest_sessions(user.id, SESSIONS_KEPT).await?;
-        self.journal.record(&mut tx, [session.opened()], now).await?;
-        self.journal.commit(tx).await?;
-        Ok((session, now))
+        if let Some(session) = self.sessions.open(&mut tx, user, client, false, now).await? {
+            return self.opened(tx, user.clone(), session, now).await;
+        }
+        // Changed since its hash was read: by a new address, which leaves the password good, or by more.
+        let user = tx.user(user.id).await?.filter(|now| now.password_hash == user.password_hash);
+        let user = user.ok_or(Error::InvalidCredentials)?;
+        let session = self.sessions.open(&mut tx, &user, client, false, now).await?.ok_or(Error::InvalidCredentials)?;
+        self.opened(tx, user, session, now).await
     }
 
     async fn open_by_code(&self, proven: Verification, client: &Client) -> Result<(User, Session, Timestamp), Error> {
@@ -173,11 +173,25 @@ impl LoginService {
         let mut tx = self.store.begin().await?;
         let user = tx.user(id).await?.filter(|user| user.epoch == epoch).ok_or(Error::InvalidCode)?;
         let session = self.sessions.open(&mut tx, &user, client, true, now).await?.ok_or(Error::InvalidCode)?;
-        tx.drop_oldest_sessions(user.id, SESSIONS_KEPT).await?;
-        if !tx.mark_verified(proven.id, now).await? {
+        if !tx.mark_verified(proven.id, None, now).await? {
             return Err(Error::InvalidCode);
         }
-        self.journal.record(&mut tx, [session.opened()], now).await?;
+        self.opened(tx, user, session, now).await
+    }
+
+    /// Makes room for the session, tells of it, and commits.
+    async fn opened(
+        &self,
+        mut tx: Tx,
+        user: User,
+        session: Session,
+        now: Timestamp,
+    ) -> Result<(User, Session, Timestamp), Error> {
+        let (user_id, reason) = (user.id, Reason::Crowded);
+        let dropped = tx.drop_oldest_sessions(&user, SESSIONS_KEPT, now).await?;
+        let revoked = |id| Happening::SessionRevoked { user_id, session_id: Some(id), but: None, reason };
+        let happened = std::iter::once(session.opened()).chain(dropped.into_iter().map(revoked));
+        self.journal.record(&mut tx, happened, now).await?;
         self.journal.commit(tx).await?;
         Ok((user, session, now))
     }

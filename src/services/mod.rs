@@ -19,6 +19,7 @@ mod resending;
 mod sessions;
 mod status;
 mod throttle;
+mod twice;
 mod verification;
 
 pub use crate::store::{Change, ListedSession};
@@ -33,7 +34,7 @@ pub use journal::Journal;
 pub use login::{Identifier, LoginService};
 pub use notices::Notices;
 pub use profile::ProfileService;
-pub use reauthentication::Reauthentication;
+pub use reauthentication::{CurrentPassword, Reauthentication};
 pub use recovery::RecoveryService;
 pub use registration::{NewRegistration, Registered, RegistrationService};
 pub use reports::ReportService;

@@ -1,6 +1,6 @@
 use uuid::Uuid;
 
-use super::{Journal, Reauthentication, reauthentication::Enough};
+use super::{CurrentPassword, Journal, Reauthentication, reauthentication::Enough, twice::run_twice};
 use crate::{
     domain::{Client, FieldError, Happening, Password, Reason, User},
     error::Error,
@@ -27,26 +27,32 @@ impl ProfileService {
     /// # Errors
     ///
     /// As [`Reauthentication`]; a session is enough that was opened by a code within `fresh_for`.
-    /// [`Error::InvalidToken`] where the account changed meanwhile.
+    /// [`Error::Overloaded`] where the account changed meanwhile: asking again is safe.
     pub async fn change_password(
         &self,
         user: &User,
         session: Uuid,
-        current: Option<&Password>,
+        current: &CurrentPassword,
         new: &Password,
         client: &Client,
     ) -> Result<(), Error> {
-        let Reauthentication { store, hasher, throttle, sessions } = &self.reauthentication;
+        let Reauthentication { hasher, throttle, sessions, .. } = &self.reauthentication;
         user.admits(new).map_err(|error| Error::field(FieldError { field: "new_password", ..error }))?;
         self.reauthentication.require(user, session, current, Enough::YoungAndByCode, client).await?;
-        if current.is_none() {
+        if matches!(current, CurrentPassword::Missing) {
             let _counted = throttle.hash(client).await?; // the current one's hash was not counted
         }
         let recipe = hasher.recipe(&sessions.random.bytes::<16>());
         let hash = hasher.hash(new, recipe).await?;
+        run_twice(|| self.set_password(user, session, &hash)).await
+    }
+
+    async fn set_password(&self, user: &User, session: Uuid, hash: &str) -> Result<(), Error> {
+        let Reauthentication { store, sessions, .. } = &self.reauthentication;
         let now = sessions.clock.now();
         let mut tx = store.begin().await?;
-        let epoch = tx.change_password(user, &hash, now).await?.ok_or(Error::InvalidToken)?;
+        // Changed meanwhile: asked again, the token tells whether that ended its session.
+        let epoch = tx.change_password(user, hash, now).await?.ok_or(Error::Overloaded)?;
         tx.take_sessions_along(user.id, Some(session), epoch).await?;
         let (user_id, reason) = (user.id, Reason::PasswordChanged);
         let happened = [
@@ -66,13 +72,17 @@ impl ProfileService {
         &self,
         user: &User,
         session: Uuid,
-        current: Option<&Password>,
+        current: &CurrentPassword,
         client: &Client,
     ) -> Result<(), Error> {
         self.reauthentication.require(user, session, current, Enough::YoungAndByCode, client).await?;
+        run_twice(|| self.remove(user)).await
+    }
+
+    async fn remove(&self, user: &User) -> Result<(), Error> {
         let mut tx = self.reauthentication.store.begin().await?;
         if !tx.delete_user(user).await? {
-            return Err(Error::InvalidToken);
+            return Err(Error::Overloaded); // changed meanwhile
         }
         let now = self.reauthentication.sessions.clock.now();
         self.journal.record(&mut tx, [Happening::UserDeleted { user_id: user.id }], now).await?;

@@ -17,6 +17,15 @@ pub struct Reauthentication {
     pub sessions: Sessions,
 }
 
+/// The password that somebody who has a session gives.
+#[derive(Debug, Clone)]
+pub enum CurrentPassword {
+    Missing,
+    /// What can't be anybody's: a wrong one.
+    Impossible,
+    Given(Password),
+}
+
 /// What a young session is enough for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Enough {
@@ -34,33 +43,30 @@ impl Reauthentication {
         &self,
         user: &User,
         session: Uuid,
-        current: Option<&Password>,
+        current: &CurrentPassword,
         enough: Enough,
         client: &Client,
     ) -> Result<(), Error> {
         match current {
-            Some(current) => self.check(user, current, client).await,
-            None => self.is_fresh(session, enough).await,
+            CurrentPassword::Given(current) => self.check(user, Some(current), client).await,
+            CurrentPassword::Impossible => self.check(user, None, client).await,
+            CurrentPassword::Missing => self.is_fresh(session, enough).await,
         }
     }
 
-    async fn check(&self, user: &User, current: &Password, client: &Client) -> Result<(), Error> {
+    async fn check(&self, user: &User, current: Option<&Password>, client: &Client) -> Result<(), Error> {
         let account = format!("account:{}", user.id);
         let counted = self.throttle.password(&account, Timestamp::default(), client).await?;
         let outcome = self.compare(user, current, client).await;
-        if !matches!(outcome, Err(Error::WrongPassword)) {
-            for slot in counted {
-                slot.give_back().await;
-            }
-        }
+        counted.settle(matches!(outcome, Err(Error::WrongPassword))).await;
         outcome
     }
 
-    async fn compare(&self, user: &User, current: &Password, client: &Client) -> Result<(), Error> {
+    async fn compare(&self, user: &User, current: Option<&Password>, client: &Client) -> Result<(), Error> {
         let _counted = self.throttle.hash(client).await?;
         let kept = user.password_hash.as_deref();
         let recipe = kept.and_then(Recipe::of).ok_or(Error::WrongPassword)?;
-        let hash = self.hasher.hash(current, recipe).await?;
+        let hash = self.hasher.hash(current.ok_or(Error::WrongPassword)?, recipe).await?;
         if kept == Some(&hash) { Ok(()) } else { Err(Error::WrongPassword) }
     }
 

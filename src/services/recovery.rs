@@ -40,7 +40,7 @@ impl RecoveryService {
         let user = tx.user(id).await?.filter(|user| user.epoch == epoch).ok_or(Error::InvalidCode)?;
         user.admits(new).map_err(|error| Error::field(FieldError { field: "new_password", ..error }))?;
         tx.change_password(&user, hash, now).await?.ok_or(Error::InvalidCode)?;
-        if !tx.mark_verified(proven.id, now).await? {
+        if !tx.mark_verified(proven.id, None, now).await? {
             return Err(Error::InvalidCode);
         }
         self.notices.tell(&mut tx, &user, &user.proven(), NoticeKind::PasswordReset, None, now).await?;

@@ -5,8 +5,9 @@ use uuid::Uuid;
 use super::{
     Credentials, Issuer, Journal, Throttle,
     issuing::{NewCode, Unpublished},
-    resending::{client_hash, run_twice},
-    throttle::{FAILURES, Slot},
+    resending::client_hash,
+    throttle::{Counted, FAILURES},
+    twice::run_twice,
 };
 use crate::{
     crypto::{Hasher, Recipe, sha256},
@@ -110,11 +111,7 @@ impl RegistrationService {
         };
         let wrong_password = matches!(outcome, Ok(Outcome::TooSoon { wrong_password: true, .. }));
         match failures {
-            Some(slots) if !wrong_password => {
-                for slot in slots {
-                    slot.give_back().await;
-                }
-            }
+            Some(counted) => counted.settle(wrong_password).await,
             // The code that is fresh came while we hashed.
             None if wrong_password => {
                 let left = self.resend_after();
@@ -136,7 +133,7 @@ impl RegistrationService {
         since: Timestamp,
         client: &Client,
         left: Duration,
-    ) -> Result<[Slot; 2], Error> {
+    ) -> Result<Counted, Error> {
         self.throttle.password(key, since, client).await.map_err(|error| match error {
             Error::TooManyAttempts(refused) if refused.policy == FAILURES => {
                 Error::TooManyAttempts(Refused { retry_after: left, ..refused })

@@ -3,6 +3,7 @@ use uuid::Uuid;
 use super::{
     Issuer, Throttle,
     issuing::{NewCode, Unpublished},
+    twice::run_twice,
 };
 use crate::{
     crypto::sha256,
@@ -149,14 +150,6 @@ impl ResendService {
         };
         tx.commit().await?;
         Ok(code)
-    }
-}
-
-/// Runs a transaction, and once more when it lost to another one.
-pub(super) async fn run_twice<T, F: Future<Output = Result<T, Error>>>(run: impl Fn() -> F) -> Result<T, Error> {
-    match run().await {
-        Err(Error::Lost) => run().await,
-        outcome => outcome,
     }
 }
 

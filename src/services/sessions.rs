@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::Journal;
+use super::{Journal, twice::run_twice};
 use crate::{
     crypto::Tokens,
     domain::{Client, Clock, Happening, OpenedSession, Random, Reason, RefreshToken, Session, Timestamp, User},
@@ -33,6 +33,16 @@ pub struct Sessions {
     pub journal: Journal,
 }
 
+enum Standing {
+    /// Its successor's session, as it stands.
+    JustReplaced(Box<Session>),
+    /// It is the session's own: a change of the account was in the way, and is over.
+    Current,
+    Older,
+}
+
+/// A change of the account is in a refresh's way for a moment; several in a row hardly ever.
+const TRIES: usize = 3;
 /// A device's name is a header of its own choosing.
 const LONGEST_USER_AGENT: usize = 400;
 
@@ -93,30 +103,40 @@ impl Sessions {
         let now = self.clock.now();
         let mut writing = self.store.write().await?;
         let idle_end = now.plus(self.settings.refresh_ttl);
-        let rotated = writing.rotate_session(&token, now, idle_end).await?;
-        let successor = match rotated {
-            Some(session) => Some(session),
-            None => Self::successor(&mut writing, &token, now, self.settings.refresh_grace).await?,
-        };
-        let Some(session) = successor else {
-            drop(writing);
-            self.end(token.session, None, Reason::Reused).await?;
-            return Err(Error::TokenReused);
-        };
-        let user = writing.user(session.user_id).await?.ok_or(Error::InvalidToken)?;
-        self.tokens_of(user, &session, now)
+        for _ in 0..TRIES {
+            let session = match writing.rotate_session(&token, now, idle_end).await? {
+                Some(session) => session,
+                None => match Self::standing(&mut writing, &token, now, self.settings.refresh_grace).await? {
+                    Standing::JustReplaced(session) => *session,
+                    Standing::Current => continue,
+                    Standing::Older => {
+                        drop(writing);
+                        self.end(token.session, None, Reason::Reused).await?;
+                        return Err(Error::TokenReused);
+                    }
+                },
+            };
+            let user = writing.user(session.user_id).await?.ok_or(Error::InvalidToken)?;
+            return self.tokens_of(user, &session, now);
+        }
+        Err(Error::Lost)
     }
 
-    /// The session of a token that was just replaced, as it stands; `None` for any older one.
-    async fn successor(
+    /// What a token is that did not replace itself.
+    async fn standing(
         writing: &mut Connection,
         token: &RefreshToken,
         now: Timestamp,
         grace: Duration,
-    ) -> Result<Option<Session>, Error> {
+    ) -> Result<Standing, Error> {
         let (session, rotated_at) = writing.session(token.session, now).await?.ok_or(Error::InvalidToken)?;
-        let just_replaced = token.counter + 1 == session.counter && token.salt[..] == session.salt[..];
-        Ok((just_replaced && rotated_at.plus(grace) > now).then_some(session))
+        let same_salt = token.salt[..] == session.salt[..];
+        if same_salt && token.counter == session.counter {
+            return Ok(Standing::Current);
+        }
+        let just_replaced = same_salt && token.counter + 1 == session.counter;
+        let in_grace = just_replaced && rotated_at.plus(grace) > now;
+        Ok(if in_grace { Standing::JustReplaced(Box::new(session)) } else { Standing::Older })
     }
 
     /// Ends the session of a token of either kind; one that is worth nothing ends nothing (RFC 7009).
@@ -131,7 +151,11 @@ impl Sessions {
     }
 
     pub async fn log_out_all(&self, user: &User) -> Result<(), Error> {
-        let (now, user_id) = (self.clock.now(), user.id);
+        run_twice(|| self.end_all(user.id)).await
+    }
+
+    async fn end_all(&self, user_id: Uuid) -> Result<(), Error> {
+        let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         tx.end_all_sessions(user_id, now).await?;
         let reason = Reason::LoggedOutAll;

@@ -89,19 +89,14 @@ impl Throttle {
     }
 
     /// A password tried for this identifier, as given, by this client.
-    pub(super) async fn password(
-        &self,
-        identifier: &str,
-        since: Timestamp,
-        client: &Client,
-    ) -> Result<[Slot; 2], Error> {
+    pub(super) async fn password(&self, identifier: &str, since: Timestamp, client: &Client) -> Result<Counted, Error> {
         // The client's first: who is refused there leaves no trace at any identifier.
         let windows = &self.settings.login_failures_per_client;
         let network = client.network();
         let of_client = self.take(Kind::Passwords, "client-failures", &network, windows, Timestamp::default()).await?;
         let windows = &self.settings.login_failures_per_identifier;
         match self.take(Kind::Passwords, FAILURES, &identifier_name(identifier), windows, since).await {
-            Ok(of_identifier) => Ok([of_identifier, of_client]),
+            Ok(of_identifier) => Ok(Counted([of_identifier, of_client])),
             Err(refused) => {
                 of_client.give_back().await;
                 Err(refused)
@@ -171,6 +166,20 @@ pub(super) const FAILURES: &str = "identifier-failures";
 /// Identifiers are kept hashed: a counter's name is no place for an address.
 fn identifier_name(identifier: &str) -> String {
     hex(&sha256(identifier.to_ascii_lowercase().as_bytes()))
+}
+
+/// A password that was counted before it was compared.
+#[must_use]
+pub(super) struct Counted([Slot; 2]);
+
+impl Counted {
+    /// Only a wrong one stays counted.
+    pub(super) async fn settle(self, was_wrong: bool) {
+        if !was_wrong {
+            let [of_identifier, of_client] = self.0;
+            tokio::join!(of_identifier.give_back(), of_client.give_back());
+        }
+    }
 }
 
 impl Slot {

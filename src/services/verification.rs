@@ -46,8 +46,8 @@ impl VerificationService {
             return self.login.log_in_by_code(proof, found, client).await;
         }
         let made = self.prove(&proof.code, found, client, true).await?;
-        let given = proof.which.address.as_ref().map(crate::domain::Address::key);
-        self.guessing.throttle.forgive(given, &made.user).await;
+        // Not the address as given: one that is held unproven may be the name of somebody else.
+        self.guessing.throttle.forgive(None, &made.user).await;
         match made.session {
             Some(session) => self.sessions.tokens_of(made.user, &session, made.at),
             None => Err(Error::Internal(anyhow::anyhow!("the session was not opened"))),
@@ -67,7 +67,7 @@ impl VerificationService {
         let challenge = self.guessing.store.read().await?.challenge(registration.verification_id, now).await?;
         let found = Found::owned(Purpose::Registration, challenge);
         let made = self.prove(code, found, client, false).await?;
-        self.guessing.throttle.forgive(Some(basic.counted_as()), &made.user).await;
+        self.guessing.throttle.forgive(None, &made.user).await;
         Ok(made.user)
     }
 
@@ -103,7 +103,7 @@ impl VerificationService {
         }
         // Ends all that is pending for the destination; a loser finds its own gone.
         let own_ended = tx.end_registrations(&destination.key()).await?.contains(&user.id);
-        if !own_ended || !tx.mark_verified(verification, now).await? {
+        if !own_ended || !tx.mark_verified(verification, Some(user.id), now).await? {
             return Err(Error::InvalidCode);
         }
         let session = if open { self.sessions.open(&mut tx, &user, client, true, now).await? } else { None };

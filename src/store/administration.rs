@@ -67,11 +67,20 @@ impl Tx {
         Ok(execute!(self, sqlx::query(UPDATE).bind(user).bind(now))? == 1)
     }
 
-    /// Gives an account other values, under a new epoch, which is told; `None` where it changed meanwhile.
-    pub async fn update_user(&mut self, there: &User, told: &User, now: Timestamp) -> Result<Option<i64>, StoreError> {
-        const UPDATE: &str = "UPDATE users SET email = $4, email_key = $5, email_verified = $6, mobile = $7,
-            mobile_verified = $8, login_id = $9, login_id_key = $10, name = $11, locale = $12, epoch = epoch + 1,
-            updated_at = $3 WHERE id = $1 AND epoch = $2 RETURNING epoch";
+    /// Gives an account the values that are told, and keeps the others; with other addresses its epoch
+    /// steps. Tells the epoch; `None` where it moved meanwhile.
+    pub async fn update_user(
+        &mut self,
+        there: &User,
+        told: &User,
+        steps: bool,
+        now: Timestamp,
+    ) -> Result<Option<i64>, StoreError> {
+        const UPDATE: &str = "UPDATE users SET email = COALESCE($4, email), email_key = COALESCE($5, email_key),
+            email_verified = (email_verified OR $6), mobile = COALESCE($7, mobile),
+            mobile_verified = (mobile_verified OR $8), login_id = COALESCE($9, login_id),
+            login_id_key = COALESCE($10, login_id_key), name = COALESCE($11, name), locale = COALESCE($12, locale),
+            epoch = epoch + $13, updated_at = $3 WHERE id = $1 AND epoch = $2 RETURNING epoch";
         on!(self, |db| sqlx::query_scalar(UPDATE)
             .bind(there.id)
             .bind(there.epoch)
@@ -85,6 +94,7 @@ impl Tx {
             .bind(told.login_id.as_ref().map(LoginId::key))
             .bind(&told.name)
             .bind(&told.locale)
+            .bind(i64::from(steps))
             .fetch_optional(db))
     }
 }

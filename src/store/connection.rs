@@ -88,6 +88,10 @@ impl Connection {
         answer
     }
 
+    pub(super) fn is_embedded(&self) -> bool {
+        matches!(self.raw, Raw::Sqlite(_))
+    }
+
     /// The database's own clock.
     pub async fn now(&mut self) -> Result<Timestamp, StoreError> {
         let sql = match self.raw {

@@ -120,6 +120,17 @@ impl Connection {
     }
 }
 
+macro_rules! insert_session {
+    ($lock:literal) => {
+        concat!(
+            "INSERT INTO sessions (id, user_id, counter, salt, epoch, by_code, user_agent, address, created_at,
+             rotated_at, ends_at, expires_at) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11
+             FROM users WHERE id = $2 AND epoch = $5 AND disabled_at IS NULL",
+            $lock
+        )
+    };
+}
+
 impl Tx {
     /// Ends a session and tells its user; `None` where it is none of this user's, or ended already.
     pub async fn revoke_session(
@@ -129,14 +140,13 @@ impl Tx {
         now: Timestamp,
     ) -> Result<Option<Uuid>, StoreError> {
         const UPDATE: &str = "UPDATE sessions SET revoked_at = $3
-            WHERE id = $1 AND user_id = COALESCE($2, user_id) AND revoked_at IS NULL AND ends_at > $3
-            AND EXISTS (SELECT 1 FROM users u WHERE u.id = user_id AND u.epoch = sessions.epoch) RETURNING user_id";
+            WHERE id = $1 AND user_id = COALESCE($2, user_id) AND revoked_at IS NULL AND ends_at > $3 RETURNING user_id";
         on!(self, |db| sqlx::query_scalar(UPDATE).bind(id).bind(user).bind(now).fetch_optional(db))
     }
 
-    /// One step of the epoch ends every session of the user without touching one.
+    /// Ends all that the user has; codes under way live on, so this is no step of the epoch.
     pub async fn end_all_sessions(&mut self, user: Uuid, now: Timestamp) -> Result<(), StoreError> {
-        const UPDATE: &str = "UPDATE users SET epoch = epoch + 1, updated_at = $2 WHERE id = $1";
+        const UPDATE: &str = "UPDATE sessions SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL";
         execute!(self, sqlx::query(UPDATE).bind(user).bind(now)).map(drop)
     }
 
@@ -147,22 +157,30 @@ impl Tx {
         execute!(self, sqlx::query(UPDATE).bind(user).bind(only).bind(epoch)).map(drop)
     }
 
-    /// An account keeps the sessions opened last.
-    pub async fn drop_oldest_sessions(&mut self, user: Uuid, kept: i64) -> Result<(), StoreError> {
+    /// An account keeps those of its sessions that are good and were opened last. The others' rows go,
+    /// and which of them were good is told.
+    pub async fn drop_oldest_sessions(
+        &mut self,
+        user: &User,
+        kept: i64,
+        now: Timestamp,
+    ) -> Result<Vec<Uuid>, StoreError> {
         const DELETE: &str = "DELETE FROM sessions WHERE user_id = $1 AND id NOT IN
-            (SELECT id FROM sessions WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2)";
-        execute!(self, sqlx::query(DELETE).bind(user).bind(kept)).map(drop)
+            (SELECT id FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND epoch = $3 AND ends_at > $4
+            ORDER BY created_at DESC, id DESC LIMIT $2)
+            RETURNING id, revoked_at IS NULL AND epoch = $3 AND ends_at > $4";
+        let gone: Vec<(Uuid, bool)> =
+            on!(self, |db| query_as(DELETE).bind(user.id).bind(kept).bind(user.epoch).bind(now).fetch_all(db))?;
+        Ok(gone.into_iter().filter(|(_, was_good)| *was_good).map(|(id, _)| id).collect())
     }
 
-    /// `false` where the user has changed since: who was let in then is not let in now. A change that
-    /// is not seen yet makes the session void all the same, by its epoch.
+    /// `false` where the user has changed since: who was let in then is not let in now. A change waits
+    /// for the session and sees it, or is waited for; a void one is told by its epoch all the same.
     pub async fn insert_session(&mut self, new: &Session) -> Result<bool, StoreError> {
-        const INSERT: &str = "INSERT INTO sessions (id, user_id, counter, salt, epoch, by_code, user_agent, address,
-            created_at, rotated_at, ends_at, expires_at) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11
-            FROM users WHERE id = $2 AND epoch = $5 AND disabled_at IS NULL";
+        let sql = if self.is_embedded() { insert_session!("") } else { insert_session!(" FOR SHARE") };
         let inserted = execute!(
             self,
-            sqlx::query(INSERT)
+            sqlx::query(sql)
                 .bind(new.id)
                 .bind(new.user_id)
                 .bind(new.counter)

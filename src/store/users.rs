@@ -84,10 +84,12 @@ impl Connection {
     /// The account that has proven the address; where none has, the one that has held it longest.
     pub async fn user_by_address(&mut self, address: &Address) -> Result<Option<User>, StoreError> {
         const BY_EMAIL: &str = select_user!(
-            "FROM users u WHERE u.email_key = $1 ORDER BY u.email_verified DESC, u.created_at, u.id LIMIT 1"
+            "FROM users u WHERE u.email_key = $1 AND (u.email_verified OR u.disabled_at IS NULL)
+             ORDER BY u.email_verified DESC, u.created_at, u.id LIMIT 1"
         );
         const BY_MOBILE: &str = select_user!(
-            "FROM users u WHERE u.mobile = $1 ORDER BY u.mobile_verified DESC, u.created_at, u.id LIMIT 1"
+            "FROM users u WHERE u.mobile = $1 AND (u.mobile_verified OR u.disabled_at IS NULL)
+             ORDER BY u.mobile_verified DESC, u.created_at, u.id LIMIT 1"
         );
         let sql = match address {
             Address::Email(_) => BY_EMAIL,
@@ -146,6 +148,17 @@ impl Connection {
 }
 
 impl Tx {
+    /// Keeps the account from being deleted till the transaction ends; `false` where there is none.
+    pub async fn hold_user(&mut self, id: Uuid) -> Result<bool, StoreError> {
+        let sql = if self.is_embedded() {
+            "SELECT id FROM users WHERE id = $1"
+        } else {
+            "SELECT id FROM users WHERE id = $1 FOR KEY SHARE"
+        };
+        let held: Option<Uuid> = on!(self, |db| sqlx::query_scalar(sql).bind(id).fetch_optional(db))?;
+        Ok(held.is_some())
+    }
+
     /// Replaces the password and tells the new epoch; `None` where the account changed meanwhile.
     pub async fn change_password(
         &mut self,

@@ -202,10 +202,13 @@ impl Tx {
     }
 
     /// Uses the verification up; `false` where it was already: a code works once.
-    pub async fn mark_verified(&mut self, id: Uuid, now: Timestamp) -> Result<bool, StoreError> {
-        const UPDATE: &str = "UPDATE verifications SET state = 'verified', changed_at = $2
+    /// `becomes` is the account that a registration's makes: from then on it is that one's.
+    pub async fn mark_verified(&mut self, id: Uuid, becomes: Option<Uuid>, now: Timestamp) -> Result<bool, StoreError> {
+        const UPDATE: &str = "UPDATE verifications SET state = 'verified', changed_at = $2,
+            user_id = COALESCE($3, user_id), epoch = COALESCE(epoch, 0)
             WHERE id = $1 AND state <> 'verified' RETURNING id";
-        let marked: Option<Uuid> = on!(self, |db| sqlx::query_scalar(UPDATE).bind(id).bind(now).fetch_optional(db))?;
+        let marked: Option<Uuid> =
+            on!(self, |db| sqlx::query_scalar(UPDATE).bind(id).bind(now).bind(becomes).fetch_optional(db))?;
         Ok(marked.is_some())
     }
 

@@ -219,7 +219,8 @@ async fn a_verification_of_a_login_tells_nothing_of_the_account(backend: Backend
     assert_eq!(status(id(&known)).await["state"], "sent");
     // Not even that the account changed since.
     let token = ann["access_token"].as_str().unwrap();
-    app.send(app.request(reqwest::Method::POST, "/auth/logout-all").bearer_auth(token)).await.is(204);
+    let new = json!({"current_password": PASSWORD, "new_password": "another horse"});
+    app.send(app.request(reqwest::Method::POST, "/users/me/password").bearer_auth(token).json(&new)).await.is(204);
     assert_eq!(told(status(id(&known)).await), told(status(id(&unknown)).await));
     app.advance(121);
     assert_eq!(status(id(&known)).await["state"], "expired");

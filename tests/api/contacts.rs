@@ -14,6 +14,7 @@ stories!(
     a_contact_code_is_for_its_account_alone,
     a_deleted_account_leaves_nothing,
     deleting_needs_the_password_or_a_fresh_code,
+    a_change_spares_what_runs_beside_it,
 );
 
 async fn call(app: &TestApp, method: Method, path: &str, tokens: &Value, body: Value) -> Answer {
@@ -189,4 +190,29 @@ async fn deleting_needs_the_password_or_a_fresh_code(backend: Backend) {
     let token = fresh["access_token"].as_str().unwrap();
     app.send(app.request(Method::DELETE, "/users/me").bearer_auth(token)).await.is(204);
     app.me(token).await.is_problem(401, "invalid_token");
+}
+
+async fn a_change_spares_what_runs_beside_it(backend: Backend) {
+    let app = TestApp::with(backend, Options::unlimited()).await;
+    let mut ann = account(&app).await;
+    for round in 0..10 {
+        let asked = request(&app, &ann, json!({"email": format!("ann{round}@example.com")})).await.is(202);
+        let otp = app.code(id(&asked), 1).await;
+        let by_password = json!({"login_id": "ann.1", "password": PASSWORD});
+        let out = login(&app, by_password.clone()).await.is(200);
+        let (changed, refreshed, opened, ended) = tokio::join!(
+            prove(&app, &ann, id(&asked), &otp),
+            app.post("/auth/refresh", json!({"refresh_token": ann["refresh_token"]})),
+            login(&app, by_password),
+            app.post("/auth/logout", json!({"refresh_token": out["refresh_token"]})),
+        );
+        changed.is(200);
+        ended.is(204);
+        let (refreshed, opened) = (refreshed.is(200), opened.is(200));
+        for tokens in [&refreshed, &opened] {
+            app.me(tokens["access_token"].as_str().unwrap()).await.is(200);
+        }
+        app.me(out["access_token"].as_str().unwrap()).await.is_problem(401, "invalid_token");
+        ann = refreshed;
+    }
 }

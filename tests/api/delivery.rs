@@ -189,6 +189,11 @@ async fn a_provider_that_wants_time_gets_it(backend: Backend) {
     let app = TestApp::with(backend, webhook(real(), &gateway).with("ENROLL__NOTIFY__SMS", "webhook")).await;
     let registered = register(&app, "9876543210").await;
     gateway.wait_for(1).await;
+    let started = Instant::now();
+    while app.store().waiting_messages().await.unwrap().1 < Some(app.now().plus(Duration::from_secs(19))) {
+        assert!(started.elapsed().as_secs() < 10, "it is put off for as long as the provider wants");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     app.advance(18);
     tokio::time::sleep(Duration::from_millis(1_500)).await; // the worker looks meanwhile
     assert_eq!(gateway.received().len(), 1, "not before its time");

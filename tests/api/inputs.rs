@@ -34,6 +34,8 @@ async fn every_field_can_be_wrong(backend: Backend) {
         ("email", json!("\"ann\"@example.com"), "invalid"),
         ("email", json!(format!("{}@example.com", "a".repeat(300))), "too_long"),
         ("email", json!(["ann@example.com"]), "invalid"),
+        ("password", json!("Password1"), "common_password"),
+        ("password", json!("098765 43210"), "own_identifier"),
         ("password", json!("x".repeat(129)), "too_long"),
         ("password", json!("x".repeat(10_000)), "too_long"),
         ("password", json!("with\u{0}a nul"), "invalid"),

@@ -130,7 +130,9 @@ async fn a_camel_prefix_speaks_camel_case_throughout(backend: Backend) {
     let listed = bearer(&app, Method::GET, "/users/me/sessions", &again["accessToken"]).await.is(200);
     assert!(listed["sessions"][0]["userAgent"].is_null() && listed["sessions"][0]["lastUsedAt"].is_string());
     assert!(post(&app, "/camel/nothing", json!({})).await.is(404)["requestId"].is_string());
-    // What is no part of the API stays, and so does the other prefix.
+    // What is no part of the API stays, and so does the other prefix, and what stands under both.
+    assert!(app.get("/nothing").await.is(404)["requestId"].is_string());
+    assert!(post(&app, "/api/v1/nothing", json!({})).await.is(404)["request_id"].is_string());
     assert!(post(&app, "/api/v1/auth/login", json!({})).await.is(422)["request_id"].is_string());
     let document = app.get("/openapi.json").await.is(200);
     assert!(document["components"]["schemas"]["User"]["properties"]["mobile_verified"].is_object());

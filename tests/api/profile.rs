@@ -46,6 +46,11 @@ async fn a_password_change_ends_the_other_sessions(backend: Backend) {
     change(&second, json!({"current_password": "correct horse", "new_password": "short"}))
         .await
         .is_invalid(&[("new_password", "too_short")]);
+    for (new, code) in [("Password1", "common_password"), ("+91 98765 43210", "own_identifier")] {
+        change(&second, json!({"current_password": "correct horse", "new_password": new}))
+            .await
+            .is_invalid(&[("new_password", code)]);
+    }
     change(&second, json!({"current_password": "correct horse", "new_password": "better horse"})).await.is(204);
     app.me(second["access_token"].as_str().unwrap()).await.is(200);
     app.post("/auth/refresh", json!({"refresh_token": second["refresh_token"]})).await.is(200);

@@ -171,7 +171,7 @@ async fn a_verification_is_used_once_and_counts_its_issues(backend: Backend) {
 
     let race = futures_util::future::join_all((0..10).map(|_| async {
         let mut tx = store.begin().await.unwrap();
-        let marked = tx.mark_verified(id, now()).await.unwrap();
+        let marked = tx.mark_verified(id, None, now()).await.unwrap();
         tx.commit().await.unwrap();
         marked
     }));

@@ -129,7 +129,7 @@ async fn prove(ground: &Ground, backend: Backend, verification: &str) {
     let destination = activation.registration.destination.key();
     tx.insert_user(&enroll::domain::User::from_registration(activation.registration, now)).await.unwrap();
     assert_eq!(tx.end_registrations(&destination).await.unwrap().len(), 2, "{backend:?}");
-    assert!(tx.mark_verified(id, now).await.unwrap());
+    assert!(tx.mark_verified(id, None, now).await.unwrap());
     tx.commit().await.unwrap();
 }
 

@@ -26,7 +26,7 @@ async fn leave(mut node: Node, tokens: Value, mobile: &str) -> Left {
     let body = json!({"mobile": mobile, "password": "correct horse"});
     let answer = node.call(Method::POST, "/auth/register", None, body).await.is(202);
     let started = Instant::now();
-    while !node.log.all().iter().any(|line| line.contains("a provider refused a message")) {
+    while !node.log.all().iter().any(|line| line.contains("a message waits for its providers")) {
         assert!(started.elapsed() < Duration::from_secs(10), "the message is tried: {:#?}", node.log.all());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -190,7 +190,7 @@ async fn lift_works_beside_a_running_server_and_makes_no_database() {
         assert_eq!(verify(wrong).await, 400);
     }
     let (code, out, errors) = run(&node, &["limits", "lift", "98765 43210"]);
-    assert_eq!((code, out.trim()), (0, "lifted what was counted for +91******3210"), "{errors}");
+    assert_eq!((code, out.trim()), (0, "address: +91******3210\nstatus: lifted"), "{errors}");
     assert_eq!(verify(&otp).await, 200);
     let (code, ..) = run(&node, &["limits", "lift", "nobody"]);
     assert_eq!(code, 1);
