@@ -11,7 +11,7 @@ use crate::{
     http::{self, Readiness},
     limits::{Limiter, MemoryLimits, RedisLimits},
     link::RedisLink,
-    notify::{Console, Inbox, Notifier, Notifiers, Route, Templates, Twilio, TwilioCallback, Webhook},
+    notify::{Console, Inbox, Notifier, Notifiers, Route, Smtp, Twilio, TwilioCallback, Webhook},
     services::{
         AskingService, ContactService, Credentials, Guessing, Issuer, Journal, LoginService, Notices, ProfileService,
         Reauthentication, RecoveryService, RegistrationService, ReportService, ResendService, Sessions, StatusService,
@@ -92,7 +92,7 @@ impl Base {
             keyring: self.keyring.clone(),
             notifiers: notifiers(settings, &self.clock, self.inbox.clone()),
             desk: Arc::new(Semaphore::new(DESK)),
-            templates: Templates { brand: settings.notify.brand.clone() },
+            templates: settings.notify.templates.clone(),
             clock: Arc::clone(&self.clock),
             random: Arc::clone(&self.random),
             wake,
@@ -166,6 +166,7 @@ fn notifiers(settings: &Settings, clock: &Arc<dyn Clock>, inbox: Option<Arc<Inbo
             ProviderSettings::Console => console.clone(),
             ProviderSettings::Twilio(settings) => Arc::new(Twilio::new(settings.clone())),
             ProviderSettings::Webhook(settings) => Arc::new(Webhook::new(settings.clone())),
+            ProviderSettings::Smtp(settings) => Arc::new(Smtp::new(settings).expect("the TLS library is built in")),
         }
     };
     let route =

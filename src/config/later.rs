@@ -5,19 +5,14 @@ use super::reader::Reader;
 /// Only what they would be anyway is taken.
 pub(super) fn stop_at(from: &mut Reader) {
     from.not_built(&["privacy.conceal_accounts"], "false");
-    from.not_built(&["notify.default_locale"], "en");
     from.not_built(&["events.personal_data"], "false");
     from.not_built(&["admin.address"], "off");
     let without_default = [
-        "notify.templates_dir",
-        "notify.webotp_domain",
         "notify.sns.region",
         "notify.sns.endpoint_url",
         "notify.sns.sender_id",
         "notify.sns.entity_id",
         "notify.sns.template_id",
-        "notify.smtp.url",
-        "notify.smtp.from",
     ];
     from.not_built(&without_default, "");
 }

@@ -3,11 +3,13 @@
 use reqwest::Url;
 
 use super::{reader::Reader, settings::ServerSettings};
-use crate::notify::{TwilioSender, TwilioSettings, WebhookSecret, WebhookSettings};
+use crate::notify::{
+    SmtpSettings, TemplateSettings, Templates, TwilioSender, TwilioSettings, WebhookSecret, WebhookSettings,
+};
 
 #[derive(Debug, Clone)]
 pub struct NotifySettings {
-    pub brand: String,
+    pub templates: Templates,
     pub inbox: bool,
     pub inbox_named: bool,
     /// In the order they are tried.
@@ -20,6 +22,7 @@ pub enum ProviderSettings {
     Console,
     Twilio(TwilioSettings),
     Webhook(WebhookSettings),
+    Smtp(SmtpSettings),
 }
 
 impl NotifySettings {
@@ -43,15 +46,13 @@ impl NotifySettings {
 struct Offered {
     twilio: Option<TwilioSettings>,
     webhook: Option<WebhookSettings>,
+    smtp: Option<SmtpSettings>,
 }
 
 pub(super) fn notify(from: &mut Reader, embedded: bool, server: &ServerSettings) -> NotifySettings {
-    let offered = Offered { twilio: twilio(from, server), webhook: webhook(from) };
+    let offered = Offered { twilio: twilio(from, server), webhook: webhook(from), smtp: smtp(from) };
     let mut settings = NotifySettings {
-        brand: from.parsed("notify.brand", "Enroll".to_owned(), |text| {
-            let fits = text.chars().count() <= 40 && !text.chars().any(char::is_control);
-            fits.then(|| text.to_owned()).ok_or("is longer than 40 characters, or has a control character")
-        }),
+        templates: templates(from),
         inbox: false,
         inbox_named: false,
         sms: providers(from, "notify.sms", embedded, &offered),
@@ -90,7 +91,12 @@ fn providers(from: &mut Reader, setting: &'static str, embedded: bool, offered: 
                 .clone()
                 .map(ProviderSettings::Webhook)
                 .ok_or("webhook needs its URL and SECRET, ENROLL__NOTIFY__WEBHOOK__…"),
-            ("sns", "notify.sms") | ("smtp", "notify.email") => Err("is not built yet"),
+            ("smtp", "notify.email") => offered
+                .smtp
+                .clone()
+                .map(ProviderSettings::Smtp)
+                .ok_or("smtp needs its URL and FROM, ENROLL__NOTIFY__SMTP__…"),
+            ("sns", "notify.sms") => Err("is not built yet"),
             _ => Err("names no provider of this channel"),
         };
         match provider {
@@ -130,6 +136,37 @@ fn twilio(from: &mut Reader, server: &ServerSettings) -> Option<TwilioSettings> 
         sender,
         base_url: base_url.unwrap_or_else(|| "https://api.twilio.com".to_owned()).trim_end_matches('/').to_owned(),
         callback: reported.then(|| format!("{}/providers/twilio/status", server.public_url)),
+    })
+}
+
+fn smtp(from: &mut Reader) -> Option<SmtpSettings> {
+    let sender = from.parsed("notify.smtp.from", None, |text| text.parse().map(Some).map_err(|_| "is no mailbox"));
+    let url = from.text("notify.smtp.url")?;
+    let Some(sender) = sender else {
+        from.problem("notify.smtp.from", "is needed beside the URL, as Enroll <no-reply@example.com>");
+        return None;
+    };
+    SmtpSettings::parse(&url, sender).map_err(|error| from.problem("notify.smtp.url", error)).ok()
+}
+
+/// Checked whole, so that no message fails for its words.
+fn templates(from: &mut Reader) -> Templates {
+    let settings = TemplateSettings {
+        brand: from.parsed("notify.brand", "Enroll".to_owned(), |text| {
+            let fits = text.chars().count() <= 40 && !text.chars().any(char::is_control);
+            fits.then(|| text.to_owned()).ok_or("is longer than 40 characters, or has a control character")
+        }),
+        default_locale: from.text("notify.default_locale").unwrap_or_else(|| "en".to_owned()).to_ascii_lowercase(),
+        webotp_domain: from.parsed("notify.webotp_domain", None, |text| {
+            let is_host = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
+            is_host.then(|| Some(text.to_owned())).ok_or("is no host, as example.com")
+        }),
+    };
+    let dir = from.text("notify.templates_dir");
+    let plain = TemplateSettings { default_locale: "en".to_owned(), ..settings.clone() };
+    Templates::load(settings, dir.as_deref().map(std::path::Path::new)).unwrap_or_else(|error| {
+        from.problem(if dir.is_some() { "notify.templates_dir" } else { "notify.default_locale" }, error);
+        Templates::load(plain, None).expect("the built-in words are good")
     })
 }
 

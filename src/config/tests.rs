@@ -63,6 +63,6 @@ fn the_environment_wins_over_dot_env() {
         file: None,
     };
     let settings = Settings::load(&sources).unwrap();
-    assert_eq!(settings.notify.brand, "Env");
+    assert_eq!(settings.notify.templates.brand(), "Env");
     assert_eq!(settings.redis, Some(RedisAddress::Single("redis://dot".into())));
 }

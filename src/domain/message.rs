@@ -22,6 +22,29 @@ pub struct CodeMessage {
     pub ttl_s: u64,
     /// Microseconds since 1970.
     pub expires_at: i64,
+    /// The person's own.
+    #[serde(default)]
+    pub locale: Option<String>,
+}
+
+impl CodeMessage {
+    /// What templates are tried with.
+    pub fn sample(purpose: Purpose, channel: Channel, to: &str, locale: &str) -> Self {
+        Self {
+            to: to.to_owned(),
+            channel,
+            purpose,
+            code: "012345".to_owned(),
+            verification: Uuid::nil(),
+            issue: 1,
+            tries: 5,
+            destination_hash: String::new(),
+            destination: to.to_owned(),
+            ttl_s: 300,
+            expires_at: 0,
+            locale: Some(locale.to_owned()),
+        }
+    }
 }
 
 /// Tells somebody what became of their account; it holds no code.
@@ -32,6 +55,8 @@ pub struct Notice {
     pub notice: NoticeKind,
     /// The new address, masked.
     pub new_address: Option<String>,
+    #[serde(default)]
+    pub locale: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ mod console;
 mod failover;
 mod http;
 mod inbox;
+mod smtp;
 mod templates;
 mod twilio;
 mod webhook;
@@ -19,7 +20,8 @@ use crate::domain::{Channel, Timestamp};
 pub use console::Console;
 pub use failover::{Notifiers, Route};
 pub use inbox::{Inbox, InboxEntry};
-pub use templates::Templates;
+pub use smtp::{Smtp, SmtpSettings};
+pub use templates::{TemplateSettings, Templates, segments};
 pub use twilio::{Twilio, TwilioCallback, TwilioSender, TwilioSettings};
 pub use webhook::{Webhook, WebhookSecret, WebhookSettings};
 
@@ -33,6 +35,8 @@ pub struct Message {
     pub purpose: &'static str,
     pub subject: String,
     pub body: String,
+    /// An email's other part.
+    pub html: Option<String>,
     /// Notices have none.
     pub otp: Option<String>,
     pub verification_id: Option<Uuid>,

@@ -74,6 +74,7 @@ impl Notifier for Webhook {
                 "purpose": message.purpose,
                 "subject": message.subject,
                 "text": message.body,
+                "html": message.html,
                 "expires_at": message.envelope.expires_at.to_string(),
             },
         })

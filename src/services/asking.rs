@@ -54,7 +54,9 @@ impl AskingService {
         let account = account.filter(|_| is_there);
         // As the account has it, never as the request spells it.
         let destination = account.as_ref().and_then(|user| user.as_proven(&asked.address));
+        let locale = account.as_ref().and_then(|user| user.locale.clone());
         let code = NewCode {
+            locale,
             purpose,
             destination: destination.as_ref().unwrap_or(&asked.address),
             verification,

@@ -81,6 +81,7 @@ impl ContactService {
             first: true,
             holder: Holder::Account { id: user.id, epoch: user.epoch },
             asked_with: None,
+            locale: user.locale.clone(),
         };
         let code = issuer.issue(&mut tx, &mut history, &code, now).await?;
         self.notices.tell(&mut tx, user, &told(user, new), NoticeKind::ContactRequested, Some(new), now).await?;

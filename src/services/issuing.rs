@@ -61,6 +61,8 @@ pub(super) struct NewCode<'a> {
     pub holder: Holder,
     /// SHA-256 of the login id beside the address.
     pub asked_with: Option<Vec<u8>>,
+    /// The person's, where it is known.
+    pub locale: Option<String>,
 }
 
 impl<'a> NewCode<'a> {
@@ -72,11 +74,12 @@ impl<'a> NewCode<'a> {
             first,
             holder: Holder::Registration,
             asked_with: None,
+            locale: registration.locale.clone(),
         }
     }
 
     pub(super) fn phantom(purpose: Purpose, destination: &'a Address, verification: Uuid) -> Self {
-        Self { purpose, destination, verification, first: true, holder: Holder::Nobody, asked_with: None }
+        Self { purpose, destination, verification, first: true, holder: Holder::Nobody, asked_with: None, locale: None }
     }
 }
 
@@ -158,6 +161,7 @@ impl Issuer {
             destination: new.destination.key(),
             ttl_s: policy.ttl.as_secs(),
             expires_at: verification.expires_at.micros(),
+            locale: new.locale.clone(),
         };
         let mut live = LiveCode::of(&message, &self.keyring);
         let outgoing = Outgoing::Code(message);

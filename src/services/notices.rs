@@ -30,6 +30,7 @@ impl Notices {
                 channel: address.channel(),
                 notice,
                 new_address: new_address.map(Address::masked),
+                locale: user.locale.clone(),
             });
             let message = NewMessage {
                 verification: None,

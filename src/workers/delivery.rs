@@ -9,9 +9,9 @@ use super::chain;
 use crate::{
     codes::{CodeStore, LiveCode},
     crypto::{Keyring, hex, sha256},
-    domain::{Clock, DeliveryState, Outgoing, Random, Timestamp},
+    domain::{Channel, Clock, DeliveryState, Outgoing, Random, Timestamp},
     error::Error,
-    notify::{Envelope, Notifiers, SendError, Templates},
+    notify::{Envelope, Notifiers, SendError, Templates, segments},
     store::{ClaimedMessage, Store},
 };
 
@@ -141,9 +141,19 @@ impl Delivery {
         }
         let id = hex(&sha256(&message.body)[..16]); // its seal is never made twice
         let envelope = Envelope { id, number: message.id, expires_at: message.deadline };
-        let rendered = self.templates.render(&outgoing, envelope);
+        let rendered = match self.templates.render(&outgoing, envelope) {
+            Ok(rendered) => rendered,
+            Err(error) => {
+                tracing::error!(message.id, error, "a message can't be put into words");
+                return Ok(Outcome::Ended(DeliveryState::Failed, None));
+            }
+        };
         Ok(match self.notifiers.send(&rendered).await {
-            Ok(provider) => Outcome::Ended(DeliveryState::Sent, Some(provider)),
+            Ok(provider) => {
+                let segments = (rendered.channel == Channel::Sms).then(|| segments(&rendered.body));
+                tracing::info!(message.id, provider, purpose = rendered.purpose, segments, "sent");
+                Outcome::Ended(DeliveryState::Sent, Some(provider))
+            }
             Err(SendError::Final(why)) => {
                 tracing::warn!(message.id, why, "a message can't be delivered");
                 Outcome::Ended(DeliveryState::Failed, None)

@@ -20,6 +20,7 @@ mod contacts;
 mod coverage;
 mod delivery;
 mod events;
+mod foreign;
 mod inputs;
 mod limits;
 mod login;

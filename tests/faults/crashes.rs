@@ -9,9 +9,11 @@ use std::{
 
 use serde_json::{Value, json};
 
+use super::rabbitmq::hears_of_all;
 use crate::support::{
     Answer, Backend,
     process::{Ground, Lines, Node},
+    rabbit::{Place, amqp_url},
 };
 
 #[tokio::test]
@@ -172,6 +174,12 @@ struct Ledger {
 async fn twenty_kills_lose_nothing(backend: Backend) {
     let ground = Ground::new(backend).await;
     let mut node = ground.node().unlimited();
+    let place = backend.has_postgres().then(|| Place::on(amqp_url()));
+    let mut listener = None;
+    if let Some(place) = &place {
+        node = node.set("AMQP_URL", &place.url).set("ENROLL__EVENTS__EXCHANGE", &place.exchange);
+        listener = Some(node.listen(&place.queue, &[]).await);
+    }
     node.start();
     let (ledger, done, next) =
         (Arc::new(Ledger::default()), Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
@@ -210,6 +218,12 @@ async fn twenty_kills_lose_nothing(backend: Backend) {
     }
     every_message_ended(&node, &ledger).await;
     what_broke_off_was_done_wholly_or_not_at_all(&node, &ledger).await;
+    if let Some((listener, place)) = listener.zip(place) {
+        // Told at least once for every account, and of none that is not there.
+        hears_of_all(&ground, &listener, Duration::from_secs(30)).await;
+        drop(listener);
+        place.remove().await;
+    }
     let tokens: Vec<String> = ledger.verified.lock().unwrap().values().cloned().collect();
     no_log_line_has_a_secret(&node, &tokens);
 }

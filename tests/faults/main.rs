@@ -19,5 +19,6 @@ mod support;
 mod crashes;
 mod outages;
 mod passwords_alone;
+mod rabbitmq;
 mod redis_forgets;
 mod rotation;

@@ -6,6 +6,7 @@ pub mod app;
 pub mod backend;
 pub mod gateway;
 pub mod process;
+pub mod rabbit;
 pub mod secrets;
 pub mod servers;
 

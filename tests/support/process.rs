@@ -48,6 +48,37 @@ impl Lines {
     }
 }
 
+/// A process that listens to events.
+pub struct Listener {
+    heard: Lines,
+    child: Child,
+}
+
+impl Listener {
+    pub fn events(&self) -> Vec<Value> {
+        self.heard.all().iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    pub async fn wait_for(&self, count: usize) -> Vec<Value> {
+        let started = Instant::now();
+        loop {
+            let events = self.events();
+            if events.len() >= count {
+                return events;
+            }
+            assert!(started.elapsed() < Duration::from_secs(20), "{} of {count}: {events:#?}", events.len());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// What a node of a backend stands on; nobody else's Redis is touched.
 pub struct Ground {
     pub redis: Option<OwnRedis>,
@@ -146,6 +177,21 @@ impl Node {
             request = request.bearer_auth(token.as_str().unwrap());
         }
         Answer::read(request.send().await.unwrap()).await
+    }
+
+    /// `consume-events` with this node's settings; returns once it listens.
+    pub async fn listen(&self, queue: &str, more: &[&str]) -> Listener {
+        let mut command = self.command(&[&["consume-events", "--queue", queue], more].concat());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (heard, log) = (Lines::default(), Lines::default());
+        heard.follow(child.stdout.take().unwrap());
+        log.follow(child.stderr.take().unwrap());
+        let started = Instant::now();
+        while !log.all().iter().any(|line| line.contains("listening")) {
+            assert!(started.elapsed() < Duration::from_secs(20), "{:#?}", log.all());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Listener { heard, child }
     }
 
     /// kill -9

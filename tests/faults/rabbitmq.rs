@@ -1,0 +1,182 @@
+//! Events reach whoever listens, whatever is stopped meanwhile.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use lapin::{BasicProperties, options::BasicPublishOptions};
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::Connection as _;
+
+use crate::support::{
+    Backend,
+    process::{Ground, Listener, Node},
+    rabbit::{OwnRabbit, Place, amqp_url},
+    servers::Breakable as _,
+};
+
+fn node(ground: &Ground, place: &Place) -> Node {
+    ground.node().unlimited().set("AMQP_URL", &place.url).set("ENROLL__EVENTS__EXCHANGE", &place.exchange)
+}
+
+/// Registers a mobile and proves it; its tokens.
+async fn join(node: &Node, mobile: &str) -> Value {
+    let body = json!({"mobile": mobile, "password": "correct horse"});
+    let answer = node.call(Method::POST, "/auth/register", None, body).await.is(202);
+    let id = &answer["verification"]["verification_id"];
+    let proof = json!({"verification_id": id, "otp": node.code(mobile, 1).await});
+    node.call(Method::POST, "/auth/verify-otp", None, proof).await.is(200)
+}
+
+/// The ids of all accounts.
+pub async fn accounts(ground: &Ground) -> BTreeSet<String> {
+    let mut connection = sqlx::PgConnection::connect(&ground.database_url()).await.unwrap();
+    let ids: Vec<String> = sqlx::query_scalar("SELECT id::text FROM users").fetch_all(&mut connection).await.unwrap();
+    ids.into_iter().collect()
+}
+
+/// Whose activation a listener heard of; and of each user the events came in their order.
+pub fn activated(listener: &Listener) -> BTreeSet<String> {
+    let mut of_users: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for event in listener.events() {
+        let Some(user) = event["subject"].as_str() else { continue };
+        of_users.entry(user.to_owned()).or_default().push(event["type"].as_str().unwrap().to_owned());
+    }
+    for (user, events) in &of_users {
+        let rank = |kind: &str| {
+            ["registration.requested", "user.registered", "user.activated", "user.logged_in"]
+                .iter()
+                .position(|known| *known == kind)
+        };
+        let ranks: Vec<_> = events.iter().filter_map(|kind| rank(kind)).collect();
+        assert!(ranks.is_sorted(), "{user}: {events:?}");
+    }
+    let with =
+        |(user, events): (String, Vec<String>)| events.iter().any(|kind| kind == "user.activated").then_some(user);
+    of_users.into_iter().filter_map(with).collect()
+}
+
+/// Waits until a listener has heard of every account and of no other.
+pub async fn hears_of_all(ground: &Ground, listener: &Listener, patience: Duration) {
+    let started = Instant::now();
+    loop {
+        let (there, heard) = (accounts(ground).await, activated(listener));
+        if heard == there {
+            return;
+        }
+        assert!(heard.is_subset(&there), "of accounts that are not there: {:?}", heard.difference(&there));
+        assert!(started.elapsed() < patience, "{} of {} accounts were told of", heard.len(), there.len());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listener_to_a_fleet_gets_cloud_events() {
+    let (ground, place) = (Ground::new(Backend::Fleet).await, Place::on(amqp_url()));
+    let mut node = node(&ground, &place);
+    let listener = node.listen(&place.queue, &[]).await;
+    node.start();
+    let ann = join(&node, "+919876543210").await;
+    node.call(Method::POST, "/auth/logout", Some(&ann["access_token"]), json!({})).await.is(204);
+    let events = listener.wait_for(5).await;
+    let kinds: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    let told = ["registration.requested", "user.registered", "user.activated", "user.logged_in", "session.revoked"];
+    assert_eq!(kinds, told);
+    for event in &events {
+        assert_eq!((&event["specversion"], &event["subject"]), (&json!("1.0"), &ann["user"]["id"]));
+        assert_eq!(event["source"].as_str(), Some(node.base.as_str()));
+        assert!(event["id"].is_string() && event["time"].as_str().unwrap().ends_with('Z'));
+        assert!(!event.to_string().contains("98765"), "{event}");
+    }
+    // A repeat is dropped; what is no event is put among the dead.
+    let (_connection, channel) = place.channel().await;
+    for body in [events[0].to_string(), "no event".to_owned(), json!({"id": "new"}).to_string()] {
+        let (exchange, key) = (place.exchange.as_str().into(), "user.odd".into());
+        let options = BasicPublishOptions::default();
+        channel.basic_publish(exchange, key, options, body.as_bytes(), BasicProperties::default()).await.unwrap();
+    }
+    let events = listener.wait_for(6).await;
+    assert_eq!(events[5], json!({"id": "new"}));
+    assert_eq!(place.waits(&format!("{}.dead", place.queue), 1).await, 1);
+    drop(listener);
+    place.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_fails_leaves_its_event_among_the_dead_fleet() {
+    let (ground, place) = (Ground::new(Backend::Fleet).await, Place::on(amqp_url()));
+    let mut node = node(&ground, &place);
+    let tries = ground.dir.path().join("tries");
+    let fails = format!("cat >> {0}; echo >> {0}; exit 1", tries.display());
+    let listener = node.listen(&place.queue, &["--topic", "user.activated", "--exec", &fails]).await;
+    node.start();
+    join(&node, "+919876543210").await;
+    assert_eq!(place.waits(&format!("{}.dead", place.queue), 1).await, 1);
+    let taken = std::fs::read_to_string(tries).unwrap();
+    assert_eq!(taken.lines().filter(|line| line.contains("user.activated")).count(), 6, "once, and five times more");
+    drop(listener);
+    place.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_in_a_fleet_listens_to_is_kept_for_a_retry() {
+    let (ground, place) = (Ground::new(Backend::Fleet).await, Place::on(amqp_url()));
+    let mut node = node(&ground, &place).set("ENROLL__EVENTS__UNROUTABLE", "keep");
+    node.start();
+    join(&node, "+919876543210").await;
+    let started = Instant::now();
+    while node.log.all().iter().filter(|line| line.contains("nobody listens to an event")).count() < 4 {
+        assert!(started.elapsed().as_secs() < 10, "{:#?}", node.log.all());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await; // and each is put aside
+    let listener = node.listen(&place.queue, &[]).await;
+    let retried = node.command(&["events", "retry", "--json"]).output().unwrap();
+    assert_eq!(String::from_utf8(retried.stdout).unwrap().trim(), r#"{"retried":4}"#);
+    listener.wait_for(4).await;
+    hears_of_all(&ground, &listener, Duration::from_secs(5)).await;
+    drop(listener);
+    place.remove().await;
+}
+
+/// A minute without `RabbitMQ` under twenty registrations a second.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_minute_without_rabbitmq_loses_no_event_of_a_fleet() {
+    let mut rabbit = OwnRabbit::launch();
+    let (ground, place) = (Ground::new(Backend::Fleet).await, Place::on(rabbit.url()));
+    let mut node = node(&ground, &place);
+    let listener = node.listen(&place.queue, &[]).await;
+    node.start();
+    let (node, joined) = (Arc::new(node), Arc::new(AtomicU32::new(0)));
+    let load = {
+        let (node, joined) = (Arc::clone(&node), Arc::clone(&joined));
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(Duration::from_millis(50));
+            let mut running = tokio::task::JoinSet::new();
+            for number in 0..1_400_u32 {
+                ticks.tick().await;
+                let (node, joined) = (Arc::clone(&node), Arc::clone(&joined));
+                running.spawn(async move {
+                    join(&node, &format!("+9198{number:08}")).await;
+                    joined.fetch_add(1, Ordering::Relaxed);
+                });
+            }
+            running.join_all().await;
+        })
+    };
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    rabbit.kill();
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let without = joined.load(Ordering::Relaxed);
+    assert!(without > 800, "registering went on without it: {without}");
+    rabbit.start();
+    load.await.unwrap();
+    assert_eq!(joined.load(Ordering::Relaxed), 1_400);
+    hears_of_all(&ground, &listener, Duration::from_mins(1)).await;
+}
