@@ -27,7 +27,7 @@ use crate::{
     domain::{Clock, OsRandom, Random, SystemClock},
     http::{self, HttpServer, Readiness, ServerLimits},
     link::RedisLink,
-    notify::Inbox,
+    notify::{Inbox, Notifiers},
     store::{SingleNode, Store},
     workers::{Health, HealthLoop, Pruning, SingleNodeWatch},
 };
@@ -113,6 +113,12 @@ pub async fn operator(settings: &Settings) -> anyhow::Result<Operator> {
     store.read().await.map(drop).with_context(|| format!("{} can't be opened", settings.shown_database()))?;
     let keyring = keyring(settings, &store, &OsRandom, false).await?;
     Ok(Operator::new(settings, store, keyring))
+}
+
+/// The providers alone, to try them.
+pub fn notifiers(settings: &Settings) -> Notifiers {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    build::notifiers(settings, &clock, None)
 }
 
 /// Opens Redis, where one is set, without connecting.

@@ -159,7 +159,7 @@ fn publisher(settings: &Settings) -> Arc<dyn EventPublisher> {
 }
 
 /// The providers that the settings name, in their order.
-fn notifiers(settings: &Settings, clock: &Arc<dyn Clock>, inbox: Option<Arc<Inbox>>) -> Notifiers {
+pub(super) fn notifiers(settings: &Settings, clock: &Arc<dyn Clock>, inbox: Option<Arc<Inbox>>) -> Notifiers {
     let console = Arc::new(Console::default());
     let notifier = |provider: &ProviderSettings| -> Arc<dyn Notifier> {
         match provider {

@@ -6,7 +6,7 @@ use crate::{
     config::Settings,
     crypto::{Keyring, Tokens},
     domain::{Clock, OsRandom, Random, SystemClock},
-    services::{Accounts, Journal, Sessions},
+    services::{Accounts, Deliveries, Journal, Sessions},
     store::Store,
 };
 
@@ -15,6 +15,7 @@ pub struct Operator {
     pub store: Store,
     pub accounts: Accounts,
     pub sessions: Sessions,
+    pub deliveries: Deliveries,
 }
 
 impl Operator {
@@ -32,6 +33,7 @@ impl Operator {
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
         };
+        let deliveries = Deliveries { store: store.clone(), keyring: keyring.clone(), clock: Arc::clone(&clock) };
         let sessions = Sessions {
             store: store.clone(),
             tokens: Tokens::new(keyring, settings.tokens.clone()),
@@ -40,6 +42,6 @@ impl Operator {
             settings: settings.sessions,
             journal,
         };
-        Self { store, accounts, sessions }
+        Self { store, accounts, sessions, deliveries }
     }
 }

@@ -3,6 +3,7 @@
 
 mod check;
 mod consume;
+mod deliveries;
 mod logging;
 mod output;
 mod people;
@@ -55,6 +56,11 @@ enum Command {
     /// Sessions.
     #[command(subcommand)]
     Sessions(sessions::Sessions),
+    /// Messages.
+    #[command(subcommand)]
+    Deliveries(deliveries::Deliveries),
+    /// Send a test message by the providers as they are set.
+    SendTest(deliveries::SendTest),
     /// Listen to events: a JSON line each, or a command run for each.
     ConsumeEvents(consume::Consume),
     /// Events.
@@ -127,6 +133,8 @@ async fn execute(command: Command, settings: &Settings, as_json: bool) -> anyhow
         Command::CheckConfig => return check::check(settings).await,
         Command::Openapi => println!("{}", http::openapi(&settings.server).to_pretty_json()?),
         Command::Keys(Keys::Generate) => {}
+        Command::Deliveries(command) => return deliveries::run(command, settings, as_json).await,
+        Command::SendTest(test) => return deliveries::send_test(test, settings, as_json).await,
         Command::ConsumeEvents(command) => return consume::run(command, settings).await,
         Command::Events(Events::Retry) => {
             let store = operator(settings).await?.store;

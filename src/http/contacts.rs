@@ -16,7 +16,7 @@ use super::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(request)).routes(routes!(verify))
+    OpenApiRouter::new().routes(routes!(change_contact)).routes(routes!(verify_contact))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -52,7 +52,7 @@ pub(super) struct ContactProof {
     (status = 409, description = "`account_exists`", body = ProblemBody, content_type = "application/problem+json"),
     (status = 429, description = "`too_many_requests`, `too_many_attempts`", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-async fn request(
+async fn change_contact(
     State(api): State<Api>,
     Caller(client): Caller,
     bearer: Bearer,
@@ -77,7 +77,7 @@ async fn request(
     (status = 409, description = "`account_exists`", body = ProblemBody, content_type = "application/problem+json"),
     (status = 429, description = "`too_many_attempts`", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-async fn verify(
+async fn verify_contact(
     State(api): State<Api>,
     Caller(client): Caller,
     speech: Speech,

@@ -28,7 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(me))
         .routes(routes!(change))
         .routes(routes!(change_password))
-        .routes(routes!(delete))
+        .routes(routes!(delete_account))
 }
 
 /// Who the access token belongs to (RFC 6750).
@@ -158,7 +158,7 @@ async fn change_password(
     (status = 403, description = "`wrong_password`, `reauthentication_required`", body = ProblemBody, content_type = "application/problem+json"),
     (status = 429, description = "`too_many_attempts`, `too_many_requests`", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-async fn delete(
+async fn delete_account(
     State(api): State<Api>,
     Caller(client): Caller,
     bearer: Bearer,

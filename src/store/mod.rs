@@ -25,7 +25,7 @@ pub use database::{Store, StoreSettings};
 pub use destinations::Destination;
 pub use error::{StoreError, Taken};
 pub use events::WaitingEvent;
-pub use outbox::{ClaimedMessage, NewMessage};
+pub use outbox::{ClaimedMessage, KeptMessage, NewMessage};
 pub use registrations::Activation;
 pub use sessions::ListedSession;
 pub use single_node::SingleNode;

@@ -73,7 +73,35 @@ impl Tx {
     }
 }
 
+/// A message as operators see it.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct KeptMessage {
+    pub id: i64,
+    pub verification_id: Option<Uuid>,
+    /// Sealed; empty once it has ended.
+    pub body: Vec<u8>,
+    pub attempts: i32,
+    pub due_at: Timestamp,
+    pub deadline: Timestamp,
+    pub ended_at: Option<Timestamp>,
+}
+
 impl Store {
+    /// Messages in a state, but for nobody's; the oldest thousand.
+    pub async fn kept_messages(&self, state: DeliveryState) -> Result<Vec<KeptMessage>, StoreError> {
+        const SELECT: &str = "SELECT id, verification_id, body, attempts, due_at, deadline, ended_at FROM outbox
+            WHERE state = $1 AND void = $2 ORDER BY id LIMIT 1000";
+        let mut connection = self.read().await?;
+        on!(connection, |db| query_as(SELECT).bind(state.as_str()).bind(false).fetch_all(db))
+    }
+
+    /// Makes messages due now that would be after `later_than`, and tells how many.
+    pub async fn hasten_messages(&self, now: Timestamp, later_than: Timestamp) -> Result<u64, StoreError> {
+        const UPDATE: &str = "UPDATE outbox SET due_at = $1 WHERE state = 'queued' AND due_at > $2";
+        let mut connection = self.write().await?;
+        execute!(connection, sqlx::query(UPDATE).bind(now).bind(later_than))
+    }
+
     /// Takes due messages until `lease_end`; nobody else gets them before, and everybody after.
     pub async fn claim_messages(
         &self,

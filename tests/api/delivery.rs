@@ -21,6 +21,7 @@ stories!(
     a_provider_that_wants_time_gets_it,
     a_slow_provider_delays_nobody_elses_message,
     twilio_reports_what_was_delivered,
+    operators_see_what_waits_and_what_comes_back,
 );
 
 const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -262,4 +263,53 @@ async fn twilio_reports_what_was_delivered(backend: Backend) {
     verifies(&app, &registered[0], &code(&gateway.received()[0])).await;
     report(&numbers[0], "undelivered", "a secret token of twilio's").await.is(204);
     state_becomes(&app, &registered[0], "verified").await;
+}
+
+async fn operators_see_what_waits_and_what_comes_back(backend: Backend) {
+    let gateway = Gateway::start(Answers::With(200, "")).await;
+    let app = TestApp::with(backend, webhook(real(), &gateway).with("ENROLL__NOTIFY__SMS", "webhook")).await;
+    let rows = async |command: &[&str]| {
+        let (out, errors, code) = app.command(&[command, &["--json"]].concat()).await;
+        assert_eq!(code, 0, "{errors}");
+        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    };
+    for (n, mobile) in ["9876543210", "9876543211", "+14155552671"].iter().enumerate() {
+        let registered = register(&app, mobile).await;
+        let received = gateway.wait_for(n + 1).await.remove(n);
+        if n != 1 {
+            verifies(&app, &registered, &code(&received)).await;
+        }
+    }
+    app.outbox_is_empty().await;
+    let stats = rows(&["deliveries", "stats"]).await;
+    let india = json!({"provider": "webhook", "country": "IN", "sent": 2, "verified": 1, "converted": 0.5});
+    let america = json!({"provider": "webhook", "country": "US", "sent": 1, "verified": 1, "converted": 1.0});
+    assert_eq!(stats, [india, america]);
+
+    gateway.answer(Answers::RetryAfter(503, 120));
+    let waiting = register(&app, "9876543212").await;
+    gateway.wait_for(4).await;
+    let started = Instant::now();
+    let listed = loop {
+        let listed = rows(&["deliveries", "list"]).await;
+        if listed[0]["due_at"].as_str() > Some(app.now().plus(Duration::from_secs(100)).to_string().as_str()) {
+            break listed;
+        }
+        assert!(started.elapsed().as_secs() < 10, "{listed:#?}");
+    };
+    assert_eq!((&listed[0]["to"], &listed[0]["purpose"]), (&json!("+91******3212"), &json!("registration")));
+    gateway.answer(Answers::With(200, ""));
+    assert_eq!(rows(&["deliveries", "retry"]).await, [json!({"hastened": 1})]);
+    state_becomes(&app, &waiting, "sent").await;
+    gateway.answer(Answers::With(422, ""));
+    let dead = register(&app, "9876543213").await;
+    state_becomes(&app, &dead, "failed").await;
+    let listed = rows(&["deliveries", "dead"]).await;
+    assert_eq!(listed[0]["verification_id"], dead["verification"]["verification_id"]);
+    gateway.answer(Answers::With(200, ""));
+    let tried = rows(&["send-test", "--channel", "sms", "--to", "9876543214"]).await;
+    assert_eq!(tried, [json!({"to": "+91******3214", "provider": "webhook", "status": "accepted"})]);
+    assert!(gateway.received().last().unwrap().body.contains("012345"));
+    let (_, errors, code) = app.command(&["send-test", "--channel", "email", "--to", "9876543214"]).await;
+    assert_eq!((code, errors.contains("gets no email")), (1, true), "{errors}");
 }
