@@ -70,6 +70,8 @@ fn only_their_layer_names_the_drivers() {
         ("hyper", &["http"]),
         ("redis::", &["codes", "limits", "link", "cli"]),
         ("lapin::", &["events"]),
+        ("aws_sdk", &["notify"]),
+        ("lettre::", &["notify"]),
         ("reqwest::", &["notify", "config"]),
         ("std::env::", &["config"]),
     ] {

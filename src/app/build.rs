@@ -166,6 +166,8 @@ pub(super) fn notifiers(settings: &Settings, clock: &Arc<dyn Clock>, inbox: Opti
             ProviderSettings::Console => console.clone(),
             ProviderSettings::Twilio(settings) => Arc::new(Twilio::new(settings.clone())),
             ProviderSettings::Webhook(settings) => Arc::new(Webhook::new(settings.clone())),
+            #[cfg(feature = "aws")]
+            ProviderSettings::Sns(settings) => Arc::new(crate::notify::Sns::new(settings.clone())),
             ProviderSettings::Smtp(settings) => Arc::new(Smtp::new(settings).expect("the TLS library is built in")),
         }
     };

@@ -7,12 +7,6 @@ pub(super) fn stop_at(from: &mut Reader) {
     from.not_built(&["privacy.conceal_accounts"], "false");
     from.not_built(&["events.personal_data"], "false");
     from.not_built(&["admin.address"], "off");
-    let without_default = [
-        "notify.sns.region",
-        "notify.sns.endpoint_url",
-        "notify.sns.sender_id",
-        "notify.sns.entity_id",
-        "notify.sns.template_id",
-    ];
+    let without_default = [];
     from.not_built(&without_default, "");
 }

@@ -23,6 +23,8 @@ pub enum ProviderSettings {
     Twilio(TwilioSettings),
     Webhook(WebhookSettings),
     Smtp(SmtpSettings),
+    #[cfg(feature = "aws")]
+    Sns(crate::notify::SnsSettings),
 }
 
 impl NotifySettings {
@@ -47,10 +49,11 @@ struct Offered {
     twilio: Option<TwilioSettings>,
     webhook: Option<WebhookSettings>,
     smtp: Option<SmtpSettings>,
+    sns: Option<ProviderSettings>,
 }
 
 pub(super) fn notify(from: &mut Reader, embedded: bool, server: &ServerSettings) -> NotifySettings {
-    let offered = Offered { twilio: twilio(from, server), webhook: webhook(from), smtp: smtp(from) };
+    let offered = Offered { twilio: twilio(from, server), webhook: webhook(from), smtp: smtp(from), sns: sns(from) };
     let mut settings = NotifySettings {
         templates: templates(from),
         inbox: false,
@@ -96,7 +99,10 @@ fn providers(from: &mut Reader, setting: &'static str, embedded: bool, offered: 
                 .clone()
                 .map(ProviderSettings::Smtp)
                 .ok_or("smtp needs its URL and FROM, ENROLL__NOTIFY__SMTP__…"),
-            ("sns", "notify.sms") => Err("is not built yet"),
+            ("sns", "notify.sms") if cfg!(feature = "aws") => {
+                offered.sns.clone().ok_or("sns needs its REGION, ENROLL__NOTIFY__SNS__REGION")
+            }
+            ("sns", "notify.sms") => Err("is left out of this build (the cargo feature `aws`)"),
             _ => Err("names no provider of this channel"),
         };
         match provider {
@@ -147,6 +153,25 @@ fn smtp(from: &mut Reader) -> Option<SmtpSettings> {
         return None;
     };
     SmtpSettings::parse(&url, sender).map_err(|error| from.problem("notify.smtp.url", error)).ok()
+}
+
+#[cfg(feature = "aws")]
+fn sns(from: &mut Reader) -> Option<ProviderSettings> {
+    let settings = crate::notify::SnsSettings {
+        endpoint_url: from.text("notify.sns.endpoint_url"),
+        sender_id: from.text("notify.sns.sender_id"),
+        entity_id: from.text("notify.sns.entity_id"),
+        template_id: from.text("notify.sns.template_id"),
+        region: from.text("notify.sns.region")?,
+    };
+    Some(ProviderSettings::Sns(settings))
+}
+
+#[cfg(not(feature = "aws"))]
+fn sns(from: &mut Reader) -> Option<ProviderSettings> {
+    from.not_built(&["notify.sns.region", "notify.sns.endpoint_url"], "");
+    from.not_built(&["notify.sns.sender_id", "notify.sns.entity_id", "notify.sns.template_id"], "");
+    None
 }
 
 /// Checked whole, so that no message fails for its words.

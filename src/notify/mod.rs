@@ -6,6 +6,8 @@ mod failover;
 mod http;
 mod inbox;
 mod smtp;
+#[cfg(feature = "aws")]
+mod sns;
 mod templates;
 mod twilio;
 mod webhook;
@@ -21,6 +23,8 @@ pub use console::Console;
 pub use failover::{Notifiers, Route};
 pub use inbox::{Inbox, InboxEntry};
 pub use smtp::{Smtp, SmtpSettings};
+#[cfg(feature = "aws")]
+pub use sns::{Sns, SnsSettings};
 pub use templates::{TemplateSettings, Templates, segments};
 pub use twilio::{Twilio, TwilioCallback, TwilioSender, TwilioSettings};
 pub use webhook::{Webhook, WebhookSecret, WebhookSettings};

@@ -30,6 +30,7 @@ pub struct Publishing {
 /// A node that died loses the right to publish after so long.
 const LEASE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_millis(50);
 const BATCH: usize = 500;
 
 /// How a batch went.
@@ -64,7 +65,8 @@ impl Publishing {
                 }
             };
             tokio::select! {
-                () = self.wake.notified(), if outcome == Outcome::Done => {}
+                // Under load events gather: a batch costs as much as one.
+                () = self.wake.notified(), if outcome == Outcome::Done => tokio::time::sleep(LINGER).await,
                 () = tokio::time::sleep(wait) => {}
                 _ = stop.changed() => {}
             }

@@ -313,3 +313,20 @@ async fn operators_see_what_waits_and_what_comes_back(backend: Backend) {
     let (_, errors, code) = app.command(&["send-test", "--channel", "email", "--to", "9876543214"]).await;
     assert_eq!((code, errors.contains("gets no email")), (1, true), "{errors}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_of_a_fleet_send_each_message_once() {
+    let gateway = Gateway::start(Answers::With(200, "")).await;
+    let app = TestApp::with(Backend::Fleet, webhook(real(), &gateway).with("ENROLL__NOTIFY__SMS", "webhook")).await;
+    let other = app.another_node().await;
+    for n in 0..100 {
+        register(if n % 2 == 0 { &app } else { &other }, &format!("98765432{n:02}")).await;
+    }
+    gateway.wait_for(100).await;
+    app.outbox_is_empty().await;
+    tokio::time::sleep(Duration::from_millis(1_200)).await; // both look meanwhile
+    let received = gateway.received();
+    let ids: std::collections::BTreeSet<&str> =
+        received.iter().map(|it| it.headers["webhook-id"].to_str().unwrap()).collect();
+    assert_eq!((received.len(), ids.len()), (100, 100));
+}

@@ -123,3 +123,21 @@ async fn foreign_smtp_server_takes_refuses_and_hangs() {
     let registered = register(&app, json!({"email": "bob@example.com"})).await;
     assert_eq!(state(&app, &registered, &["sent", "failed"]).await, "sent");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "tests/provider-check starts what it needs"]
+async fn foreign_sns_takes_every_message() {
+    let moto = format!("http://127.0.0.1:{}", port("ENROLL_TEST_MOTO"));
+    let options = real()
+        .with("ENROLL__NOTIFY__SMS", "sns")
+        .with("ENROLL__NOTIFY__SNS__REGION", "ap-south-1")
+        .with("ENROLL__NOTIFY__SNS__ENDPOINT_URL", &moto)
+        .with("ENROLL__NOTIFY__SNS__SENDER_ID", "ENROLL")
+        .with("ENROLL__NOTIFY__SNS__ENTITY_ID", "1101")
+        .with("ENROLL__NOTIFY__SNS__TEMPLATE_ID", "1107");
+    let app = TestApp::with(Backend::Embedded, options).await;
+    let registered = register(&app, json!({"mobile": "9876543210"})).await;
+    assert_eq!(state(&app, &registered, &["sent", "failed"]).await, "sent");
+    let kept = app.http.get(format!("{moto}/moto-api/data.json")).send().await.unwrap().text().await.unwrap();
+    assert!(kept.contains("+919876543210") && kept.contains("is your code"), "{kept}");
+}

@@ -19,6 +19,7 @@
 #[macro_use]
 mod support;
 
+mod delivery;
 mod load;
 mod yardsticks;
 
@@ -46,6 +47,8 @@ fn main() {
     runtime.block_on(logins());
     println!();
     runtime.block_on(import());
+    runtime.block_on(delivery::latency());
+    runtime.block_on(delivery::drain());
     idle();
 }
 

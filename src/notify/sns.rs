@@ -1,0 +1,79 @@
+use async_trait::async_trait;
+use aws_config::{BehaviorVersion, Region, retry::RetryConfig};
+use aws_sdk_sns::{Client, types::MessageAttributeValue};
+use tokio::sync::OnceCell;
+
+use super::{Message, Notifier, SendError};
+
+/// Amazon SNS; credentials by the AWS SDK's own chain, looked for at the first message.
+pub struct Sns {
+    client: OnceCell<Client>,
+    settings: SnsSettings,
+}
+
+#[derive(Debug, Clone)]
+pub struct SnsSettings {
+    pub region: String,
+    /// Another than the region's own.
+    pub endpoint_url: Option<String>,
+    pub sender_id: Option<String>,
+    /// India's DLT: who sends, and the template that the text was registered as.
+    pub entity_id: Option<String>,
+    pub template_id: Option<String>,
+}
+
+impl Sns {
+    pub fn new(settings: SnsSettings) -> Self {
+        Self { client: OnceCell::new(), settings }
+    }
+
+    async fn client(&self) -> &Client {
+        let connect = async || {
+            let mut config = aws_config::defaults(BehaviorVersion::latest())
+                .region(Region::new(self.settings.region.clone()))
+                .retry_config(RetryConfig::disabled()); // the outbox tries again, and knows for how long
+            if let Some(url) = &self.settings.endpoint_url {
+                config = config.endpoint_url(url);
+            }
+            Client::new(&config.load().await)
+        };
+        self.client.get_or_init(connect).await
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        let SnsSettings { sender_id, entity_id, template_id, .. } = &self.settings;
+        let given = [
+            ("AWS.SNS.SMS.SenderID", sender_id),
+            ("AWS.MM.SMS.EntityId", entity_id),
+            ("AWS.MM.SMS.TemplateId", template_id),
+        ];
+        let given = given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
+        std::iter::once(("AWS.SNS.SMS.SMSType", "Transactional".to_owned())).chain(given).collect()
+    }
+}
+
+#[async_trait]
+impl Notifier for Sns {
+    fn name(&self) -> &'static str {
+        "sns"
+    }
+
+    async fn send(&self, message: &Message) -> Result<(), SendError> {
+        let mut publish = self.client().await.publish().phone_number(&message.to).message(&message.body);
+        for (name, value) in self.attributes() {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
+            publish = publish.message_attributes(name, value.map_err(SendError::later)?);
+        }
+        let Err(error) = publish.send().await else { return Ok(()) };
+        let Some(refused) = error.as_service_error() else {
+            return Err(SendError::later("the connection broke, or could not be made"));
+        };
+        let code = refused.meta().code().unwrap_or("an unknown error").to_owned();
+        let of_the_number = refused.meta().message().is_some_and(|text| text.contains("PhoneNumber"));
+        if of_the_number && (refused.is_invalid_parameter_exception() || refused.is_invalid_parameter_value_exception())
+        {
+            return Err(SendError::Final(code));
+        }
+        Err(SendError::later(code))
+    }
+}
