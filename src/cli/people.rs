@@ -37,6 +37,7 @@ pub(super) fn person(cells: [&str; 5], phone: &PhoneRules) -> Result<Person, Fie
 /// Reads a whole file before anything is made of it.
 pub(super) fn read_people(file: &Path, phone: &PhoneRules) -> anyhow::Result<Read> {
     let text = std::fs::read(file).with_context(|| file.display().to_string())?;
+    let mut lines = Lines { text: &text, at: 0, line: 1 };
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_slice());
     let header = reader.headers().with_context(|| file.display().to_string())?;
     if header.iter().map(|name| name.trim_start_matches('\u{feff}').trim()).ne(HEADER) {
@@ -47,12 +48,12 @@ pub(super) fn read_people(file: &Path, phone: &PhoneRules) -> anyhow::Result<Rea
         let record = match record {
             Ok(record) => record,
             Err(error) => {
-                let line = error.position().map_or(0, |position| line_of(&text, position));
+                let line = lines.of(error.position());
                 wrong.push((line, "is not UTF-8, or no CSV".to_owned()));
                 continue;
             }
         };
-        let line = record.position().map_or(0, |position| line_of(&text, position));
+        let line = lines.of(record.position());
         let cells: Vec<&str> = record.iter().collect();
         let Ok(cells) = <[&str; 5]>::try_from(cells) else {
             wrong.push((line, format!("has {} cells, not {}", record.len(), HEADER.len())));
@@ -72,12 +73,25 @@ pub(super) fn read_people(file: &Path, phone: &PhoneRules) -> anyhow::Result<Rea
     Ok((people, wrong))
 }
 
-/// The parser's own count stops before line ends that it skips.
-fn line_of(text: &[u8], position: &csv::Position) -> u64 {
-    let at = usize::try_from(position.byte()).unwrap_or(usize::MAX).min(text.len());
-    let skipped = text[at..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    let lines = text[..at + skipped].split(|byte| *byte == b'\n').count();
-    u64::try_from(lines).unwrap_or(u64::MAX)
+/// Counts lines as an editor does: the parser's own count stops before line ends that it skips.
+struct Lines<'a> {
+    text: &'a [u8],
+    /// Counted up to here.
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// The line of a place that is not before the last one asked for.
+    fn of(&mut self, position: Option<&csv::Position>) -> u64 {
+        let place = position.map_or(0, csv::Position::byte);
+        let place = usize::try_from(place).unwrap_or(usize::MAX).clamp(self.at, self.text.len());
+        let skipped = self.text[place..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let ends = self.text[self.at..place + skipped].split(|byte| *byte == b'\n').count() - 1;
+        self.at = place + skipped;
+        self.line += u64::try_from(ends).unwrap_or(0);
+        self.line
+    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ stories!(
     sessions_are_listed_and_ended_by_id,
     an_account_keeps_its_hundred_newest_sessions,
     tokens_of_one_kind_are_none_of_the_other,
+    a_session_ends_whatever_it_does,
 );
 
 const PASSWORD: &str = "correct horse";
@@ -265,4 +266,21 @@ async fn tokens_of_one_kind_are_none_of_the_other(backend: Backend) {
     app.post("/auth/refresh", json!({})).await.is_invalid(&[("refresh_token", "required")]);
     app.advance(1_800 + 30);
     app.me(access(&tokens)).await.is_problem(401, "invalid_token");
+}
+
+async fn a_session_ends_whatever_it_does(backend: Backend) {
+    let options = Options::default()
+        .with("ENROLL__TOKENS__SESSION_TTL", 3_600)
+        .with("ENROLL__TOKENS__REFRESH_TTL", 1_800)
+        .with("ENROLL__TOKENS__ACCESS_TTL", 7_200);
+    let app = TestApp::with(backend, options).await;
+    let mut tokens = account(&app).await;
+    for (seconds, left) in [(1_500, 1_800), (1_500, 600), (590, 10)] {
+        app.advance(seconds);
+        tokens = refresh(&app, &tokens["refresh_token"]).await.is(200);
+        assert!(tokens["refresh_expires_in"].as_u64().unwrap() <= left, "{tokens:#}");
+    }
+    app.advance(20);
+    refresh(&app, &tokens["refresh_token"]).await.is_problem(401, "invalid_token");
+    app.me(access(&tokens)).await.is_problem(401, "invalid_token"); // its access token too, though it says otherwise
 }

@@ -12,6 +12,7 @@ stories!(
     an_import_again_is_unchanged_or_updates,
     sessions_are_listed_and_revoked,
     an_export_tells_every_account,
+    a_disabled_account_answers_like_an_unknown_one,
 );
 
 async fn json_of(app: &TestApp, arguments: &[&str]) -> Value {
@@ -167,4 +168,19 @@ async fn an_export_tells_every_account(backend: Backend) {
     assert_eq!(own["sessions"].as_array().unwrap().len(), 1);
     own.as_object_mut().unwrap().remove("sessions");
     assert_eq!(own, ann["user"], "the answer of /users/me");
+}
+
+async fn a_disabled_account_answers_like_an_unknown_one(backend: Backend) {
+    let app = TestApp::with(backend, Options::unlimited()).await;
+    account(&app).await;
+    json_of(&app, &["users", "disable", "ann.1"]).await;
+    let login = json!({"mobile": "9876543210", "password": PASSWORD});
+    app.post("/auth/login", login.clone()).await.is_problem(401, "invalid_credentials");
+    let basic = app.basic("/users/activate", "9876543210", PASSWORD, json!({"otp": "123456"})).await;
+    basic.is_problem(401, "invalid_credentials");
+    let sent = app.post("/auth/forgot-password", json!({"mobile": "9876543210"})).await.is(202);
+    app.outbox_is_empty().await;
+    assert!(app.messages(id(&sent)).is_empty());
+    json_of(&app, &["users", "enable", "ann.1"]).await;
+    app.post("/auth/login", login).await.is(200);
 }

@@ -11,6 +11,7 @@ stories!(
     unknown_accounts_are_not_told_apart,
     a_password_is_judged_before_and_after_the_code,
     a_login_raced_with_a_reset_leaves_no_session,
+    a_reset_forgives_the_wrong_passwords,
 );
 
 async fn forgot(app: &TestApp, body: Value) -> Answer {
@@ -130,4 +131,22 @@ async fn a_login_raced_with_a_reset_leaves_no_session(backend: Backend) {
         }
         password = new;
     }
+}
+
+async fn a_reset_forgives_the_wrong_passwords(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    account(&app).await;
+    let login = async |password: &str| {
+        let body = json!({"mobile": "9876543210", "password": password});
+        app.post_from(&fresh_address(), "/auth/login", body).await
+    };
+    for _ in 0..10 {
+        login("a wrong horse").await.is_problem(401, "invalid_credentials");
+    }
+    login(PASSWORD).await.is_problem(429, "too_many_attempts");
+    let sent = forgot(&app, json!({"mobile": "9876543210"})).await.is(202);
+    let otp = app.code(id(&sent), 1).await;
+    let body = json!({"mobile": "9876543210", "otp": otp, "verification_id": id(&sent), "new_password": "a new horse"});
+    reset(&app, body).await.is(204);
+    login("a new horse").await.is(200);
 }

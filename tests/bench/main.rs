@@ -1,7 +1,7 @@
 //! What it can do, beside what the machine can do: each figure stands next to a yardstick taken in
 //! the same run, because absolute times on shared machines say little.
 //!
-//! `make bench`; needs `PostgreSQL` with `pgbench`, and Redis.
+//! `make bench`, or a part of it by name: `cargo bench --bench bench -- import`; needs `PostgreSQL` with `pgbench`, and Redis.
 #![allow(
     dead_code,
     unused_macros,
@@ -42,14 +42,30 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     println!("{CLIENTS} clients, {ROUNDS} rounds of each pair, medians\n");
     println!("{:34}{:>11}{:>14}{:>8}{:>7}  {:>8}", "", "server/s", "yardstick/s", "ratio", "goal", "CPU ms");
-    runtime.block_on(registrations());
-    runtime.block_on(verifies_me_and_refreshes());
-    runtime.block_on(logins());
-    println!();
-    runtime.block_on(import());
-    runtime.block_on(delivery::latency());
-    runtime.block_on(delivery::drain());
-    idle();
+    let only: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = |part: &str| only.is_empty() || only.iter().any(|name| name == part);
+    runtime.block_on(async {
+        if wanted("register") {
+            registrations().await;
+        }
+        if wanted("verify") {
+            verifies_me_and_refreshes().await;
+        }
+        if wanted("login") {
+            logins().await;
+        }
+        println!();
+        if wanted("import") {
+            import().await;
+        }
+        if wanted("delivery") {
+            delivery::latency().await;
+            delivery::drain().await;
+        }
+    });
+    if wanted("idle") {
+        idle();
+    }
 }
 
 fn row(name: &str, rates: &mut [(f64, f64)], goal: f64, cpu_ms: f64, cpu_goal: Option<f64>) {
