@@ -53,7 +53,7 @@ pub(super) async fn run(command: Deliveries, settings: &Settings, as_json: bool)
             for row in operator.deliveries.stats().await? {
                 let converted = f64::from(u32::try_from(row.verified)?) / f64::from(u32::try_from(row.sent)?.max(1));
                 let row = json!({"provider": row.provider, "country": row.country, "sent": row.sent,
-                    "verified": row.verified, "converted": (converted * 1_000.0).round() / 1_000.0});
+                    "verified": row.verified, "segments": row.segments, "converted": (converted * 1_000.0).round() / 1_000.0});
                 line(&row, as_json);
             }
         }

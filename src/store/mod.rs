@@ -30,4 +30,4 @@ pub use registrations::Activation;
 pub use sessions::ListedSession;
 pub use single_node::SingleNode;
 pub use users::Change;
-pub use verifications::{Challenge, Conversion};
+pub use verifications::{Carried, Challenge, Conversion};

@@ -218,14 +218,24 @@ impl Tx {
         id: Uuid,
         issue: i64,
         state: DeliveryState,
-        provider: Option<&str>,
+        by: Option<&Carried>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        const UPDATE: &str = "UPDATE verifications SET provider = $5,
+        const UPDATE: &str = "UPDATE verifications SET provider = $5, segments = $6,
             state = CASE WHEN state IN ('queued', 'failed') THEN $3 ELSE state END,
             changed_at = CASE WHEN state IN ('queued', 'failed') THEN $4 ELSE changed_at END
             WHERE id = $1 AND issue = $2";
-        execute!(self, sqlx::query(UPDATE).bind(id).bind(issue).bind(state.as_str()).bind(now).bind(provider)).map(drop)
+        execute!(
+            self,
+            sqlx::query(UPDATE)
+                .bind(id)
+                .bind(issue)
+                .bind(state.as_str())
+                .bind(now)
+                .bind(by.map(|by| by.provider))
+                .bind(by.and_then(|by| by.segments))
+        )
+        .map(drop)
     }
 }
 
@@ -243,11 +253,19 @@ impl Store {
     /// Codes sent since, and those of them that were used, by provider, country and channel.
     pub async fn conversion(&self, since: Timestamp) -> Result<Vec<Conversion>, StoreError> {
         const SELECT: &str = "SELECT provider, COALESCE(country, '') AS country, COUNT(*) AS sent,
-            COUNT(CASE WHEN state = 'verified' THEN 1 END) AS verified FROM verifications
+            COUNT(CASE WHEN state = 'verified' THEN 1 END) AS verified,
+            CAST(COALESCE(SUM(segments), 0) AS BIGINT) AS segments FROM verifications
             WHERE provider IS NOT NULL AND issued_at > $1 GROUP BY provider, country ORDER BY sent DESC, provider, country";
         let mut connection = self.read().await?;
         on!(connection, |db| query_as(SELECT).bind(since).fetch_all(db))
     }
+}
+
+/// Who took a message, and as how many text messages it went.
+#[derive(Debug, Clone, Copy)]
+pub struct Carried {
+    pub provider: &'static str,
+    pub segments: Option<i32>,
 }
 
 /// How many of the codes that went by a provider to a country came back.
@@ -258,4 +276,6 @@ pub struct Conversion {
     pub country: String,
     pub sent: i64,
     pub verified: i64,
+    /// Text messages as networks count and bill them.
+    pub segments: i64,
 }

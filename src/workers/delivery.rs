@@ -12,7 +12,7 @@ use crate::{
     domain::{Channel, Clock, DeliveryState, Outgoing, Random, Timestamp},
     error::Error,
     notify::{Envelope, Notifiers, SendError, Templates, segments},
-    store::{ClaimedMessage, Store},
+    store::{Carried, ClaimedMessage, Store},
 };
 
 /// Sends what the outbox holds: at least once, before its deadline, and no dead code ever.
@@ -45,7 +45,7 @@ pub const DESK: usize = 3;
 /// What became of a claimed message.
 enum Outcome {
     /// By which provider, where one took it.
-    Ended(DeliveryState, Option<&'static str>),
+    Ended(DeliveryState, Option<Carried>),
     /// To be tried again: a part or the providers failed. Not before so long, if they said so.
     Later(Option<Duration>),
 }
@@ -56,8 +56,14 @@ impl Delivery {
         let mut under_way = JoinSet::new();
         while !*stop.borrow() {
             while under_way.try_join_next().is_some() {}
-            let free = (IN_FLIGHT - under_way.len()).min(BATCH);
-            let claimed = self.claim(free).await;
+            if IN_FLIGHT - under_way.len() < BATCH {
+                tokio::select! {
+                    _ = under_way.join_next() => {}
+                    _ = stop.changed() => {}
+                }
+                continue;
+            }
+            let claimed = self.claim().await;
             let took = claimed.len();
             for (message, lease_end) in claimed {
                 let worker = self.clone();
@@ -66,8 +72,7 @@ impl Delivery {
             // A full batch hints at more; what came while it was claimed has rung the bell.
             if took < BATCH {
                 tokio::select! {
-                    () = self.wake.notified(), if free > 0 => {}
-                    Some(_) = under_way.join_next(), if free == 0 => {}
+                    () = self.wake.notified() => {}
                     () = tokio::time::sleep(POLL) => {}
                     _ = stop.changed() => {}
                 }
@@ -76,21 +81,10 @@ impl Delivery {
         while under_way.join_next().await.is_some() {}
     }
 
-    /// Takes a batch of due messages and tries each once; tells how many it took.
-    pub async fn deliver_due(&self) -> usize {
-        let claimed = self.claim(BATCH).await;
-        let count = claimed.len();
-        futures_util::future::join_all(claimed.into_iter().map(|(message, end)| self.deliver(message, end))).await;
-        count
-    }
-
-    async fn claim(&self, most: usize) -> Vec<(ClaimedMessage, Timestamp)> {
-        if most == 0 {
-            return Vec::new();
-        }
+    async fn claim(&self) -> Vec<(ClaimedMessage, Timestamp)> {
         let now = self.clock.now();
         let lease_end = now.plus(LEASE + self.notifiers.longest());
-        let claimed = self.store.claim_messages(now, lease_end, most).await.unwrap_or_else(|error| {
+        let claimed = self.store.claim_messages(now, lease_end, BATCH).await.unwrap_or_else(|error| {
             tracing::warn!(error = %chain(error), "the outbox can't be read");
             Vec::new()
         });
@@ -99,7 +93,7 @@ impl Delivery {
 
     async fn deliver(&self, message: ClaimedMessage, lease_end: Timestamp) {
         let ended = match self.attempt(&message, lease_end).await {
-            Ok(Outcome::Ended(state, provider)) => self.end(&message, state, provider).await,
+            Ok(Outcome::Ended(state, by)) => self.end(&message, state, by.as_ref()).await,
             Ok(Outcome::Later(after)) => self.postpone(&message, after).await,
             Err(error) => {
                 tracing::warn!(message.id, error = %chain(error), "a message waits for a part that is down");
@@ -152,7 +146,8 @@ impl Delivery {
             Ok(provider) => {
                 let segments = (rendered.channel == Channel::Sms).then(|| segments(&rendered.body));
                 tracing::info!(message.id, provider, purpose = rendered.purpose, segments, "sent");
-                Outcome::Ended(DeliveryState::Sent, Some(provider))
+                let segments = segments.and_then(|segments| i32::try_from(segments).ok());
+                Outcome::Ended(DeliveryState::Sent, Some(Carried { provider, segments }))
             }
             Err(SendError::Final(why)) => {
                 tracing::warn!(message.id, why, "a message can't be delivered");
@@ -174,13 +169,13 @@ impl Delivery {
         Ok(challenge.is_some_and(|it| it.verification.issue == issue && it.is_wanted(now)))
     }
 
-    async fn end(&self, message: &ClaimedMessage, state: DeliveryState, provider: Option<&str>) -> Result<(), Error> {
+    async fn end(&self, message: &ClaimedMessage, state: DeliveryState, by: Option<&Carried>) -> Result<(), Error> {
         let _turn = self.desk.acquire().await;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         let told = matches!(state, DeliveryState::Sent | DeliveryState::Failed);
         if let Some((id, issue)) = message.verification_id.zip(message.issue).filter(|_| told) {
-            tx.mark_delivery(id, issue, state, provider, now).await?;
+            tx.mark_delivery(id, issue, state, by, now).await?;
         }
         tx.end_message(message.id, state, now).await?;
         Ok(tx.commit().await?)

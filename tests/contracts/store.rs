@@ -5,7 +5,7 @@ use enroll::{
         Address, DeliveryState, Email, Guess, Holder, Mobile, OsRandom, Purpose, Random, Registration, Send, Session,
         Timestamp, User, Verification,
     },
-    store::{NewMessage, Store, StoreError, StoreSettings, Taken},
+    store::{Carried, NewMessage, Store, StoreError, StoreSettings, Taken},
 };
 use uuid::Uuid;
 
@@ -163,7 +163,9 @@ async fn a_verification_is_used_once_and_counts_its_issues(backend: Backend) {
     assert_eq!(tx.reissue_verification(&verification(id)).await.unwrap(), Some(2));
     // A message of the first issue is told no more.
     tx.mark_delivery(id, 1, DeliveryState::Failed, None, now()).await.unwrap();
-    tx.mark_delivery(id, 2, DeliveryState::Sent, Some("console"), now()).await.unwrap();
+    tx.mark_delivery(id, 2, DeliveryState::Sent, Some(&Carried { provider: "console", segments: Some(1) }), now())
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     let challenge = store.read().await.unwrap().challenge(id, now()).await.unwrap().unwrap();
     assert_eq!((challenge.verification.issue, challenge.verification.state), (2, DeliveryState::Sent));
