@@ -92,7 +92,10 @@ pub async fn latency() {
 pub async fn drain() {
     let gateway = Gateway::start(Answers::With(503, "")).await;
     let (ground, place) = (Ground::new(Backend::Fleet).await, Place::on(amqp_url()));
-    let with_events = |node: Node| node.set("AMQP_URL", &place.url).set("ENROLL__EVENTS__EXCHANGE", &place.exchange);
+    let with_events = |node: Node| {
+        let node = node.set("AMQP_URL", &place.url).set("ENROLL__EVENTS__EXCHANGE", &place.exchange);
+        node.set("RUST_LOG", "warn,enroll::events=info") // a listener says when it listens
+    };
     let mut node = with_events(sending(&ground, &gateway)).set("ENROLL__NOTIFY__SMS", "webhook");
     drop(node.listen(&place.queue, &[]).await); // its queue stays, and is bound
     node.start();

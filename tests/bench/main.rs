@@ -60,6 +60,8 @@ fn main() {
         }
         if wanted("delivery") {
             delivery::latency().await;
+        }
+        if wanted("drain") {
             delivery::drain().await;
         }
     });
