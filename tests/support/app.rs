@@ -111,7 +111,9 @@ impl TestApp {
         secrets::keep_log();
         let running = Running::start(&settings, around).await.unwrap();
         let base = format!("http://{}", running.address);
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
+        // A connection a request: one kept idle may be closed by the server just as it is used again.
+        let http =
+            reqwest::Client::builder().timeout(Duration::from_secs(20)).pool_max_idle_per_host(0).build().unwrap();
         Self { running, clock, base, http, secrets: Secrets::default(), environment, namespace, database, dir }
     }
 
