@@ -21,13 +21,13 @@ run: ## serve on http://127.0.0.1:8000: SQLite, codes in memory, messages on the
 	$(CARGO) run --locked -- serve
 
 test: ## every test, over SQLite and over real PostgreSQL, Redis and RabbitMQ (found, or started)
-	tests/with-servers $(RUN_TESTS)
+	tests/tools/with-servers $(RUN_TESTS)
 
 test-unit: ## the tests that need no server
 	$(if $(NEXTEST),$(CARGO) nextest run --locked -E 'not test(/fleet|redis|postgres|rabbitmq/)',$(CARGO) test --locked -- --skip fleet --skip redis --skip postgres --skip rabbitmq)
 
 test-integration: ## the tests over real PostgreSQL, Redis and RabbitMQ alone
-	tests/with-servers $(if $(NEXTEST),$(CARGO) nextest run --locked -E 'test(/fleet|redis|postgres|rabbitmq/)',$(CARGO) test --locked -- fleet redis postgres rabbitmq)
+	tests/tools/with-servers $(if $(NEXTEST),$(CARGO) nextest run --locked -E 'test(/fleet|redis|postgres|rabbitmq/)',$(CARGO) test --locked -- fleet redis postgres rabbitmq)
 
 fmt: ## format the code
 	$(CARGO) fmt
@@ -40,10 +40,10 @@ doc: ## the documentation of the code, warnings as errors
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --no-deps --document-private-items
 
 openapi-check: ## whether the OpenAPI document is one
-	tests/openapi-check $(TARGET)
+	tests/tools/openapi-check $(TARGET)
 
 provider-check: ## the providers against Prism with Twilio's document, aiosmtpd and a webhook verifier (npm, PyPI)
-	tests/provider-check $(TARGET)
+	tests/tools/provider-check $(TARGET)
 
 check: lint openapi-check doc provider-check test ## what CI runs, the tests last
 
@@ -64,7 +64,7 @@ consume-events: ## listen to events at AMQP_URL, a JSON line each
 start-rabbitmq-consumer: consume-events ## the same as consume-events
 
 bench: ## what it can do, beside bare Argon2id and pgbench, in one run
-	tests/with-servers $(CARGO) bench --locked --bench bench
+	tests/tools/with-servers $(CARGO) bench --locked --bench bench
 
 .compose.env: # the fleet's root key, made once
 	umask 077 && echo "ENROLL__SECRETS__KEY=$$(head -c 32 /dev/urandom | base64)" > $@

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::output::print;
 use crate::{
-    app::{notifiers, operator},
+    app::{admin_services, notifiers},
     config::Settings,
     domain::{
         Address, Channel, Clock as _, CodeMessage, DeliveryState, OsRandom, Outgoing, Purpose, Random, SystemClock,
@@ -44,7 +44,7 @@ enum Way {
 }
 
 pub(super) async fn run(command: Deliveries, settings: &Settings, as_json: bool) -> anyhow::Result<ExitCode> {
-    let operator = operator(settings).await?;
+    let operator = admin_services(settings).await?;
     match command {
         Deliveries::List => list(&operator.deliveries.list(DeliveryState::Queued).await?, as_json),
         Deliveries::Dead => list(&operator.deliveries.list(DeliveryState::Failed).await?, as_json),

@@ -1,12 +1,12 @@
 //! The command line. Exit codes: 0 done, 1 it could not be done, 2 the command line or the settings
 //! are wrong. `--json` prints one JSON value a line, for programs.
 
-mod check;
-mod consume;
+mod check_config;
+mod consume_events;
 mod deliveries;
+mod import;
 mod logging;
 mod output;
-mod people;
 mod sessions;
 mod users;
 
@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    app::{Running, Surroundings, migrate, operator},
+    app::{Running, Surroundings, admin_services, migrate},
     config::{LogFormat, Settings, Sources},
     crypto::{RootKey, sha256},
     domain::{Address, Clock as _, OsRandom, Random, SystemClock},
@@ -62,7 +62,7 @@ enum Command {
     /// Send a test message by the providers as they are set.
     SendTest(deliveries::SendTest),
     /// Listen to events: a JSON line each, or a command run for each.
-    ConsumeEvents(consume::Consume),
+    ConsumeEvents(consume_events::Consume),
     /// Events.
     #[command(subcommand)]
     Events(Events),
@@ -130,14 +130,14 @@ async fn execute(command: Command, settings: &Settings, as_json: bool) -> anyhow
     match command {
         Command::Serve => serve(settings).await?,
         Command::Migrate => migrate(settings).await?,
-        Command::CheckConfig => return check::check(settings).await,
+        Command::CheckConfig => return check_config::check(settings).await,
         Command::Openapi => println!("{}", http::openapi(&settings.server).to_pretty_json()?),
         Command::Keys(Keys::Generate) => {}
         Command::Deliveries(command) => return deliveries::run(command, settings, as_json).await,
         Command::SendTest(test) => return deliveries::send_test(test, settings, as_json).await,
-        Command::ConsumeEvents(command) => return consume::run(command, settings).await,
+        Command::ConsumeEvents(command) => return consume_events::run(command, settings).await,
         Command::Events(Events::Retry) => {
-            let store = operator(settings).await?.store;
+            let store = admin_services(settings).await?.store;
             output::print(&serde_json::json!({"retried": store.unpark_events().await?}), as_json);
             store.close().await;
         }
@@ -177,7 +177,7 @@ async fn serve(settings: &Settings) -> anyhow::Result<()> {
 
 async fn lift(settings: &Settings, text: &str, as_json: bool) -> anyhow::Result<()> {
     let address = Address::parse(text, &settings.phone).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let store = operator(settings).await?.store;
+    let store = admin_services(settings).await?.store;
     store.lift_limits(&sha256(address.key().as_bytes()), SystemClock.now()).await?;
     output::print(&serde_json::json!({"address": address.masked(), "status": "lifted"}), as_json);
     store.close().await;

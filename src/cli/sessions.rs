@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{output::print, users::find};
-use crate::{app::operator, config::Settings, domain::Reason, http::user_json};
+use crate::{app::admin_services, config::Settings, domain::Reason, http::user_json};
 
 #[derive(Subcommand)]
 pub(super) enum Sessions {
@@ -26,7 +26,7 @@ pub(super) enum Sessions {
 }
 
 pub(super) async fn run(command: Sessions, settings: &Settings, as_json: bool) -> anyhow::Result<ExitCode> {
-    let operator = operator(settings).await?;
+    let operator = admin_services(settings).await?;
     match command {
         Sessions::List { who } => {
             let user = find(&operator, settings, &who).await?;

@@ -12,11 +12,11 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
+    import::{person as person_of, read_people},
     output::{Progress, print},
-    people::{person as person_of, read_people},
 };
 use crate::{
-    app::{Operator, operator},
+    app::{Operator, admin_services},
     config::Settings,
     domain::{Address, FieldError, LoginId, PhoneRules, User},
     http::user_json,
@@ -64,7 +64,7 @@ pub(super) struct Create {
 }
 
 pub(super) async fn run(command: Users, settings: &Settings, as_json: bool) -> anyhow::Result<ExitCode> {
-    let operator = operator(settings).await?;
+    let operator = admin_services(settings).await?;
     let code = match command {
         Users::Create(create) => {
             let person = person(&create, &settings.phone).map_err(|error| anyhow::anyhow!("{error}"))?;

@@ -7,10 +7,7 @@ mod redis;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::{
-    crypto::Keyring,
-    domain::{CodeMessage, Guess, GuessHistory, OneTimeCode, Purpose, Timestamp, Unavailable, Window, Windows},
-};
+use crate::domain::{Guess, GuessHistory, Purpose, Timestamp, Unavailable, Window, Windows};
 
 pub use memory::MemoryCodes;
 pub use redis::RedisCodes;
@@ -50,26 +47,6 @@ pub struct LiveCode {
     pub mac: String,
     pub tries: u32,
     pub expires_at: Timestamp,
-}
-
-impl LiveCode {
-    /// The live form of a code on its way.
-    pub fn of(message: &CodeMessage, keyring: &Keyring) -> Self {
-        let macs = OneTimeCode::parse(&message.code)
-            .map(|code| keyring.code_macs(message.purpose.as_str(), &message.destination, &code))
-            .unwrap_or_default();
-        Self {
-            key: CodeKey {
-                destination: message.destination_hash.clone(),
-                purpose: message.purpose,
-                verification: message.verification,
-            },
-            issue: message.issue,
-            mac: macs.into_iter().next().unwrap_or_default(),
-            tries: message.tries,
-            expires_at: Timestamp::from_micros(message.expires_at),
-        }
-    }
 }
 
 /// A guess, and what SQL knows of the code and of the destination.

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Attempt, Claim, CodeKey, CodeStore, Judged, LiveCode, MARK_MILLIS};
 use crate::{
     domain::{DAY_MILLIS, Guess, Part, Timestamp, Unavailable, Window},
-    link::RedisLink,
+    redis::RedisLink,
 };
 
 static PUT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("put.lua")));

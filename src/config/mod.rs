@@ -6,14 +6,14 @@
 mod later;
 mod notify;
 mod reader;
-mod remarks;
 mod secrets;
 mod settings;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod warnings;
 
 pub use notify::{NotifySettings, ProviderSettings};
 pub use reader::Problem;
-pub use settings::{AddressHeader, LogFormat, ServerSettings, Settings};
+pub use settings::{LogFormat, Settings};
 pub use sources::Sources;

@@ -2,7 +2,8 @@
 
 use reqwest::Url;
 
-use super::{reader::Reader, settings::ServerSettings};
+use super::reader::Reader;
+use crate::http::ServerSettings;
 use crate::notify::{
     SmtpSettings, TemplateSettings, Templates, TwilioSender, TwilioSettings, WebhookSecret, WebhookSettings,
 };

@@ -3,7 +3,7 @@
 use super::{reader::Reader, settings::DAY};
 use crate::{
     crypto::{Keyring, RootKey, TokenKeyError, TokenKeys, TokenSettings},
-    services::SessionSettings,
+    engine::SessionSettings,
 };
 
 const YEAR: u64 = 366 * DAY;

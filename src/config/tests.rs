@@ -1,5 +1,5 @@
 use super::{Settings, Sources};
-use crate::link::RedisAddress;
+use crate::redis::RedisAddress;
 
 fn load(variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
     let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

@@ -44,6 +44,24 @@ impl Locale {
     }
 }
 
+/// What becomes of a field that may be empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    Keep,
+    /// To this, or to nothing.
+    To(Option<String>),
+}
+
+impl Change {
+    /// Whether to write, and the new value.
+    pub fn binds(&self) -> (bool, Option<&str>) {
+        match self {
+            Self::Keep => (false, None),
+            Self::To(value) => (true, value.as_deref()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

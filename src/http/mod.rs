@@ -1,47 +1,40 @@
 //! HTTP: a handler extracts, parses, calls one service method and wraps the result. Every rule is
 //! a service's; the only place where an error becomes a status is `problem`.
 
-mod activation;
-mod basic;
-mod body;
-mod client;
-mod contacts;
-mod docs;
-mod envelope;
-mod fields;
-mod login;
+mod extract;
+mod middleware;
+mod openapi;
 mod problem;
-mod providers;
-mod recovery;
-mod registration;
+mod routes;
 mod server;
-mod service;
-mod sessions;
-mod speech;
-mod users;
-mod verification;
 mod views;
 
 use std::sync::Arc;
 
-use axum::{Router, middleware};
+use axum::Router;
 use tokio_util::task::TaskTracker;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use self::{envelope::OwnTask, speech::CamelPaths};
+use self::{
+    extract::client_ip,
+    middleware::{camel_case, detach, headers, request_log},
+    routes::{
+        activation, contacts, dev_inbox, health, jwks, login, recovery, registration, sessions, twilio_callback, users,
+        verification,
+    },
+};
 use crate::{
-    config::ServerSettings,
-    domain::{PhoneRules, User},
+    domain::{ListedSession, PhoneRules, User},
+    engine::Readiness,
     notify::{Inbox, TwilioCallback},
     services::{
-        AskingService, ContactService, ListedSession, LoginService, ProfileService, RecoveryService,
-        RegistrationService, ReportService, ResendService, Sessions, StatusService, VerificationService,
+        AskingService, ContactService, Deliveries, LoginService, ProfileService, RecoveryService, RegistrationService,
+        ResendService, Sessions, StatusService, VerificationService,
     },
 };
 
-pub use server::{HttpServer, ServerLimits};
-pub use service::Readiness;
+pub use server::{AddressHeader, HttpServer, ServerLimits, ServerSettings};
 
 /// What handlers call.
 #[derive(Clone)]
@@ -52,14 +45,14 @@ pub struct Parts {
     pub resending: ResendService,
     pub verification: VerificationService,
     pub status: StatusService,
-    pub reports: ReportService,
+    pub deliveries: Deliveries,
     pub login: LoginService,
     pub asking: AskingService,
     pub recovery: RecoveryService,
     pub contacts: ContactService,
     pub profile: ProfileService,
     pub sessions: Sessions,
-    pub readiness: Arc<dyn Readiness>,
+    pub readiness: Readiness,
     pub inbox: Option<Arc<Inbox>>,
     /// Checks Twilio's reports, where they can be checked.
     pub twilio: Option<TwilioCallback>,
@@ -77,9 +70,9 @@ impl std::ops::Deref for Api {
 
 /// An account and its sessions, as its owner sees them; for the command line.
 pub fn user_json(user: &User, sessions: Option<Vec<ListedSession>>) -> serde_json::Value {
-    let mut json = serde_json::json!(views::UserView::new(user, &speech::Speech(None)));
+    let mut json = serde_json::json!(views::UserView::new(user, &camel_case::Speech(None)));
     if let Some(sessions) = sessions {
-        json["sessions"] = serde_json::json!(sessions::views(sessions, None));
+        json["sessions"] = serde_json::json!(views::session_views(sessions, None));
     }
     json
 }
@@ -109,32 +102,36 @@ fn documented(settings: &ServerSettings) -> (Router<Api>, OpenApi) {
     };
     // The document tells the first prefix; the others serve the same.
     let first = prefixes.next().map_or("/api/v1", String::as_str);
-    let documented = OpenApiRouter::with_openapi(docs::skeleton(&settings.public_url))
-        .merge(service::routes())
-        .merge(providers::routes());
+    let documented = OpenApiRouter::with_openapi(openapi::skeleton(&settings.public_url))
+        .merge(health::routes())
+        .merge(jwks::routes())
+        .merge(twilio_callback::routes());
     let (mut router, document) = mount(documented, first).split_for_parts();
     for prefix in prefixes.chain(&settings.camel_prefixes) {
         router = router.merge(Router::from(mount(OpenApiRouter::new(), prefix)));
     }
-    (router, docs::complete(document))
+    (router, openapi::complete(document))
 }
 
 /// The whole application: routes, documents, and what every request passes.
 pub fn router(parts: Parts, settings: &ServerSettings, requests: &TaskTracker) -> Router {
     let (router, document) = documented(settings);
-    let camel =
-        CamelPaths::new(&settings.camel_prefixes, &settings.prefixes, api().into_openapi().paths.paths.into_keys());
+    let camel = camel_case::CamelPaths::new(
+        &settings.camel_prefixes,
+        &settings.prefixes,
+        api().into_openapi().paths.paths.into_keys(),
+    );
     let api = Api(Arc::new(parts));
-    let router = if api.inbox.is_some() { router.merge(service::inbox()) } else { router };
-    let own_task = OwnTask { time: settings.request_timeout, requests: requests.clone() };
+    let router = if api.inbox.is_some() { router.merge(dev_inbox::routes()) } else { router };
+    let own_task = detach::OwnTask { time: settings.request_timeout, requests: requests.clone() };
     router
-        .merge(docs::routes(document))
+        .merge(openapi::routes(document))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(middleware::from_fn_with_state(own_task, envelope::own_task))
-        .layer(tower::util::option_layer(envelope::cors(&settings.cors_origins)))
-        .layer(middleware::from_fn_with_state(client::TrustedProxies::new(settings), client::identify))
-        .layer(middleware::from_fn(envelope::envelope))
-        .layer(middleware::from_fn_with_state(camel, speech::translate))
+        .layer(axum::middleware::from_fn_with_state(own_task, detach::own_task))
+        .layer(tower::util::option_layer(headers::cors(&settings.cors_origins)))
+        .layer(axum::middleware::from_fn_with_state(client_ip::TrustedProxies::new(settings), client_ip::identify))
+        .layer(axum::middleware::from_fn(request_log::envelope))
+        .layer(axum::middleware::from_fn_with_state(camel, camel_case::translate))
         .with_state(api)
 }

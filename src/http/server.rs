@@ -7,13 +7,41 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
+use ipnet::IpNet;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
 };
 use tower::ServiceExt as _;
 
-use super::client::Peer;
+use super::extract::client_ip::Peer;
+
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    pub address: SocketAddr,
+    pub public_url: String,
+    /// It was set, so that others can be told of it.
+    pub public_url_given: bool,
+    pub prefixes: Vec<String>,
+    /// Where the API is mounted speaking camelCase.
+    pub camel_prefixes: Vec<String>,
+    pub single_node: bool,
+    /// Whose word on a client's address is taken.
+    pub trusted_proxies: Vec<IpNet>,
+    pub address_header: AddressHeader,
+    pub cors_origins: Vec<String>,
+    pub request_timeout: Duration,
+    pub header_timeout: Duration,
+    pub max_connections: usize,
+}
+
+/// The one header that a trusted proxy tells a client's address in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressHeader {
+    XForwardedFor,
+    /// RFC 7239
+    Forwarded,
+}
 
 #[derive(Debug, Clone, Copy)]
 pub struct ServerLimits {

@@ -4,8 +4,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{problem::whole_seconds, speech::Speech};
-use crate::domain::{Email, IssuedCode, LoginId, Mobile, OpenedSession, User};
+use super::{middleware::camel_case::Speech, problem::whole_seconds};
+use crate::domain::{Email, IssuedCode, ListedSession, LoginId, Mobile, OpenedSession, User};
 
 /// A code that is on its way.
 #[derive(Serialize, ToSchema)]
@@ -151,4 +151,31 @@ impl TokenAnswer {
 #[derive(Serialize, ToSchema)]
 pub(super) struct UserAnswer {
     pub(super) user: UserView,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Session)]
+pub(super) struct SessionView {
+    id: Uuid,
+    /// The one whose token this call was made with.
+    current: bool,
+    user_agent: Option<String>,
+    #[schema(example = "192.0.2.7")]
+    address: Option<String>,
+    /// RFC 3339, UTC.
+    created_at: String,
+    /// RFC 3339, UTC.
+    last_used_at: String,
+}
+
+pub(super) fn session_views(listed: Vec<ListedSession>, current: Option<Uuid>) -> Vec<SessionView> {
+    let view = |session: ListedSession| SessionView {
+        id: session.id,
+        current: Some(session.id) == current,
+        user_agent: session.user_agent,
+        address: session.address,
+        created_at: session.created_at.to_string(),
+        last_used_at: session.last_used_at.to_string(),
+    };
+    listed.into_iter().map(view).collect()
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use super::{Counter, Limiter, Taken};
 use crate::{
     domain::{Timestamp, Unavailable},
-    link::RedisLink,
+    redis::RedisLink,
 };
 
 static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take.lua")));

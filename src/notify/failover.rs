@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::{Inbox, Message, Notifier, SendError, breaker::Breaker};
+use super::{Inbox, Message, Notifier, SendError, provider_health::Breaker};
 use crate::domain::{Channel, Clock};
 
 /// Who carries what.

@@ -1,10 +1,10 @@
 //! Carrying messages to people. A provider is one file with one trait; `failover` tries them in order.
 
-mod breaker;
 mod console;
 mod failover;
 mod http;
 mod inbox;
+mod provider_health;
 mod smtp;
 #[cfg(feature = "aws")]
 mod sns;

@@ -1,16 +1,16 @@
 use uuid::Uuid;
 
-use super::{
-    CurrentPassword, Guessing, Journal, Notices, Reauthentication,
-    guessing::Found,
-    issuing::{NewCode, Unpublished},
-    reauthentication::Enough,
-    twice::run_twice,
-};
 use crate::{
     domain::{
         Address, Client, FieldCode, FieldError, Happening, Holder, IssuedCode, NoticeKind, OneTimeCode, Purpose, User,
         Verification,
+    },
+    engine::{
+        CurrentPassword, Guessing, Journal, Notices, Reauthentication,
+        code_checker::Found,
+        code_issuer::{NewCode, Unpublished},
+        reauthentication::Enough,
+        retry::run_twice,
     },
     error::Error,
 };

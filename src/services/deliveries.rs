@@ -44,6 +44,12 @@ impl Deliveries {
         Ok(self.store.conversion(self.since()).await?)
     }
 
+    /// Records a provider's report of a message, named by its number in the outbox. A report of an ended
+    /// verification, or of a code that was replaced, changes nothing.
+    pub async fn record_report(&self, message: i64, state: DeliveryState) -> Result<(), Error> {
+        Ok(self.store.mark_reported(message, state, self.clock.now()).await?)
+    }
+
     fn since(&self) -> Timestamp {
         self.clock.now().minus(DAY)
     }

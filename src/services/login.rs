@@ -1,10 +1,11 @@
-use super::{Credentials, Guessing, Issuer, Journal, Proof, Sessions, Throttle, guessing::Found, twice::run_twice};
+use super::Sessions;
 use crate::{
     crypto::{Hasher, Recipe, sha256},
     domain::{
         Address, Client, Happening, Holder, LoginId, Method, OpenedSession, Password, Reason, Registration, Session,
         Timestamp, User, Verification,
     },
+    engine::{Credentials, Guessing, Issuer, Journal, Proof, Throttle, code_checker::Found, retry::run_twice},
     error::Error,
     store::{Store, Tx},
 };
@@ -72,7 +73,7 @@ impl LoginService {
         }
         let (user, session, now) = run_twice(|| self.open_by_password(&user, client)).await?;
         self.throttle.forgive(Some(key), &user).await;
-        self.sessions.tokens_of(user, &session, now)
+        self.sessions.opener.tokens_of(user, &session, now)
     }
 
     /// Opens a session for who has a code for it.
@@ -101,7 +102,7 @@ impl LoginService {
         })?;
         let given = proof.login_id.as_ref().map(LoginId::key).or(proof.which.address.as_ref().map(Address::key));
         self.throttle.forgive(given, &user).await;
-        self.sessions.tokens_of(user, &session, now)
+        self.sessions.opener.tokens_of(user, &session, now)
     }
 
     async fn owner(
@@ -155,24 +156,25 @@ impl LoginService {
     }
 
     async fn open_by_password(&self, user: &User, client: &Client) -> Result<(User, Session, Timestamp), Error> {
-        let now = self.sessions.clock.now();
+        let now = self.sessions.opener.clock.now();
         let mut tx = self.store.begin().await?;
-        if let Some(session) = self.sessions.open(&mut tx, user, client, false, now).await? {
+        if let Some(session) = self.sessions.opener.open(&mut tx, user, client, false, now).await? {
             return self.opened(tx, user.clone(), session, now).await;
         }
         // Changed since its hash was read: by a new address, which leaves the password good, or by more.
         let user = tx.user(user.id).await?.filter(|now| now.password_hash == user.password_hash);
         let user = user.ok_or(Error::InvalidCredentials)?;
-        let session = self.sessions.open(&mut tx, &user, client, false, now).await?.ok_or(Error::InvalidCredentials)?;
+        let session =
+            self.sessions.opener.open(&mut tx, &user, client, false, now).await?.ok_or(Error::InvalidCredentials)?;
         self.opened(tx, user, session, now).await
     }
 
     async fn open_by_code(&self, proven: Verification, client: &Client) -> Result<(User, Session, Timestamp), Error> {
         let Holder::Account { id, epoch } = proven.holder else { return Err(Error::InvalidCode) };
-        let now = self.sessions.clock.now();
+        let now = self.sessions.opener.clock.now();
         let mut tx = self.store.begin().await?;
         let user = tx.user(id).await?.filter(|user| user.epoch == epoch).ok_or(Error::InvalidCode)?;
-        let session = self.sessions.open(&mut tx, &user, client, true, now).await?.ok_or(Error::InvalidCode)?;
+        let session = self.sessions.opener.open(&mut tx, &user, client, true, now).await?.ok_or(Error::InvalidCode)?;
         if !tx.mark_verified(proven.id, None, now).await? {
             return Err(Error::InvalidCode);
         }
@@ -202,7 +204,7 @@ impl LoginService {
         if !Recipe::of(kept).is_some_and(|recipe| self.hasher.is_cheaper(&recipe)) {
             return Ok(());
         }
-        let recipe = self.hasher.recipe(&self.sessions.random.bytes::<16>());
+        let recipe = self.hasher.recipe(&self.sessions.opener.random.bytes::<16>());
         let hash = self.hasher.hash(password, recipe).await?;
         Ok(self.store.write().await?.rehash_password(user, &hash).await?)
     }

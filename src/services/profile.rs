@@ -1,10 +1,9 @@
 use uuid::Uuid;
 
-use super::{CurrentPassword, Journal, Reauthentication, reauthentication::Enough, twice::run_twice};
 use crate::{
-    domain::{Client, FieldError, Happening, Password, Reason, User},
+    domain::{Change, Client, FieldError, Happening, Password, Reason, User},
+    engine::{CurrentPassword, Journal, Reauthentication, reauthentication::Enough, retry::run_twice},
     error::Error,
-    store::Change,
 };
 
 /// What people change of their own account.
@@ -16,9 +15,9 @@ pub struct ProfileService {
 
 impl ProfileService {
     pub async fn change(&self, user: &User, name: &Change, locale: &Change) -> Result<User, Error> {
-        let Reauthentication { store, sessions, .. } = &self.reauthentication;
+        let Reauthentication { store, clock, .. } = &self.reauthentication;
         let mut writing = store.write().await?;
-        writing.change_profile(user.id, name, locale, sessions.clock.now()).await?;
+        writing.change_profile(user.id, name, locale, clock.now()).await?;
         writing.user(user.id).await?.ok_or(Error::InvalidToken)
     }
 
@@ -36,20 +35,20 @@ impl ProfileService {
         new: &Password,
         client: &Client,
     ) -> Result<(), Error> {
-        let Reauthentication { hasher, throttle, sessions, .. } = &self.reauthentication;
+        let Reauthentication { hasher, throttle, random, .. } = &self.reauthentication;
         user.admits(new).map_err(|error| Error::field(FieldError { field: "new_password", ..error }))?;
         self.reauthentication.require(user, session, current, Enough::YoungAndByCode, client).await?;
         if matches!(current, CurrentPassword::Missing) {
             let _counted = throttle.hash(client).await?; // the current one's hash was not counted
         }
-        let recipe = hasher.recipe(&sessions.random.bytes::<16>());
+        let recipe = hasher.recipe(&random.bytes::<16>());
         let hash = hasher.hash(new, recipe).await?;
         run_twice(|| self.set_password(user, session, &hash)).await
     }
 
     async fn set_password(&self, user: &User, session: Uuid, hash: &str) -> Result<(), Error> {
-        let Reauthentication { store, sessions, .. } = &self.reauthentication;
-        let now = sessions.clock.now();
+        let Reauthentication { store, clock, .. } = &self.reauthentication;
+        let now = clock.now();
         let mut tx = store.begin().await?;
         // Changed meanwhile: asked again, the token tells whether that ended its session.
         let epoch = tx.change_password(user, hash, now).await?.ok_or(Error::Overloaded)?;
@@ -84,7 +83,7 @@ impl ProfileService {
         if !tx.delete_user(user).await? {
             return Err(Error::Overloaded); // changed meanwhile
         }
-        let now = self.reauthentication.sessions.clock.now();
+        let now = self.reauthentication.clock.now();
         self.journal.record(&mut tx, [Happening::UserDeleted { user_id: user.id }], now).await?;
         Ok(self.journal.commit(tx).await?)
     }

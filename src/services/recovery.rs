@@ -1,7 +1,7 @@
-use super::{Guessing, Journal, Notices, Proof};
 use crate::{
     crypto::Hasher,
     domain::{Address, Client, FieldError, Happening, Holder, NoticeKind, Password, Reason, User, Verification},
+    engine::{Guessing, Journal, Notices, Proof},
     error::Error,
 };
 

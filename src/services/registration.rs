@@ -2,18 +2,18 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{
-    Credentials, Issuer, Journal, Throttle,
-    issuing::{NewCode, Unpublished},
-    resending::client_hash,
-    throttle::{Counted, FAILURES},
-    twice::run_twice,
-};
 use crate::{
     crypto::{Hasher, Recipe, sha256},
     domain::{
         Address, Client, Email, Happening, IssuedCode, Locale, LoginId, Mobile, Password, PersonName, Purpose,
         Registration, Timestamp,
+    },
+    engine::{
+        Credentials, Issuer, Journal, Throttle,
+        code_issuer::{NewCode, Unpublished},
+        rate_limits::{Counted, FAILURES},
+        retry::run_twice,
+        verification_ref::client_hash,
     },
     error::{Error, Refused},
     store::{Destination, Store, Tx},

@@ -1,35 +1,19 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Journal, twice::run_twice};
 use crate::{
-    crypto::Tokens,
-    domain::{Client, Clock, Happening, OpenedSession, Random, Reason, RefreshToken, Session, Timestamp, User},
+    domain::{Happening, ListedSession, OpenedSession, Reason, RefreshToken, Session, Timestamp, User},
+    engine::{Journal, SessionOpener, retry::run_twice},
     error::Error,
-    store::{Connection, ListedSession, Store, StoreError, Tx},
+    store::{Connection, Store},
 };
-
-#[derive(Debug, Clone, Copy)]
-pub struct SessionSettings {
-    /// How long after its opening a session proves by itself who is there.
-    pub fresh_for: Duration,
-    /// How long the token just replaced still gets its successor: a lost answer, a second tab.
-    pub refresh_grace: Duration,
-    /// The idle end, moved on by each refresh.
-    pub refresh_ttl: Duration,
-    /// The end whatever a session does.
-    pub session_ttl: Duration,
-}
 
 /// Opens sessions, and tells whose a token is.
 #[derive(Clone)]
 pub struct Sessions {
     pub store: Store,
-    pub tokens: Tokens,
-    pub clock: Arc<dyn Clock>,
-    pub random: Arc<dyn Random>,
-    pub settings: SessionSettings,
+    pub opener: SessionOpener,
     pub journal: Journal,
 }
 
@@ -43,54 +27,7 @@ enum Standing {
 
 /// A change of the account is in a refresh's way for a moment; several in a row hardly ever.
 const TRIES: usize = 3;
-/// A device's name is a header of its own choosing.
-const LONGEST_USER_AGENT: usize = 400;
-
 impl Sessions {
-    /// Writes a new session of the user, whose tokens are good once the transaction is committed;
-    /// `None` where the account has changed since it was read.
-    pub(super) async fn open(
-        &self,
-        tx: &mut Tx,
-        user: &User,
-        client: &Client,
-        by_code: bool,
-        now: Timestamp,
-    ) -> Result<Option<Session>, StoreError> {
-        let expires_at = now.plus(self.settings.session_ttl);
-        let session = Session {
-            id: self.random.id(now),
-            user_id: user.id,
-            counter: 0,
-            salt: self.random.bytes::<16>().to_vec(),
-            epoch: user.epoch,
-            by_code,
-            user_agent: client.user_agent.as_ref().map(|text| text.chars().take(LONGEST_USER_AGENT).collect()),
-            address: Some(client.address.to_canonical().to_string()),
-            created_at: now,
-            ends_at: now.plus(self.settings.refresh_ttl).min(expires_at),
-            expires_at,
-        };
-        Ok(tx.insert_session(&session).await?.then_some(session))
-    }
-
-    pub(super) fn tokens_of(&self, user: User, session: &Session, now: Timestamp) -> Result<OpenedSession, Error> {
-        let internal = |error: anyhow::Error| Error::Internal(error);
-        let salt = session.salt.as_slice().try_into().map_err(|_| internal(anyhow::anyhow!("a salt is 16 octets")))?;
-        let refresh = RefreshToken { session: session.id, counter: session.counter, salt };
-        Ok(OpenedSession {
-            user,
-            opened_at: session.created_at,
-            access_token: self
-                .tokens
-                .access(session, self.random.secret_id(), now)
-                .map_err(|error| internal(error.into()))?,
-            access_expires_in: self.tokens.access_ttl(),
-            refresh_token: self.tokens.refresh(&refresh),
-            refresh_expires_in: session.ends_at.after(now),
-        })
-    }
-
     /// A new token for the one given, which is dead from here on.
     ///
     /// # Errors
@@ -99,14 +36,14 @@ impl Sessions {
     /// (RFC 9700, 4.14.2), but within the grace the last one replaced gets the same successor again.
     /// [`Error::InvalidToken`] for one that is none of ours (no row is touched), or of an ended session.
     pub async fn refresh(&self, text: &str) -> Result<OpenedSession, Error> {
-        let token = self.tokens.read_refresh(text).ok_or(Error::InvalidToken)?;
-        let now = self.clock.now();
+        let token = self.opener.tokens.read_refresh(text).ok_or(Error::InvalidToken)?;
+        let now = self.opener.clock.now();
         let mut writing = self.store.write().await?;
-        let idle_end = now.plus(self.settings.refresh_ttl);
+        let idle_end = now.plus(self.opener.settings.refresh_ttl);
         for _ in 0..TRIES {
             let session = match writing.rotate_session(&token, now, idle_end).await? {
                 Some(session) => session,
-                None => match Self::standing(&mut writing, &token, now, self.settings.refresh_grace).await? {
+                None => match Self::standing(&mut writing, &token, now, self.opener.settings.refresh_grace).await? {
                     Standing::JustReplaced(session) => *session,
                     Standing::Current => continue,
                     Standing::Older => {
@@ -117,7 +54,7 @@ impl Sessions {
                 },
             };
             let user = writing.user(session.user_id).await?.ok_or(Error::InvalidToken)?;
-            return self.tokens_of(user, &session, now);
+            return self.opener.tokens_of(user, &session, now);
         }
         Err(Error::Lost)
     }
@@ -141,9 +78,9 @@ impl Sessions {
 
     /// Ends the session of a token of either kind; one that is worth nothing ends nothing (RFC 7009).
     pub async fn log_out(&self, access: Option<&str>, refresh: Option<&str>) -> Result<(), Error> {
-        let now = self.clock.now();
-        let by_access = access.and_then(|token| self.tokens.read_access(token, now)).map(|claims| claims.sid);
-        let by_refresh = refresh.and_then(|token| self.tokens.read_refresh(token)).map(|token| token.session);
+        let now = self.opener.clock.now();
+        let by_access = access.and_then(|token| self.opener.tokens.read_access(token, now)).map(|claims| claims.sid);
+        let by_refresh = refresh.and_then(|token| self.opener.tokens.read_refresh(token)).map(|token| token.session);
         for session in [by_access, by_refresh].into_iter().flatten() {
             self.end(session, None, Reason::LoggedOut).await?;
         }
@@ -155,7 +92,7 @@ impl Sessions {
     }
 
     async fn end_all(&self, user_id: Uuid) -> Result<(), Error> {
-        let now = self.clock.now();
+        let now = self.opener.clock.now();
         let mut tx = self.store.begin().await?;
         tx.end_all_sessions(user_id, now).await?;
         let reason = Reason::LoggedOutAll;
@@ -166,7 +103,7 @@ impl Sessions {
 
     /// The user's sessions that are good, the newest first.
     pub async fn list(&self, user: &User) -> Result<Vec<ListedSession>, Error> {
-        Ok(self.store.read().await?.sessions_of(user, self.clock.now()).await?)
+        Ok(self.store.read().await?.sessions_of(user, self.opener.clock.now()).await?)
     }
 
     /// Ends one of the user's own sessions.
@@ -177,7 +114,7 @@ impl Sessions {
 
     /// Ends a session, of this user if one is named; `false` where there is none that is good.
     pub async fn end(&self, session: Uuid, of: Option<Uuid>, reason: Reason) -> Result<bool, Error> {
-        let now = self.clock.now();
+        let now = self.opener.clock.now();
         let mut tx = self.store.begin().await?;
         let Some(user_id) = tx.revoke_session(session, of, now).await? else { return Ok(false) };
         let happened = [Happening::SessionRevoked { user_id, session_id: Some(session), but: None, reason }];
@@ -192,8 +129,8 @@ impl Sessions {
     ///
     /// [`Error::InvalidToken`] for a token that is none of ours, over, or of a session that ended.
     pub async fn authenticate(&self, token: &str) -> Result<(User, Uuid), Error> {
-        let now = self.clock.now();
-        let claims = self.tokens.read_access(token, now).ok_or(Error::InvalidToken)?;
+        let now = self.opener.clock.now();
+        let claims = self.opener.tokens.read_access(token, now).ok_or(Error::InvalidToken)?;
         let user = self.store.read().await?.session_user(claims.sid, claims.sub, now).await?;
         Ok((user.ok_or(Error::InvalidToken)?, claims.sid))
     }

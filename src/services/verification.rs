@@ -1,11 +1,9 @@
 use uuid::Uuid;
 
-use super::{
-    BasicCredentials, Credentials, Guessing, Journal, LoginService, Proof, Resend, ResendService, Sessions, Which,
-    credentials::Owner, guessing::Found,
-};
+use super::{LoginService, Resend, ResendService, Sessions};
 use crate::{
     domain::{Client, Happening, OneTimeCode, OpenedSession, Purpose, Session, Timestamp, User},
+    engine::{BasicCredentials, Credentials, Guessing, Journal, Proof, Which, code_checker::Found, passwords::Owner},
     error::Error,
     store::StoreError,
 };
@@ -49,7 +47,7 @@ impl VerificationService {
         // Not the address as given: one that is held unproven may be the name of somebody else.
         self.guessing.throttle.forgive(None, &made.user).await;
         match made.session {
-            Some(session) => self.sessions.tokens_of(made.user, &session, made.at),
+            Some(session) => self.sessions.opener.tokens_of(made.user, &session, made.at),
             None => Err(Error::Internal(anyhow::anyhow!("the session was not opened"))),
         }
     }
@@ -106,7 +104,7 @@ impl VerificationService {
         if !own_ended || !tx.mark_verified(verification, Some(user.id), now).await? {
             return Err(Error::InvalidCode);
         }
-        let session = if open { self.sessions.open(&mut tx, &user, client, true, now).await? } else { None };
+        let session = if open { self.sessions.opener.open(&mut tx, &user, client, true, now).await? } else { None };
         let (user_id, channel) = (user.id, Some(destination.channel()));
         let mut happened = vec![Happening::UserRegistered { user_id }, Happening::UserActivated { user_id, channel }];
         happened.extend(session.as_ref().map(Session::opened));

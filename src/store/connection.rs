@@ -9,8 +9,8 @@ use tokio::time::error::Elapsed;
 
 use super::{StoreError, pool::Lease};
 use crate::{
+    circuit_breaker::Breaker,
     domain::{Part, Timestamp, Unavailable},
-    link::Breaker,
 };
 
 /// One connection, with the statements that run on it.

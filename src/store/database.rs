@@ -8,7 +8,7 @@ use sqlx::{
 };
 
 use super::{Connection, SingleNode, StoreError, Tx, connection::Raw, pool::Pool};
-use crate::{domain::Part, link::Breaker};
+use crate::{circuit_breaker::Breaker, domain::Part};
 
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");

@@ -4,19 +4,19 @@
 //! undoes everything unless committed. Locks are taken in one order everywhere: destinations,
 //! users, registrations, verifications, outbox.
 
-mod administration;
 mod connection;
 mod database;
 mod destinations;
 mod error;
 mod events;
+mod node_lock;
 mod outbox;
 mod pool;
 mod prune;
 mod registrations;
 mod sessions;
-mod single_node;
 mod timestamp;
+mod user_changes;
 mod users;
 mod verifications;
 
@@ -25,9 +25,8 @@ pub use database::{Store, StoreSettings};
 pub use destinations::Destination;
 pub use error::{StoreError, Taken};
 pub use events::WaitingEvent;
+pub use node_lock::SingleNode;
 pub use outbox::{ClaimedMessage, KeptMessage, NewMessage};
 pub use registrations::Activation;
-pub use sessions::ListedSession;
-pub use single_node::SingleNode;
-pub use users::Change;
+
 pub use verifications::{Carried, Challenge, Conversion};

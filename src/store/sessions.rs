@@ -6,7 +6,7 @@ use super::{
     connection::{execute, on},
     users::{Row as UserRow, select_user},
 };
-use crate::domain::{RefreshToken, Session, Timestamp, User};
+use crate::domain::{ListedSession, RefreshToken, Session, Timestamp, User};
 
 impl Connection {
     /// The user of a session that is good now: not revoked, not over, opened under the user's epoch.
@@ -27,14 +27,20 @@ impl Connection {
     }
 }
 
-/// A session as its owner sees it in a list.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub struct ListedSession {
-    pub id: Uuid,
-    pub user_agent: Option<String>,
-    pub address: Option<String>,
-    pub created_at: Timestamp,
-    pub last_used_at: Timestamp,
+#[derive(sqlx::FromRow)]
+struct ListedRow {
+    id: Uuid,
+    user_agent: Option<String>,
+    address: Option<String>,
+    created_at: Timestamp,
+    last_used_at: Timestamp,
+}
+
+impl From<ListedRow> for ListedSession {
+    fn from(row: ListedRow) -> Self {
+        let ListedRow { id, user_agent, address, created_at, last_used_at } = row;
+        Self { id, user_agent, address, created_at, last_used_at }
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -93,7 +99,9 @@ impl Connection {
         const SELECT: &str = "SELECT id, user_agent, address, created_at, rotated_at AS last_used_at FROM sessions
             WHERE user_id = $1 AND epoch = $2 AND revoked_at IS NULL AND ends_at > $3
             ORDER BY created_at DESC, id DESC";
-        on!(self, |db| query_as(SELECT).bind(user.id).bind(user.epoch).bind(now).fetch_all(db))
+        let rows: Vec<ListedRow> =
+            on!(self, |db| query_as(SELECT).bind(user.id).bind(user.epoch).bind(now).fetch_all(db))?;
+        Ok(rows.into_iter().map(ListedSession::from).collect())
     }
 
     /// Replaces the session's token, if it is this one and good; of two who try, one does.

@@ -5,7 +5,7 @@ use super::{
     Connection, StoreError, Taken, Tx,
     connection::{execute, on},
 };
-use crate::domain::{Address, Email, LoginId, Mobile, Timestamp, User};
+use crate::domain::{Address, Change, Email, LoginId, Mobile, Timestamp, User};
 
 #[derive(sqlx::FromRow)]
 pub(super) struct Row {
@@ -111,23 +111,6 @@ impl Connection {
     pub async fn rehash_password(&mut self, user: &User, hash: &str) -> Result<(), StoreError> {
         const UPDATE: &str = "UPDATE users SET password_hash = $3 WHERE id = $1 AND epoch = $2";
         execute!(self, sqlx::query(UPDATE).bind(user.id).bind(user.epoch).bind(hash)).map(drop)
-    }
-}
-
-/// What becomes of a field that may be empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    Keep,
-    /// To this, or to nothing.
-    To(Option<String>),
-}
-
-impl Change {
-    fn binds(&self) -> (bool, Option<&str>) {
-        match self {
-            Self::Keep => (false, None),
-            Self::To(value) => (true, value.as_deref()),
-        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     codes::{CodeStore, LiveCode},
     crypto::{Keyring, hex, sha256},
     domain::{Channel, Clock, DeliveryState, Outgoing, Random, Timestamp},
+    engine::live_code,
     error::Error,
     notify::{Envelope, Notifiers, SendError, Templates, segments},
     store::{Carried, ClaimedMessage, Store},
@@ -117,7 +118,7 @@ impl Delivery {
             // Nobody's code lives like any other's, so that guesses at it are answered alike.
             if let Outgoing::Code(code) = &outgoing {
                 let mac = hex(&self.random.bytes::<32>());
-                self.codes.put(&LiveCode { mac, ..LiveCode::of(code, &self.keyring) }, now).await?;
+                self.codes.put(&LiveCode { mac, ..live_code(code, &self.keyring) }, now).await?;
             }
             return Ok(Outcome::Ended(DeliveryState::Sent, None));
         }
@@ -126,7 +127,7 @@ impl Delivery {
         }
         // Right before the sending, so that a code which died meanwhile is never sent.
         if let Outgoing::Code(code) = &outgoing
-            && !self.codes.put(&LiveCode::of(code, &self.keyring), now).await?
+            && !self.codes.put(&live_code(code, &self.keyring), now).await?
         {
             return Ok(Outcome::Ended(DeliveryState::Expired, None));
         }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Backend, Options, TestApp,
     app::fresh_address,
-    gateway::{Answers, Gateway, Received},
+    fake_provider::{Answers, Gateway, Received},
 };
 
 stories!(

@@ -14,21 +14,21 @@
 #[macro_use]
 mod support;
 
+mod admin_commands;
+mod camel_case_clients;
 mod code_login;
 mod connections;
 mod contacts;
-mod coverage;
 mod delivery;
 mod events;
-mod foreign;
-mod inputs;
 mod limits;
 mod login;
-mod older_clients;
-mod operators;
-mod parts;
-mod pending;
+mod openapi_coverage;
+mod outages;
+mod pending_registrations;
 mod profile;
+mod real_providers;
 mod recovery;
 mod registration;
 mod tokens;
+mod validation;

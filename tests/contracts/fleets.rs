@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use enroll::{codes::RedisCodes, limits::RedisLimits, link::RedisLink};
+use enroll::{codes::RedisCodes, limits::RedisLimits, redis::RedisLink};
 
 use crate::{
     codes::a_code_store_keeps_its_word,

@@ -22,7 +22,7 @@ mod store;
 
 use std::time::Duration;
 
-use enroll::link::{RedisAddress, RedisLink};
+use enroll::redis::{RedisAddress, RedisLink};
 
 /// The real Redis, under a namespace of this test's own.
 async fn redis() -> RedisLink {

@@ -18,7 +18,7 @@ mod support;
 
 mod crashes;
 mod outages;
-mod passwords_alone;
+mod passwords_without_redis;
 mod rabbitmq;
 mod redis_forgets;
 mod rotation;

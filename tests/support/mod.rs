@@ -4,7 +4,7 @@
 pub mod answer;
 pub mod app;
 pub mod backend;
-pub mod gateway;
+pub mod fake_provider;
 pub mod process;
 pub mod rabbit;
 pub mod secrets;

@@ -1,6 +1,6 @@
 //! The words of the messages: a file a locale, each of which an operator's folder may replace.
 
-mod gsm7;
+mod segments;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::{Envelope, Message};
 use crate::domain::{Channel, CodeMessage, Notice, NoticeKind, Outgoing, Purpose};
 
-pub use gsm7::segments;
+pub use segments::segments;
 
 /// Renders messages; every template was tried at the start.
 #[derive(Debug, Clone)]

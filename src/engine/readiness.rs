@@ -1,0 +1,90 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::{
+    circuit_breaker::Breaker,
+    domain::{Clock, Part},
+    redis::RedisLink,
+    store::Store,
+};
+
+/// Whether this node should get requests, which `/readyz` tells.
+#[derive(Clone)]
+pub struct Readiness {
+    store: Store,
+    redis: Option<RedisLink>,
+    clock: Arc<dyn Clock>,
+    skew_ms: Arc<AtomicU64>,
+    stopping: Arc<AtomicBool>,
+}
+
+/// A part is down once it has been for so long: a blip takes no node away.
+const PATIENCE: Duration = Duration::from_secs(2);
+const SKEW_WARNS_MS: u64 = 2_000;
+const SKEW_STOPS_MS: u64 = 10_000;
+
+impl Readiness {
+    pub fn new(store: Store, redis: Option<RedisLink>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, redis, clock, skew_ms: Arc::default(), stopping: Arc::default() }
+    }
+
+    /// The parts that have been down for two seconds, and `stopping` or `clock` where that is so.
+    pub fn missing(&self) -> Vec<String> {
+        let mut missing: Vec<String> = self.down().iter().map(ToString::to_string).collect();
+        // Expiry would be wrong by a clock that is so far from the database's.
+        missing.extend((self.skew_ms.load(Ordering::Relaxed) > SKEW_STOPS_MS).then(|| "clock".to_owned()));
+        missing.extend(self.stopping.load(Ordering::Relaxed).then(|| "stopping".to_owned()));
+        missing
+    }
+
+    /// The node takes no more requests before long.
+    pub fn stop_soon(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    fn down(&self) -> Vec<Part> {
+        let redis = self.redis.as_ref().map(RedisLink::breaker);
+        let breakers = std::iter::once(self.store.breaker()).chain(redis);
+        breakers.filter(|breaker| breaker.down_for() >= PATIENCE).map(Breaker::part).collect()
+    }
+
+    /// Looks at all parts once.
+    pub async fn look(&self) {
+        let sql = async {
+            let answer = match self.store.read().await {
+                Ok(mut connection) => connection.now().await.map(drop),
+                Err(error) => Err(error),
+            };
+            self.store.breaker().observe(answer.is_ok());
+        };
+        let redis = async {
+            if let Some(redis) = &self.redis {
+                redis.breaker().observe(redis.ping().await.is_ok());
+            }
+        };
+        tokio::join!(sql, redis);
+    }
+
+    /// Compares this node's clock with the database's.
+    pub async fn compare_clocks(&self) {
+        let Ok(mut connection) = self.store.read().await else { return };
+        let before = self.clock.now();
+        let Ok(theirs) = connection.now().await else { return };
+        // SQLite's is of this machine, and of whole seconds.
+        let skew = if self.store.is_embedded() {
+            Duration::ZERO
+        } else {
+            before.after(theirs).max(theirs.after(self.clock.now()))
+        };
+        let skew_ms = u64::try_from(skew.as_millis()).unwrap_or(u64::MAX);
+        if skew_ms > SKEW_WARNS_MS {
+            tracing::warn!(skew_ms, "this node's clock differs from the database's");
+        }
+        self.skew_ms.store(skew_ms, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,223 @@
+use std::{collections::HashSet, fmt};
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+    http::{StatusCode, header},
+};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
+};
+
+use crate::http::{
+    middleware::camel_case::{Camel, snake_request},
+    problem::Problem,
+};
+
+/// A JSON object that is what RFC 8259 calls interoperable: no key twice, no lone surrogates.
+pub(in crate::http) struct Body<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let headers = request.headers();
+        let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !is_json(media_type) || headers.contains_key(header::CONTENT_ENCODING) {
+            let detail = "the body must be application/json, and not encoded";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+        }
+        let is_camel = request.extensions().get::<Camel>().is_some();
+        let bytes = Bytes::from_request(request, state).await.map_err(|_| malformed("the body can't be read"))?;
+        parse(&bytes, is_camel).map(Self)
+    }
+}
+
+/// The same, where a call works without a body too.
+pub(in crate::http) struct OptionalBody<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let empty = axum::body::HttpBody::is_end_stream(request.body());
+        if empty {
+            Ok(Self(T::default()))
+        } else {
+            Body::from_request(request, state).await.map(|Body(body)| Self(body))
+        }
+    }
+}
+
+fn is_json(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+fn malformed(detail: &str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "malformed_body", detail)
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8], is_camel: bool) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let strict = Strict { top: true }.deserialize(&mut json).and_then(|()| json.end());
+    // serde_json's own words would quote the body.
+    strict.map_err(|_| malformed("the body is not a JSON object, or has a key twice"))?;
+    let other_object = |_| malformed("the body is not the object that this call takes");
+    if !is_camel {
+        return serde_json::from_slice(bytes).map_err(other_object);
+    }
+    let object = snake_request(serde_json::from_slice(bytes).map_err(other_object)?);
+    let object = object.ok_or_else(|| malformed("the body has a key in two spellings"))?;
+    serde_json::from_value(object.into()).map_err(other_object)
+}
+
+/// Walks a value and refuses what parsers read differently.
+struct Strict {
+    top: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        if self.top { deserializer.deserialize_map(self) } else { deserializer.deserialize_any(self) }
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut seen = HashSet::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if !seen.insert(key) {
+                return Err(A::Error::custom("a key stands twice"));
+            }
+            map.next_value_seed(Self { top: false })?;
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(Self { top: false })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+/// A field as it was sent; whether it fits is said field by field, not by the parser.
+#[derive(Default)]
+pub(in crate::http) enum Given {
+    #[default]
+    Absent,
+    Null,
+    Text(String),
+    /// No string, or one with a NUL in it.
+    Wrong,
+}
+
+impl Given {
+    /// Not there, or null: but for changes, the same.
+    pub(in crate::http) fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent | Self::Null)
+    }
+}
+
+impl<'de> Deserialize<'de> for Given {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::Null => Self::Null,
+            serde_json::Value::String(text) if !text.contains('\0') => Self::Text(text),
+            _ => Self::Wrong,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct OneField {
+        #[serde(default)]
+        field: Given,
+    }
+
+    fn code(bytes: &[u8]) -> &'static str {
+        parse::<OneField>(bytes, false).map_or_else(|problem| problem.code, |_| "ok")
+    }
+
+    #[test]
+    fn only_interoperable_objects_pass() {
+        for good in [r"{}", r#"{"field":"x","other":[1,{"a":null}]}"#, r#"{"field":12}"#, r#"{"field":"\ud83d\ude00"}"#]
+        {
+            assert_eq!(code(good.as_bytes()), "ok", "{good}");
+        }
+        let deep = format!("{{\"a\":{}1{}}}", "[".repeat(10_000), "]".repeat(10_000));
+        for bad in [
+            "",
+            "null",
+            "[]",
+            "12",
+            "\"x\"",
+            "{",
+            "{} {}",
+            r#"{"a":1,"a":2}"#,
+            r#"{"b":{"a":1,"a":2}}"#,
+            r#"{"field":"\ud83d"}"#,
+            r#"{"\u0061":1,"a":2}"#,
+            "{\"field\":\"\u{1}\"}",
+            &deep,
+        ] {
+            assert_eq!(code(bad.as_bytes()), "malformed_body", "{}", &bad[..bad.len().min(40)]);
+        }
+        assert_eq!(code(b"{\"field\":\"\xff\"}"), "malformed_body");
+        assert!(matches!(
+            parse::<OneField>(br#"{"field":"a\u0000b"}"#, false).unwrap_or_else(|_| unreachable!()).field,
+            Given::Wrong
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            code(&bytes);
+        }
+
+        #[test]
+        fn any_json_like_text_is_answered(text in r#"[{}\[\]":,a-e0-9\\u ]{0,60}"#) {
+            code(text.as_bytes());
+        }
+    }
+}

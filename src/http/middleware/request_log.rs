@@ -1,0 +1,134 @@
+//! What every request passes: its id, its log line, its time, its own task, and the headers that
+//! every answer carries.
+
+use axum::{
+    extract::{MatchedPath, Request},
+    http::{HeaderMap, HeaderName, StatusCode, header},
+    middleware::Next,
+    response::Response,
+};
+use tokio::time::Instant;
+use tracing::{Instrument as _, Span, field::Empty};
+
+use crate::{
+    domain::{OsRandom, Random},
+    http::problem::Problem,
+};
+
+pub(in crate::http) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Gives the request its id and its one log line, and finishes the answer.
+pub(in crate::http) async fn envelope(request: Request, next: Next) -> Response {
+    let id = request_id(request.headers());
+    let line = LogLine::of(&request, &id);
+    let span = line.span.clone();
+    let mut response = next.run(request).instrument(span).await;
+    if let Some(problem) = problem_of(&mut response) {
+        let added = std::mem::take(response.headers_mut());
+        response = problem.write(&id);
+        for (name, value) in &added {
+            if !response.headers().contains_key(name) && name != header::CONTENT_LENGTH {
+                response.headers_mut().insert(name.clone(), value.clone());
+            }
+        }
+    }
+    super::headers::finish(response.headers_mut(), &id);
+    line.answered(response.status());
+    response
+}
+
+/// What a handler said is wrong; else, for an error that the framework answered in its own words,
+/// ours for it.
+fn problem_of(response: &mut Response) -> Option<Problem> {
+    let said = response.extensions_mut().remove::<Problem>();
+    let json = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json");
+    let status = response.status();
+    said.or_else(|| ((status.is_client_error() || status.is_server_error()) && !json).then(|| Problem::of(status)))
+}
+
+/// One line for each request, also for one whose client did not wait for the answer.
+struct LogLine {
+    span: Span,
+    started: Instant,
+    status: Option<u16>,
+}
+
+impl LogLine {
+    fn of(request: &Request, id: &str) -> Self {
+        let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str);
+        let method = request.method();
+        let span = tracing::info_span!("request", request_id = id, %method, route, destination = Empty);
+        Self { span, started: Instant::now(), status: None }
+    }
+
+    fn answered(mut self, status: StatusCode) {
+        self.status = Some(status.as_u16());
+    }
+}
+
+impl Drop for LogLine {
+    fn drop(&mut self) {
+        let duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let _entered = self.span.enter();
+        if let Some(status) = self.status {
+            tracing::info!(status, duration_ms, "answered");
+        } else {
+            tracing::info!(duration_ms, "the client did not wait for the answer");
+        }
+    }
+}
+
+/// The caller's, when it is 1 to 128 visible ASCII characters; else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let visible = |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    given.filter(visible).map_or_else(|| (&OsRandom as &dyn Random).secret_id().to_string(), str::to_owned)
+}
+
+/// Names in the log line, masked, whom the request is about.
+pub(in crate::http) fn log_destination(masked: &str) {
+    Span::current().record("destination", masked);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::{Router, body::Body, middleware, routing::get};
+    use http_body_util::BodyExt as _;
+    use tokio_util::task::TaskTracker;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::http::middleware::detach::{OwnTask, own_task};
+
+    async fn answer(uri: &str) -> (StatusCode, serde_json::Value) {
+        async fn panics() -> &'static str {
+            panic!("as handlers should not")
+        }
+        async fn hangs() {
+            std::future::pending::<()>().await;
+        }
+        let own = OwnTask { time: Duration::from_millis(50), requests: TaskTracker::new() };
+        let router = Router::new()
+            .route("/panics", get(panics))
+            .route("/hangs", get(hangs))
+            .route("/plain", get(|| async { (StatusCode::IM_A_TEAPOT, "the framework's own words") }))
+            .layer(middleware::from_fn_with_state(own, own_task))
+            .layer(middleware::from_fn(envelope));
+        let response = router.oneshot(Request::get(uri).body(Body::empty()).unwrap()).await.unwrap();
+        let (status, kind) = (response.status(), response.headers()[header::CONTENT_TYPE].clone());
+        assert_eq!(kind, "application/problem+json");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_panic_a_hang_and_foreign_errors_are_problems() {
+        let (status, problem) = answer("/panics").await;
+        assert_eq!((status.as_u16(), &problem["code"]), (500, &"internal".into()));
+        assert!(!problem.to_string().contains("handlers"), "nothing internal shows: {problem}");
+        assert_eq!(answer("/hangs").await.1["code"], "overloaded");
+        assert_eq!(answer("/plain").await.1["code"], "malformed_body");
+    }
+}

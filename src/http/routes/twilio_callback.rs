@@ -1,0 +1,46 @@
+use axum::{
+    body::Bytes,
+    extract::{RawQuery, State},
+    http::{HeaderMap, StatusCode},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    http::{
+        Api,
+        problem::{Problem, ProblemBody},
+    },
+    notify::TwilioCallback,
+};
+
+pub(in crate::http) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(twilio_status))
+}
+
+/// Twilio's report of a message
+///
+/// Form-encoded, with `X-Twilio-Signature` over `server.public_url`.
+#[utoipa::path(post, path = "/providers/twilio/status", tag = "service",
+    params(("message" = i64, Query, description = "The number of the message")),
+    request_body(content = String, content_type = "application/x-www-form-urlencoded"), responses(
+    (status = 204, description = "It is taken down"),
+    (status = 403, description = "`forbidden`: not signed by Twilio", body = ProblemBody, content_type = "application/problem+json"),
+))]
+async fn twilio_status(
+    State(api): State<Api>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, Problem> {
+    let query = query.unwrap_or_default();
+    let fields: Vec<(String, String)> = form_urlencoded::parse(&body).into_owned().collect();
+    let signature = headers.get("x-twilio-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !api.twilio.as_ref().is_some_and(|twilio| twilio.is_genuine(&query, &fields, signature)) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "the report is not signed by Twilio"));
+    }
+    let message = query.strip_prefix("message=").and_then(|number| number.parse().ok());
+    if let (Some(message), Some(state)) = (message, TwilioCallback::state(&fields)) {
+        api.deliveries.record_report(message, state).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
