@@ -1,3 +1,5 @@
+//! A circuit breaker for dependencies across the network.
+
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -5,14 +7,14 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::domain::{Part, Unavailable};
+use crate::domain::{Dependency, Unavailable};
 
-/// Refuses a part for a second after it timed out, without asking it again.
+/// Refuses calls to a dependency for a second after one timed out, and knows how long it has been down.
 ///
-/// It counts on the monotonic clock: it guards this process' time, not anybody's data.
+/// It reads the monotonic clock: it guards this process' time, not anybody's data.
 #[derive(Debug)]
-pub struct Breaker {
-    part: Part,
+pub struct CircuitBreaker {
+    dependency: Dependency,
     started: Instant,
     refused_until_ms: AtomicU64,
     answered_ms: AtomicU64,
@@ -22,10 +24,11 @@ pub struct Breaker {
 const PAUSE: Duration = Duration::from_secs(1);
 const UP: u64 = u64::MAX;
 
-impl Breaker {
-    pub fn new(part: Part) -> Self {
+impl CircuitBreaker {
+    /// A closed breaker.
+    pub fn new(dependency: Dependency) -> Self {
         Self {
-            part,
+            dependency,
             started: Instant::now(),
             refused_until_ms: AtomicU64::new(0),
             answered_ms: AtomicU64::new(0),
@@ -33,43 +36,45 @@ impl Breaker {
         }
     }
 
-    pub fn part(&self) -> Part {
-        self.part
+    /// The dependency that it guards.
+    pub fn dependency(&self) -> Dependency {
+        self.dependency
     }
 
+    /// Refuses the call while the breaker is open.
     pub fn check(&self) -> Result<(), Unavailable> {
         if self.elapsed() < self.refused_until_ms.load(Ordering::Relaxed) {
-            return Err(Unavailable::new(self.part, anyhow::anyhow!("it timed out within the last second")));
+            return Err(Unavailable::new(self.dependency, anyhow::anyhow!("a call timed out within the last second")));
         }
         Ok(())
     }
 
-    /// An answer came, be it an error of the statement's own.
+    /// Records an answer, be it an error of the call itself.
     pub fn answered(&self) {
         self.answered_ms.store(self.elapsed(), Ordering::Relaxed);
     }
 
-    /// No answer came in time.
+    /// Opens the breaker: no answer came in time.
     pub fn timed_out(&self) -> Unavailable {
         self.refused_until_ms.store(self.elapsed() + millis(PAUSE), Ordering::Relaxed);
-        Unavailable::new(self.part, anyhow::anyhow!("no answer in time"))
+        Unavailable::new(self.dependency, anyhow::anyhow!("no answer in time"))
     }
 
-    /// No connection was free in time: the part's fault only where it answers nobody.
+    /// Judges that no connection was free in time: the dependency is at fault only if it answers nobody.
     pub fn starved(&self) -> Unavailable {
         if self.elapsed() > self.answered_ms.load(Ordering::Relaxed) + millis(PAUSE) {
             return self.timed_out();
         }
-        Unavailable::new(self.part, anyhow::anyhow!("all connections are busy"))
+        Unavailable::new(self.dependency, anyhow::anyhow!("all connections are busy"))
     }
 
-    /// What a regular look at the part found.
+    /// Records the result of a regular check.
     pub fn observe(&self, up: bool) {
         let since = if up { UP } else { self.elapsed().min(self.down_since_ms.load(Ordering::Relaxed)) };
         self.down_since_ms.store(since, Ordering::Relaxed);
     }
 
-    /// For how long every look at it has failed.
+    /// How long every check has failed.
     pub fn down_for(&self) -> Duration {
         match self.down_since_ms.load(Ordering::Relaxed) {
             UP => Duration::ZERO,

@@ -1,84 +1,110 @@
-//! What a request can end in, other than success. No HTTP here: `http::problem` gives it a status.
+//! The ways in which a request can fail. No HTTP here: `http::problem` gives each a status.
 
 use std::time::Duration;
 
 use crate::{
     crypto::HashError,
-    domain::{FieldCode, FieldError, IssuedCode, Unavailable},
-    store::{StoreError, Taken},
+    domain::{FieldCode, FieldError, IssuedCode, Quota, TakenIdentifier, Unavailable},
+    store::StoreError,
 };
 
-/// A variant exists only where a client can act on it; everything else is [`Error::Internal`],
-/// logged with its cause and shown as nothing but a 500.
+/// The ways in which a request can fail.
+///
+/// A variant exists only where a client can act on it; everything else is [`Error::Internal`], logged with its
+/// cause and shown as nothing but a 500.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("{} of the request's fields are wrong", .0.len())]
+    /// Fields of the request are invalid.
+    #[error("{}", invalid_fields(.0.len()))]
     Invalid(Vec<FieldError>),
+    /// The code is not valid now: one answer whatever the reason, so that it does not tell who is registered.
     #[error("the code is wrong, expired or already used")]
     InvalidCode,
     /// The same, of a code for a login.
     #[error("the code is wrong, expired or already used")]
     InvalidLoginCode,
-    #[error("the name or the password is wrong")]
+    /// The identifier is unknown or the password wrong.
+    #[error("wrong email, mobile, login id or password")]
     InvalidCredentials,
-    #[error("no token was sent")]
+    /// The call needs a token.
+    #[error("an access token is required")]
     MissingToken,
-    #[error("the token is not good")]
+    /// The token is not valid now.
+    #[error("the token is invalid or has expired")]
     InvalidToken,
-    #[error("the refresh token was used before; its session is over")]
+    /// The refresh token was replaced before.
+    #[error("the refresh token was already used; its session has been revoked")]
     TokenReused,
+    /// The current password is wrong.
     #[error("the current password is wrong")]
     WrongPassword,
-    #[error("the current password is needed")]
+    /// The session is not fresh enough to do without the current password.
+    #[error("the current password is required")]
     ReauthenticationRequired,
-    #[error("there is no such thing")]
+    /// The resource does not exist.
+    #[error("not found")]
     NotFound,
-    /// The password of a registration is right that is still to be proven.
+    /// The password is that of a registration that is still pending.
     #[error("the account is not activated yet")]
     NotActivated(Box<IssuedCode>),
-    #[error("an account has this address or login id")]
+    /// Another account has the identifier.
+    #[error("an account with this email, mobile or login id already exists")]
     AccountExists(Vec<FieldError>),
-    #[error("the address alone does not say which registration is meant")]
+    /// The address does not identify one registration.
+    #[error("send the `verification_id` that `register` returned")]
     VerificationIdRequired,
-    #[error("there is no such verification")]
+    /// The id belongs to no verification, or not to the address beside it.
+    #[error("no such verification")]
     UnknownVerification,
+    /// A limit of requests is reached.
     #[error("too many requests")]
-    TooManyRequests(Refused),
-    #[error("too many wrong tries")]
-    TooManyAttempts(Refused),
+    TooManyRequests(ExceededLimit),
+    /// A limit of wrong codes or passwords is reached.
+    #[error("too many wrong attempts")]
+    TooManyAttempts(ExceededLimit),
+    /// A dependency is down.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
-    /// Another transaction came first; run once more, it passes.
-    #[error("another request for the same was faster, twice")]
-    Lost,
-    #[error("more is asked of this node than it can do in time")]
+    /// Another transaction came first; run once more, this one may pass.
+    #[error("another request changed the same data; try again")]
+    Conflict,
+    /// The node has more to do than it can do in time.
+    #[error("the server is overloaded; try again")]
     Overloaded,
+    /// Anything else.
     #[error("internal error")]
     Internal(#[source] anyhow::Error),
 }
 
 /// A limit that is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused {
-    /// The limit's name, as `RateLimit-Policy` tells it.
+pub struct ExceededLimit {
+    /// The limit's name, as `RateLimit-Policy` shows it.
     pub policy: &'static str,
-    pub quota: u32,
-    pub window: Duration,
+    /// The exhausted quota.
+    pub quota: Quota,
+    /// How long until the next try is allowed.
     pub retry_after: Duration,
 }
 
+fn invalid_fields(count: usize) -> String {
+    if count == 1 { "one field is invalid".to_owned() } else { format!("{count} fields are invalid") }
+}
+
 impl Error {
+    /// One invalid field.
     pub fn field(error: FieldError) -> Self {
         Self::Invalid(vec![error])
     }
 
-    pub fn taken(taken: Taken) -> Self {
-        let (field, message) = match taken {
-            Taken::Email => ("email", "another account has proven it"),
-            Taken::Mobile => ("mobile", "another account has proven it"),
-            Taken::LoginId => ("login_id", "another account has it"),
+    /// An identifier that another account has.
+    pub fn taken(taken: TakenIdentifier) -> Self {
+        let field = match taken {
+            TakenIdentifier::Email => "email",
+            TakenIdentifier::Mobile => "mobile",
+            TakenIdentifier::LoginId => "login_id",
         };
-        Self::AccountExists(vec![FieldError::new(field, FieldCode::Taken, message)])
+        Self::AccountExists(vec![FieldError::new(field, FieldCode::Taken, "is already used by another account")])
     }
 }
 
@@ -87,8 +113,8 @@ impl From<StoreError> for Error {
         match error {
             StoreError::Unavailable(unavailable) => Self::Unavailable(unavailable),
             StoreError::Taken(taken) => Self::taken(taken),
-            StoreError::Lost => Self::Lost,
-            StoreError::Busy => Self::Overloaded,
+            StoreError::Conflict => Self::Conflict,
+            StoreError::LockTimeout => Self::Overloaded,
             StoreError::Failed(_) => Self::Internal(error.into()),
         }
     }

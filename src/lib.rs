@@ -1,15 +1,4 @@
-//! Enroll registers users and proves, by a one-time code sent by SMS or email, that they hold the
-//! phone or mailbox they claim.
-//!
-//! ```text
-//! http ──► services ──► engine ──► store (SQL: users, registrations, sessions, outbox)
-//!                             ├──► codes (TTL, tries)      Redis | memory
-//!                             ├──► limits (rates)          Redis | memory
-//!                             └──► crypto (Argon2, JWT, sealing)
-//! workers: outbox ──► notify (SMS, email) and events
-//! ```
-//!
-//! Imports run downwards only (`tests/layers.rs` sees to it); `domain` is below all.
+#![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod app;
 pub mod circuit_breaker;

@@ -1,8 +1,8 @@
-//! See `enroll --help`.
+//! The program; see `enroll --help`.
 
 use std::process::ExitCode;
 
-/// Argon2's megabytes come and go: glibc's arenas would keep them.
+/// Argon2 allocates and frees megabytes, which glibc's arenas would keep.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

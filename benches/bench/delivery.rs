@@ -13,16 +13,16 @@ use crate::{
     support::{
         Backend,
         fake_provider::{Answers, Gateway},
-        process::{Ground, Node},
-        rabbit::{Place, amqp_url},
+        process::{Node, Sandbox},
+        rabbit::{TestExchange, amqp_url},
     },
 };
 
 const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const BACKLOG: i64 = 50_000;
 
-fn sending(ground: &Ground, gateway: &Gateway) -> Node {
-    fleet_node(ground)
+fn sending(sandbox: &Sandbox, gateway: &Gateway) -> Node {
+    fleet_node(sandbox)
         .set("ENROLL__NOTIFY__SMS", "webhook,console")
         .set("ENROLL__NOTIFY__WEBHOOK__URL", &gateway.url)
         .set("ENROLL__NOTIFY__WEBHOOK__SECRET", SECRET)
@@ -47,8 +47,8 @@ fn sorted(mut values: Vec<f64>) -> Vec<f64> {
 pub async fn latency() {
     const EACH: usize = 300;
     let gateway = Gateway::start(Answers::With(204, "")).await;
-    let ground = Ground::new(Backend::Fleet).await;
-    let mut node = sending(&ground, &gateway);
+    let sandbox = Sandbox::new(Backend::Fleet).await;
+    let mut node = sending(&sandbox, &gateway);
     node.start();
     let answered: Vec<Instant> = tokio::task::block_in_place(|| {
         let timed = |number| {
@@ -91,19 +91,19 @@ pub async fn latency() {
 /// Messages and events a second out of a backlog of 50,000 each.
 pub async fn drain() {
     let gateway = Gateway::start(Answers::With(503, "")).await;
-    let (ground, place) = (Ground::new(Backend::Fleet).await, Place::on(amqp_url()));
+    let (sandbox, place) = (Sandbox::new(Backend::Fleet).await, TestExchange::on(amqp_url()));
     let with_events = |node: Node| {
         let node = node.set("AMQP_URL", &place.url).set("ENROLL__EVENTS__EXCHANGE", &place.exchange);
         node.set("RUST_LOG", "warn,enroll::events=info") // a listener says when it listens
     };
-    let mut node = with_events(sending(&ground, &gateway)).set("ENROLL__NOTIFY__SMS", "webhook");
-    drop(node.listen(&place.queue, &[]).await); // its queue stays, and is bound
+    let mut node = with_events(sending(&sandbox, &gateway)).set("ENROLL__NOTIFY__SMS", "webhook");
+    drop(node.consume_events(&place.queue, &[]).await); // its queue stays, and is bound
     node.start();
     tokio::task::block_in_place(|| load::once(&node, &register(0), 202));
     gateway.wait_for(1).await;
     node.kill();
 
-    let mut connection = sqlx::PgConnection::connect(&ground.database_url()).await.unwrap();
+    let mut connection = sqlx::PgConnection::connect(&sandbox.database_url()).await.unwrap();
     let copies = "INSERT INTO outbox (verification_id, issue, void, body, state, attempts, due_at, deadline)
         SELECT o.verification_id, o.issue, o.void, o.body, o.state, 0, now(), o.deadline
         FROM (SELECT * FROM outbox WHERE state = 'queued' LIMIT 1) o, generate_series(1, 50000)";

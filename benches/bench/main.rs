@@ -1,34 +1,19 @@
 //! What it can do, beside what the machine can do: each figure stands next to a yardstick taken in
 //! the same run, because absolute times on shared machines say little.
 //!
-//! `make bench`, or a part of it by name: `cargo bench --bench bench -- import`; needs `PostgreSQL` with `pgbench`, and Redis.
-#![allow(
-    dead_code,
-    unused_macros,
-    unused_imports,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::wrong_self_convention,
-    clippy::needless_pass_by_value,
-    clippy::cast_precision_loss,
-    clippy::allow_attributes,
-    reason = "the support is shared, and what fails here ends the benchmark"
-)]
+//! `make bench`, or a part of it by name: `cargo bench --bench bench -- import`; needs PostgreSQL with `pgbench`, and Redis.
+#![allow(clippy::unwrap_used, clippy::cast_precision_loss, reason = "what fails here ends the benchmark")]
 
-#[path = "../../tests/support/mod.rs"]
-#[macro_use]
-mod support;
+include!("../../tests/support/prelude.rs");
 
-mod delivery;
-mod load;
-mod yardsticks;
+test_program!(delivery, load, yardsticks);
 
 use std::time::{Duration, Instant};
 
 use load::{Load, Request};
 use support::{
     Backend,
-    process::{Ground, Node},
+    process::{Node, Sandbox},
 };
 
 const CLIENTS: usize = 16;
@@ -78,10 +63,10 @@ fn row(name: &str, rates: &mut [(f64, f64)], goal: f64, cpu_ms: f64, cpu_goal: O
     println!("{name:34}{ours:>11.0}{yardstick:>14.0}{ratio:>8.2}{goal:>7}  {cpu_ms:>8.3}{cpu_goal}");
 }
 
-fn fleet_node(ground: &Ground) -> Node {
-    let url = ground.database_url();
+fn fleet_node(sandbox: &Sandbox) -> Node {
+    let url = sandbox.database_url();
     let plain = if url.contains('?') { format!("{url}&sslmode=disable") } else { format!("{url}?sslmode=disable") };
-    ground
+    sandbox
         .node()
         .unlimited()
         .set("DATABASE_URL", &plain)
@@ -91,8 +76,8 @@ fn fleet_node(ground: &Ground) -> Node {
 
 /// The server's registrations beside bare Argon2id of the same cost on the same cores.
 async fn registrations() {
-    let ground = Ground::new(Backend::Fleet).await;
-    let mut node = fleet_node(&ground).set("ENROLL__PASSWORDS__MEMORY_KIB", "19456");
+    let sandbox = Sandbox::new(Backend::Fleet).await;
+    let mut node = fleet_node(&sandbox).set("ENROLL__PASSWORDS__MEMORY_KIB", "19456");
     node.start();
     let register = |number: usize| {
         let body = format!(r#"{{"mobile":"+9198{number:08}","password":"correct horse battery"}}"#);
@@ -112,8 +97,8 @@ async fn registrations() {
 /// Verifies, `GET /users/me` and refreshes beside pgbench running the same statements.
 async fn verifies_me_and_refreshes() {
     const EACH: usize = 4_000;
-    let ground = Ground::new(Backend::Fleet).await;
-    let mut node = fleet_node(&ground).set("ENROLL__CODES__REGISTRATION_SMS__TTL", "3600");
+    let sandbox = Sandbox::new(Backend::Fleet).await;
+    let mut node = fleet_node(&sandbox).set("ENROLL__CODES__REGISTRATION_SMS__TTL", "3600");
     node.start();
     let total = EACH * ROUNDS;
     let prepared = Load::exactly(&node, CLIENTS, 0..total, 202, |number| {
@@ -121,7 +106,7 @@ async fn verifies_me_and_refreshes() {
         Request::post("/api/v1/auth/register", &body)
     });
     assert_eq!(prepared.sent, total);
-    let url = ground.database_url();
+    let url = sandbox.database_url();
     let codes = yardsticks::codes(&node, total).await;
     let ids = yardsticks::verification_ids(&url, total).await;
     yardsticks::seed(&url).await;
@@ -174,13 +159,13 @@ async fn verifies_me_and_refreshes() {
 /// Logins beside bare Argon2id; and whether known and unknown accounts can be told apart.
 async fn logins() {
     const ACCOUNTS: usize = 64;
-    let ground = Ground::new(Backend::Fleet).await;
-    let mut node = fleet_node(&ground).set("ENROLL__PASSWORDS__MEMORY_KIB", "19456");
+    let sandbox = Sandbox::new(Backend::Fleet).await;
+    let mut node = fleet_node(&sandbox).set("ENROLL__PASSWORDS__MEMORY_KIB", "19456");
     node.start();
     let body = |number: usize| format!(r#"{{"mobile":"+9198{number:08}","password":"correct horse battery"}}"#);
     Load::exactly(&node, CLIENTS, 0..ACCOUNTS, 202, |number| Request::post("/api/v1/auth/register", &body(number)));
     let codes = yardsticks::codes(&node, ACCOUNTS).await;
-    let ids = yardsticks::verification_ids(&ground.database_url(), ACCOUNTS).await;
+    let ids = yardsticks::verification_ids(&sandbox.database_url(), ACCOUNTS).await;
     Load::exactly(&node, CLIENTS, 0..ACCOUNTS, 200, |number| {
         let body = format!(r#"{{"verification_id":"{}","otp":"{}"}}"#, ids[number], codes[number]);
         Request::post("/api/v1/auth/verify-otp", &body)
@@ -209,11 +194,11 @@ async fn logins() {
     }
 }
 
-/// A hundred thousand people out of a CSV file, into `PostgreSQL`.
+/// A hundred thousand people out of a CSV file, into PostgreSQL.
 async fn import() {
     const PEOPLE: usize = 100_000;
-    let ground = Ground::new(Backend::Fleet).await;
-    let node = fleet_node(&ground);
+    let sandbox = Sandbox::new(Backend::Fleet).await;
+    let node = fleet_node(&sandbox);
     let done = node.command(&["migrate"]).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let line = |n: usize| format!("OFF-{n},+9198{n:08},officer{n}@example.com,Officer {n},en-IN");

@@ -1,50 +1,52 @@
+//! The services that the command line calls, whether or not servers run.
+
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use tokio::sync::mpsc;
 
+use super::root_key::keyring;
 use crate::{
     config::Settings,
-    crypto::{Keyring, Tokens},
-    domain::{Clock, OsRandom, Random, SystemClock},
-    engine::{Journal, SessionOpener},
-    services::{Accounts, Deliveries, Sessions},
+    crypto::Tokens,
+    domain::{OsRandom, SystemClock},
+    engine::{Core, EventLog, SessionOpener},
+    services::{AccountService, DeliveryService, SessionService},
     store::Store,
 };
 
-/// The services that the command line calls, beside servers that run or none.
-pub struct Operator {
+/// The services that the command line calls.
+pub struct AdminServices {
+    /// The database.
     pub store: Store,
-    pub accounts: Accounts,
-    pub sessions: Sessions,
-    pub deliveries: Deliveries,
+    /// Accounts.
+    pub accounts: AccountService,
+    /// Sessions.
+    pub sessions: SessionService,
+    /// Messages and events.
+    pub deliveries: DeliveryService,
 }
 
-impl Operator {
-    pub(super) fn new(settings: &Settings, store: Store, keyring: Keyring) -> Self {
-        let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(SystemClock), Arc::new(OsRandom));
-        let journal = Journal {
-            keyring: keyring.clone(),
-            random: Arc::clone(&random),
-            wake: Arc::default(), // servers look for events once a second
-            failures: mpsc::channel(1).0,
-        };
-        let accounts = Accounts {
-            store: store.clone(),
-            journal: journal.clone(),
-            clock: Arc::clone(&clock),
-            random: Arc::clone(&random),
-        };
-        let deliveries = Deliveries { store: store.clone(), keyring: keyring.clone(), clock: Arc::clone(&clock) };
-        let sessions = Sessions {
-            store: store.clone(),
-            opener: SessionOpener {
-                tokens: Tokens::new(keyring, settings.tokens.clone()),
-                clock,
-                random,
-                settings: settings.sessions,
-            },
-            journal,
-        };
-        Self { store, accounts, sessions, deliveries }
-    }
+/// Opens an existing database with its key.
+pub async fn admin_services(settings: &Settings) -> anyhow::Result<AdminServices> {
+    let store = Store::open(&settings.store, false)?;
+    store.read().await.map(drop).with_context(|| format!("cannot open {}", settings.database_without_password()))?;
+    let keyring = keyring(settings, &store, &OsRandom, false).await?;
+    let core = Core { store: store.clone(), clock: Arc::new(SystemClock), random: Arc::new(OsRandom), keyring };
+    let event_log = EventLog {
+        core: core.clone(),
+        wake: Arc::default(), // servers look for events once a second
+        failed_logins: mpsc::channel(1).0,
+    };
+    let opener = SessionOpener {
+        core: core.clone(),
+        tokens: Tokens::new(core.keyring.clone(), settings.tokens.clone()),
+        settings: settings.sessions,
+    };
+    Ok(AdminServices {
+        store,
+        accounts: AccountService { core: core.clone(), event_log: event_log.clone() },
+        deliveries: DeliveryService { core: core.clone() },
+        sessions: SessionService { core, opener, event_log },
+    })
 }

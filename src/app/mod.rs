@@ -1,179 +1,175 @@
-//! The composition root: settings in, a running service out. Only here concrete backends are named.
+//! The composition root: settings in, a running service out. Concrete backends are named here only.
 
 mod admin;
+mod providers;
 mod root_key;
 mod wiring;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
-use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::Instant};
-use tokio_util::task::TaskTracker;
+use tokio::{net::TcpListener, task::JoinSet, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::admin::Operator;
 use self::{
     root_key::{keyring, make_private_dir},
-    wiring::Base,
+    wiring::{Wiring, Workers},
 };
 use crate::{
     config::Settings,
     domain::{Clock, OsRandom, Random, SystemClock},
-    engine::Readiness,
-    http::{self, HttpServer, ServerLimits},
-    notify::{Inbox, Notifiers},
-    redis::RedisLink,
-    store::{SingleNode, Store},
-    workers::{HealthMonitor, Pruning, SingleNodeWatch},
+    engine::{Core, Readiness},
+    http::{self, HttpServer},
+    notify::Inbox,
+    redis::RedisClient,
+    store::{NodeLock, Store},
+    workers::NodeLockMonitor,
 };
 
-/// What tests put in the place of the machine's own.
-pub struct Surroundings {
+pub use admin::{AdminServices, admin_services};
+pub use providers::notifiers;
+
+/// What tests replace of the machine's own.
+pub struct Environment {
+    /// The source of the current time.
     pub clock: Arc<dyn Clock>,
+    /// The source of random bytes.
     pub random: Arc<dyn Random>,
-    /// Before every key in Redis.
+    /// The prefix of every key in Redis.
     pub redis_namespace: String,
-    /// How long a part is waited for at the start.
-    pub patience: Duration,
+    /// How long the start waits for the database and Redis.
+    pub startup_timeout: Duration,
 }
 
-impl Default for Surroundings {
+impl Default for Environment {
     fn default() -> Self {
         Self {
             clock: Arc::new(SystemClock),
             random: Arc::new(OsRandom),
             redis_namespace: "enroll:".to_owned(),
-            patience: Duration::from_secs(30),
+            startup_timeout: Duration::from_secs(30),
         }
     }
 }
 
-/// A service that takes requests.
-pub struct Running {
+/// A running service.
+pub struct Application {
+    /// Where it listens.
     pub address: SocketAddr,
+    /// The development inbox, if it is on.
     pub inbox: Option<Arc<Inbox>>,
+    /// The database.
     pub store: Store,
     readiness: Readiness,
-    stop_http: watch::Sender<bool>,
-    stop_workers: watch::Sender<bool>,
+    stop_http: CancellationToken,
+    stop_workers: CancellationToken,
     http: JoinSet<()>,
     workers: JoinSet<()>,
     /// Requests whose body was read; they run to their end.
     requests: TaskTracker,
 }
 
-/// Of the ten seconds that stopping may take, what requests get.
+/// How long running requests are waited for, of the ten seconds that stopping may take.
 const GRACE: Duration = Duration::from_secs(7);
 
-/// Opens the database, waiting for it, and brings its schema up to date.
-pub async fn open_store(settings: &Settings, patience: Duration) -> anyhow::Result<Store> {
-    open_store_until(settings, Instant::now() + patience).await
+/// Opens the database, waiting for it, and migrates its schema.
+pub async fn open_store(settings: &Settings, timeout: Duration) -> anyhow::Result<Store> {
+    open_store_until(settings, Instant::now() + timeout).await
 }
 
-async fn open_store_until(settings: &Settings, until: Instant) -> anyhow::Result<Store> {
+async fn open_store_until(settings: &Settings, deadline: Instant) -> anyhow::Result<Store> {
     if settings.store.url.starts_with("sqlite:") {
         make_private_dir(&settings.data_dir)?;
     }
     let store = Store::open(&settings.store, true).context("DATABASE_URL")?;
-    wait_for("sql", until, || async { store.read().await.map(drop) }).await?;
-    store.migrate().await.context("the database's schema can't be brought up to date")?;
+    wait_for("sql", deadline, || async { store.read().await.map(drop) }).await?;
+    store.migrate().await.context("the database's schema cannot be migrated")?;
     Ok(store)
 }
 
-/// What only brings the database up to date, and makes what a first start would.
+/// Migrates the database, and generates the root key if a first start would.
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
-    let store = open_store(settings, Surroundings::default().patience).await?;
+    let store = open_store(settings, Environment::default().startup_timeout).await?;
     keyring(settings, &store, &OsRandom, true).await?;
     store.close().await;
     Ok(())
 }
 
-/// What operators' commands use: a database and a key that are there.
-pub async fn admin_services(settings: &Settings) -> anyhow::Result<Operator> {
-    let store = Store::open(&settings.store, false)?;
-    store.read().await.map(drop).with_context(|| format!("{} can't be opened", settings.shown_database()))?;
-    let keyring = keyring(settings, &store, &OsRandom, false).await?;
-    Ok(Operator::new(settings, store, keyring))
-}
-
-/// The providers alone, to try them.
-pub fn notifiers(settings: &Settings) -> Notifiers {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    wiring::notifiers(settings, &clock, None)
-}
-
-/// Opens Redis, where one is set, without connecting.
-pub fn open_redis(settings: &Settings, namespace: &str) -> anyhow::Result<Option<RedisLink>> {
-    let open = |address| RedisLink::open(address, settings.redis_timeout, namespace).context("REDIS_URL");
+/// Opens Redis, where it is set, without connecting.
+pub fn open_redis(settings: &Settings, namespace: &str) -> anyhow::Result<Option<RedisClient>> {
+    let open = |url| RedisClient::open(url, settings.redis_timeout, namespace).context("REDIS_URL");
     settings.redis.as_ref().map(open).transpose()
 }
 
-impl Running {
-    /// Starts everything; returns once requests are taken.
-    pub async fn start(settings: &Settings, around: Surroundings) -> anyhow::Result<Self> {
-        let Surroundings { clock, random, redis_namespace, patience } = around;
-        for remark in settings.remarks() {
-            tracing::warn!("{remark}");
+impl Application {
+    /// Starts everything; returns once requests are accepted.
+    pub async fn start(settings: &Settings, environment: Environment) -> anyhow::Result<Self> {
+        for warning in settings.warnings() {
+            tracing::warn!("{warning}");
         }
-        let until = Instant::now() + patience;
-        let store = open_store_until(settings, until).await?;
+        let Environment { clock, random, redis_namespace, startup_timeout } = environment;
+        let deadline = Instant::now() + startup_timeout;
+        let store = open_store_until(settings, deadline).await?;
         let redis = open_redis(settings, &redis_namespace)?;
         if let Some(redis) = &redis {
-            wait_for("redis", until, || redis.ping()).await?;
+            wait_for("redis", deadline, || redis.ping()).await?;
         }
-        let single_node = if redis.is_none() { Some(only_node(&store).await?) } else { None };
+        let node_lock = if redis.is_none() { Some(only_node(&store).await?) } else { None };
         let keyring = keyring(settings, &store, &*random, true).await?;
         let listener = TcpListener::bind(settings.server.address).await;
-        let listener = listener.with_context(|| format!("can't listen on {}", settings.server.address))?;
-        let address = listener.local_addr()?;
+        let listener = listener.with_context(|| format!("cannot listen on {}", settings.server.address))?;
 
-        let readiness = Readiness::new(store.clone(), redis.clone(), Arc::clone(&clock));
-        let inbox = settings.notify.inbox.then(|| Arc::new(Inbox::new(Arc::clone(&clock))));
-        let base = Base { store: store.clone(), redis, keyring, clock, random, inbox };
-        let requests = TaskTracker::new();
-        let (stop_http, stop_workers) = (watch::Sender::new(false), watch::Sender::new(false));
-        let (parts, work) = base.build(settings, readiness.clone());
-        let inbox = parts.inbox.clone();
+        let core = Core { store, clock, random, keyring };
+        Self::run(settings, core, redis, node_lock, listener)
+    }
+
+    fn run(
+        settings: &Settings,
+        core: Core,
+        redis: Option<RedisClient>,
+        node_lock: Option<NodeLock>,
+        listener: TcpListener,
+    ) -> anyhow::Result<Self> {
+        let address = listener.local_addr()?;
+        let store = core.store.clone();
+        let inbox = settings.notify.inbox.then(|| Arc::new(Inbox::new(Arc::clone(&core.clock))));
+        let wiring = Wiring::new(settings, core, redis, inbox.clone());
+        let readiness = wiring.readiness.clone();
+        let (requests, mut http) = (TaskTracker::new(), JoinSet::new());
+        let (stop_http, stop_workers) = (CancellationToken::new(), CancellationToken::new());
+        let (services, workers) = wiring.build();
+        let mut workers = spawn(workers, &stop_workers);
+        if let Some(node_lock) = node_lock {
+            workers.spawn(NodeLockMonitor(node_lock).run(stop_workers.clone()));
+        }
         let server = HttpServer {
             listener,
-            router: http::router(parts, &settings.server, &requests),
-            limits: ServerLimits {
-                header_timeout: settings.server.header_timeout,
-                max_connections: settings.server.max_connections,
-            },
+            router: http::router(services, &settings.server, &requests),
+            header_timeout: settings.server.header_timeout,
+            max_connections: settings.server.max_connections,
         };
-        let mut workers = JoinSet::new();
-        let pruning = Pruning { store: store.clone(), clock: Arc::clone(&work.delivery.clock) };
-        workers.spawn(pruning.run(stop_workers.subscribe()));
-        workers.spawn(work.delivery.run(stop_workers.subscribe()));
-        workers.spawn(work.publishing.run(stop_workers.subscribe()));
-        workers.spawn(work.failures.run(stop_workers.subscribe()));
-        workers.spawn(HealthMonitor(readiness.clone()).run(stop_workers.subscribe()));
-        if let Some(single_node) = single_node {
-            workers.spawn(SingleNodeWatch(single_node).run(stop_workers.subscribe()));
-        }
-        let mut http = JoinSet::new();
-        http.spawn(server.run(stop_http.subscribe(), GRACE));
-        tracing::info!(%address, sql = if store.is_embedded() { "sqlite" } else { "postgresql" }, "taking requests");
+        http.spawn(server.run(stop_http.clone(), GRACE));
+        tracing::info!(%address, sql = if store.is_embedded() { "sqlite" } else { "postgresql" }, "listening");
         Ok(Self { address, inbox, store, readiness, stop_http, stop_workers, http, workers, requests })
     }
 
-    /// Returns when a part of it ended that never should: then nothing is right any more.
-    pub async fn broken(&mut self) {
+    /// Returns when a task ended that never should: the process must be restarted.
+    pub async fn failed(&mut self) {
         tokio::select! {
             Some(_) = self.http.join_next() => {}
             Some(_) = self.workers.join_next() => {}
         }
     }
 
-    /// Says so on `/readyz`; requests are still taken.
+    /// Reports on `/readyz` that no more requests should be sent; those that come are still answered.
     pub fn stop_soon(&self) {
         self.readiness.stop_soon();
     }
 
-    /// Takes no more requests, finishes those that run, then the workers.
+    /// Accepts no more requests, finishes those that run, then the workers.
     pub async fn stop(mut self) {
         self.stop_soon();
-        self.stop_http.send_replace(true);
+        self.stop_http.cancel();
         let finish = async {
             while self.http.join_next().await.is_some() {}
             self.requests.close();
@@ -182,38 +178,48 @@ impl Running {
         if tokio::time::timeout(GRACE, finish).await.is_err() {
             tracing::warn!("some requests did not finish in time");
         }
-        self.stop_workers.send_replace(true);
+        self.stop_workers.cancel();
         let finish = async { while self.workers.join_next().await.is_some() {} };
         if tokio::time::timeout(Duration::from_secs(1), finish).await.is_err() {
-            self.workers.shutdown().await; // what they had claimed comes due again
+            self.workers.shutdown().await; // the messages they had leased come due again
         }
         let _ = tokio::time::timeout(Duration::from_secs(1), self.store.close()).await;
     }
 }
 
-/// The right to be the only node, which codes in memory need.
-async fn only_node(store: &Store) -> anyhow::Result<SingleNode> {
-    let mut single_node = store.single_node();
-    if !single_node.is_ours().await? {
-        bail!("another node runs on this database, and without Redis only one may");
-    }
-    Ok(single_node)
+fn spawn(workers: Workers, stop: &CancellationToken) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(workers.pruner.run(stop.clone()));
+    tasks.spawn(workers.delivery.run(stop.clone()));
+    tasks.spawn(workers.event_relay.run(stop.clone()));
+    tasks.spawn(workers.failed_logins.run(stop.clone()));
+    tasks.spawn(workers.health.run(stop.clone()));
+    tasks
 }
 
-/// Tries once a second, saying so, until the part answers or the time has come.
+/// The right to be the only node, which codes in memory need.
+async fn only_node(store: &Store) -> anyhow::Result<NodeLock> {
+    let mut lock = store.node_lock();
+    if !lock.acquire().await? {
+        bail!("another node runs on this database; without Redis only one may");
+    }
+    Ok(lock)
+}
+
+/// Tries once a second, with a line in the log, until the dependency answers or the deadline has come.
 async fn wait_for<E: Into<anyhow::Error>, F: Future<Output = Result<(), E>>>(
-    part: &str,
-    until: Instant,
-    look: impl Fn() -> F,
+    dependency: &str,
+    deadline: Instant,
+    check: impl Fn() -> F,
 ) -> anyhow::Result<()> {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     loop {
         ticks.tick().await;
-        let Err(error) = look().await else { return Ok(()) };
+        let Err(error) = check().await else { return Ok(()) };
         let error = format!("{:#}", error.into());
-        if Instant::now() >= until {
-            bail!("{part} can't be reached: {error}");
+        if Instant::now() >= deadline {
+            bail!("{dependency} cannot be reached: {error}");
         }
-        tracing::warn!(part, error, "waiting for a part that the service needs");
+        tracing::warn!(dependency, error, "waiting for a dependency");
     }
 }

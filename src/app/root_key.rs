@@ -1,3 +1,5 @@
+//! The root key: given by the settings, or kept in the data directory.
+
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -9,20 +11,20 @@ use crate::{
     store::Store,
 };
 
-/// The given root key, else the one of the data directory, made at the first start where that may be.
+/// The root key of the settings, else that of the data directory, which a first start generates.
 pub(super) async fn keyring(
     settings: &Settings,
     store: &Store,
     random: &dyn Random,
-    may_make: bool,
+    may_generate: bool,
 ) -> anyhow::Result<Keyring> {
     if let Some(keyring) = &settings.keyring {
         return Ok(keyring.clone());
     }
     let path = settings.data_dir.join("root.key");
     let key = match std::fs::read_to_string(&path) {
-        Ok(text) => RootKey::from_base64(&text).with_context(|| format!("{} holds no key", path.display()))?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && may_make => {
+        Ok(text) => RootKey::from_base64(&text).with_context(|| format!("{} holds no root key", path.display()))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && may_generate => {
             if store.read().await?.has_users().await? {
                 bail!(
                     "{} is missing, and the database has users whose tokens and messages need it; \
@@ -48,6 +50,6 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
 
 pub(super) fn make_private_dir(path: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.with_context(|| format!("the data directory {} can't be made", path.display()))
+    let created = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    created.with_context(|| format!("the data directory {} cannot be created", path.display()))
 }

@@ -1,251 +1,211 @@
+//! Which service is made of what.
+
 use std::sync::Arc;
 
 use tokio::sync::{Notify, Semaphore, mpsc};
 
+use super::providers::{build_notifiers, publisher};
 use crate::{
     codes::{CodeStore, MemoryCodes, RedisCodes},
-    config::{ProviderSettings, Settings},
-    crypto::{Hasher, Keyring, Tokens},
-    domain::{Clock, Random},
-    engine::{Credentials, Guessing, Issuer, Journal, Notices, Readiness, Reauthentication, SessionOpener, Throttle},
-    events::{EventPublisher, LogPublisher, RabbitPublisher},
+    config::Settings,
+    crypto::{Hasher, Tokens},
+    domain::Event,
+    engine::{CodeChecker, CodeIssuer, Core, EventLog, Notices, PasswordChecker, RateLimits, Readiness, SessionOpener},
     http,
     limits::{Limiter, MemoryLimits, RedisLimits},
-    notify::{Console, Inbox, Notifier, Notifiers, Route, Smtp, Twilio, TwilioCallback, Webhook},
-    redis::RedisLink,
+    notify::{Inbox, TwilioCallback},
+    redis::RedisClient,
     services::{
-        AskingService, ContactService, Deliveries, LoginService, ProfileService, RecoveryService, RegistrationService,
-        ResendService, Sessions, StatusService, VerificationService,
+        AccountService, CodeRequestService, ContactService, DeliveryService, LoginService, ProfileService,
+        RecoveryService, RegistrationService, ResendService, SessionService, StatusService, VerificationService,
     },
-    store::Store,
-    workers::{DESK, Delivery, Failures, Publishing},
+    workers::{DB_PERMITS, DeliveryWorker, EventRelay, FailedLoginWriter, HealthMonitor, Pruner},
 };
 
-/// In-memory destinations and counters; beyond it requests are refused, and nothing is forgotten.
+/// Destinations and counters in memory; beyond it requests are refused, and nothing is forgotten.
 const MEMORY_BOUND: usize = 100_000;
-/// Failed logins that wait to be written down; more are dropped.
-const FAILURES_BOUND: usize = 1_000;
+/// Failed logins that wait to be written; more are dropped.
+const FAILED_LOGINS_BOUND: usize = 1_000;
 
-/// What all services are made of.
-pub(super) struct Base {
-    pub(super) store: Store,
-    pub(super) redis: Option<RedisLink>,
-    pub(super) keyring: Keyring,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) random: Arc<dyn Random>,
-    pub(super) inbox: Option<Arc<Inbox>>,
+/// What services and workers are made of.
+pub(super) struct Wiring<'a> {
+    settings: &'a Settings,
+    core: Core,
+    pub(super) readiness: Readiness,
+    inbox: Option<Arc<Inbox>>,
+    issuer: CodeIssuer,
+    checker: CodeChecker,
+    passwords: PasswordChecker,
+    rate_limits: RateLimits,
+    opener: SessionOpener,
+    notices: Notices,
+    event_log: EventLog,
+    failed_logins: mpsc::Receiver<Event>,
 }
 
 /// What runs beside the requests.
-pub(super) struct Work {
-    pub(super) delivery: Delivery,
-    pub(super) publishing: Publishing,
-    pub(super) failures: Failures,
+pub(super) struct Workers {
+    pub(super) delivery: DeliveryWorker,
+    pub(super) event_relay: EventRelay,
+    pub(super) failed_logins: FailedLoginWriter,
+    pub(super) health: HealthMonitor,
+    pub(super) pruner: Pruner,
 }
 
-/// What most services share.
-struct Shared {
-    store: Store,
-    throttle: Throttle,
-    hasher: Hasher,
-    issuer: Issuer,
-    guessing: Guessing,
-    credentials: Credentials,
-    sessions: Sessions,
-    journal: Journal,
-    notices: Notices,
-    reauthentication: Reauthentication,
-}
-
-impl Base {
-    pub(super) fn build(self, settings: &Settings, readiness: Readiness) -> (http::Parts, Work) {
-        let wake = Arc::<Notify>::default();
-        let (failures, told) = mpsc::channel(FAILURES_BOUND);
-        let journal =
-            Journal { keyring: self.keyring.clone(), random: Arc::clone(&self.random), wake: Arc::default(), failures };
-        let codes: Arc<dyn CodeStore> = match &self.redis {
-            Some(link) => Arc::new(RedisCodes::new(link.clone())),
-            None => Arc::new(MemoryCodes::new(MEMORY_BOUND)),
+impl<'a> Wiring<'a> {
+    pub(super) fn new(
+        settings: &'a Settings,
+        core: Core,
+        redis: Option<RedisClient>,
+        inbox: Option<Arc<Inbox>>,
+    ) -> Self {
+        let (codes, limiter): (Arc<dyn CodeStore>, Arc<dyn Limiter>) = match &redis {
+            Some(redis) => (Arc::new(RedisCodes::new(redis.clone())), Arc::new(RedisLimits::new(redis.clone()))),
+            None => (Arc::new(MemoryCodes::new(MEMORY_BOUND)), Arc::new(MemoryLimits::new(MEMORY_BOUND))),
         };
-        let shared = self.share(settings, &codes, &wake, &journal);
-        let work = Work {
-            publishing: Publishing {
-                store: self.store.clone(),
-                keyring: self.keyring.clone(),
-                publisher: publisher(settings),
-                keep_unroutable: settings.keep_unroutable,
-                random: Arc::clone(&self.random),
-                clock: Arc::clone(&self.clock),
-                node: self.random.secret_id(),
-                wake: Arc::clone(&journal.wake),
-            },
-            failures: Failures { store: self.store.clone(), journal, told },
-            delivery: self.delivery(settings, codes, wake),
+        let (failed, failed_logins) = mpsc::channel(FAILED_LOGINS_BOUND);
+        let event_log = EventLog { core: core.clone(), wake: Arc::default(), failed_logins: failed };
+        let rate_limits = RateLimits {
+            core: core.clone(),
+            shared: limiter,
+            local: Arc::new(MemoryLimits::new(MEMORY_BOUND)),
+            settings: settings.limits.clone(),
         };
-        (shared.services(settings, readiness, self.inbox), work)
-    }
-
-    fn delivery(&self, settings: &Settings, codes: Arc<dyn CodeStore>, wake: Arc<Notify>) -> Delivery {
-        Delivery {
-            store: self.store.clone(),
-            codes,
-            keyring: self.keyring.clone(),
-            notifiers: notifiers(settings, &self.clock, self.inbox.clone()),
-            desk: Arc::new(Semaphore::new(DESK)),
-            templates: settings.notify.templates.clone(),
-            clock: Arc::clone(&self.clock),
-            random: Arc::clone(&self.random),
-            wake,
-        }
-    }
-
-    fn share(&self, settings: &Settings, codes: &Arc<dyn CodeStore>, wake: &Arc<Notify>, journal: &Journal) -> Shared {
-        let Self { store, redis, keyring, clock, random, .. } = self;
-        let limiter: Arc<dyn Limiter> = match redis {
-            Some(link) => Arc::new(RedisLimits::new(link.clone())),
-            None => Arc::new(MemoryLimits::new(MEMORY_BOUND)),
-        };
-        let local = Arc::new(MemoryLimits::new(MEMORY_BOUND));
-        let throttle = Throttle::new(limiter, local, Arc::clone(clock), Arc::clone(random), settings.limits.clone());
-        let at_once = std::thread::available_parallelism().map_or(1, usize::from);
-        let hasher = Hasher::new(settings.hashing, at_once);
-        let issuer = Issuer {
-            codes: Arc::clone(codes),
-            keyring: keyring.clone(),
-            clock: Arc::clone(clock),
-            random: Arc::clone(random),
-            wake: Arc::clone(wake),
-            settings: settings.codes.clone(),
-        };
-        let sessions = Sessions {
-            store: store.clone(),
-            opener: SessionOpener {
-                tokens: Tokens::new(keyring.clone(), settings.tokens.clone()),
-                clock: Arc::clone(clock),
-                random: Arc::clone(random),
-                settings: settings.sessions,
-            },
-            journal: journal.clone(),
-        };
-        Shared {
-            store: store.clone(),
-            guessing: Guessing { store: store.clone(), issuer: issuer.clone(), throttle: throttle.clone() },
-            credentials: Credentials {
-                store: store.clone(),
-                throttle: throttle.clone(),
-                hasher: hasher.clone(),
-                keyring: keyring.clone(),
-                clock: Arc::clone(clock),
-            },
-            reauthentication: Reauthentication {
-                store: store.clone(),
-                throttle: throttle.clone(),
-                hasher: hasher.clone(),
-                clock: Arc::clone(clock),
-                random: Arc::clone(random),
+        let issuer =
+            CodeIssuer { core: core.clone(), codes, wake: Arc::<Notify>::default(), settings: settings.codes.clone() };
+        let hashes_at_once = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            checker: CodeChecker { core: core.clone(), issuer: issuer.clone(), rate_limits: rate_limits.clone() },
+            passwords: PasswordChecker {
+                core: core.clone(),
+                rate_limits: rate_limits.clone(),
+                hasher: Hasher::new(settings.hashing, hashes_at_once),
+                event_log: event_log.clone(),
                 fresh_for: settings.sessions.fresh_for,
             },
-            notices: Notices { keyring: keyring.clone(), random: Arc::clone(random) },
-            journal: journal.clone(),
-            throttle,
-            hasher,
+            opener: SessionOpener {
+                core: core.clone(),
+                tokens: Tokens::new(core.keyring.clone(), settings.tokens.clone()),
+                settings: settings.sessions,
+            },
+            notices: Notices { core: core.clone() },
+            readiness: Readiness::new(core.store.clone(), redis, Arc::clone(&core.clock)),
+            settings,
+            core,
+            inbox,
             issuer,
-            sessions,
+            rate_limits,
+            event_log,
+            failed_logins,
         }
     }
-}
 
-fn publisher(settings: &Settings) -> Arc<dyn EventPublisher> {
-    match &settings.rabbitmq {
-        Some(address) => Arc::new(RabbitPublisher::new(address.clone(), settings.server.public_url.clone())),
-        None => Arc::new(LogPublisher),
+    pub(super) fn build(self) -> (http::Services, Workers) {
+        (self.services(), self.workers())
     }
-}
 
-/// The providers that the settings name, in their order.
-pub(super) fn notifiers(settings: &Settings, clock: &Arc<dyn Clock>, inbox: Option<Arc<Inbox>>) -> Notifiers {
-    let console = Arc::new(Console::default());
-    let notifier = |provider: &ProviderSettings| -> Arc<dyn Notifier> {
-        match provider {
-            ProviderSettings::Console => console.clone(),
-            ProviderSettings::Twilio(settings) => Arc::new(Twilio::new(settings.clone())),
-            ProviderSettings::Webhook(settings) => Arc::new(Webhook::new(settings.clone())),
-            #[cfg(feature = "aws")]
-            ProviderSettings::Sns(settings) => Arc::new(crate::notify::Sns::new(settings.clone())),
-            ProviderSettings::Smtp(settings) => Arc::new(Smtp::new(settings).expect("the TLS library is built in")),
+    fn workers(self) -> Workers {
+        let Self { settings, core, .. } = self;
+        Workers {
+            delivery: DeliveryWorker {
+                core: core.clone(),
+                codes: self.issuer.codes,
+                notifiers: build_notifiers(settings, &core.clock, self.inbox),
+                templates: settings.notify.templates.clone(),
+                wake: self.issuer.wake,
+                db_permits: Arc::new(Semaphore::new(DB_PERMITS)),
+            },
+            event_relay: EventRelay {
+                core: core.clone(),
+                publisher: publisher(settings),
+                node: core.random.secret_id(),
+                wake: Arc::clone(&self.event_log.wake),
+                keep_unroutable: settings.keep_unroutable,
+            },
+            failed_logins: FailedLoginWriter { event_log: self.event_log, events: self.failed_logins },
+            health: HealthMonitor(self.readiness),
+            pruner: Pruner(core),
         }
-    };
-    let route =
-        |providers: &[ProviderSettings]| Route::new(providers.iter().map(notifier).collect(), Arc::clone(clock));
-    Notifiers { sms: route(&settings.notify.sms), email: route(&settings.notify.email), inbox }
-}
+    }
 
-impl Shared {
-    fn services(self, settings: &Settings, readiness: Readiness, inbox: Option<Arc<Inbox>>) -> http::Parts {
-        let Self { store, throttle, hasher, issuer, guessing, credentials, sessions, .. } = self;
-        let Self { journal, notices, reauthentication, .. } = self;
+    fn services(&self) -> http::Services {
+        let Self { settings, core, issuer, checker, passwords, rate_limits, .. } = self;
+        let Self { opener, notices, event_log, .. } = self;
+        let core = || core.clone();
         let login = LoginService {
-            store: store.clone(),
-            issuer: issuer.clone(),
-            throttle: throttle.clone(),
-            hasher: hasher.clone(),
-            credentials: credentials.clone(),
-            sessions: sessions.clone(),
-            guessing: guessing.clone(),
-            journal: journal.clone(),
+            core: core(),
+            checker: checker.clone(),
+            passwords: passwords.clone(),
+            rate_limits: rate_limits.clone(),
+            hasher: passwords.hasher.clone(),
+            opener: opener.clone(),
+            event_log: event_log.clone(),
         };
-        let resending = ResendService {
-            store: store.clone(),
+        let resend = ResendService {
+            core: core(),
             issuer: issuer.clone(),
-            throttle: throttle.clone(),
+            rate_limits: rate_limits.clone(),
             registration_ttl: settings.registrations_ttl,
         };
-        http::Parts {
-            profile: ProfileService { reauthentication: reauthentication.clone(), journal: journal.clone() },
-            contacts: ContactService {
-                guessing: guessing.clone(),
-                reauthentication,
-                notices: notices.clone(),
-                journal: journal.clone(),
-            },
-            recovery: RecoveryService {
-                guessing: guessing.clone(),
-                hasher: hasher.clone(),
-                notices,
-                journal: journal.clone(),
-            },
-            asking: AskingService { store: store.clone(), issuer: issuer.clone(), throttle: throttle.clone() },
+        http::Services {
             registration: RegistrationService {
-                store: store.clone(),
+                core: core(),
                 issuer: issuer.clone(),
-                throttle,
-                hasher,
-                credentials: credentials.clone(),
-                journal: journal.clone(),
+                rate_limits: rate_limits.clone(),
+                hasher: passwords.hasher.clone(),
+                passwords: passwords.clone(),
+                event_log: event_log.clone(),
                 ttl: settings.registrations_ttl,
             },
             verification: VerificationService {
-                guessing,
-                sessions: sessions.clone(),
-                credentials,
-                resending: resending.clone(),
+                core: core(),
+                checker: checker.clone(),
+                passwords: passwords.clone(),
+                rate_limits: rate_limits.clone(),
+                opener: opener.clone(),
+                resend: resend.clone(),
                 login: login.clone(),
-                journal,
+                event_log: event_log.clone(),
             },
-            login,
-            deliveries: Deliveries {
-                store: store.clone(),
-                keyring: issuer.keyring.clone(),
-                clock: Arc::clone(&issuer.clock),
+            status: StatusService {
+                core: core(),
+                issuer: issuer.clone(),
+                budget: settings.limits.wrong_tries_per_destination.clone(),
             },
-            status: StatusService { store, issuer, budget: settings.limits.wrong_tries_per_destination.clone() },
-            resending,
-            sessions,
-            readiness,
-            inbox,
+            code_request: CodeRequestService { core: core(), issuer: issuer.clone(), rate_limits: rate_limits.clone() },
+            recovery: RecoveryService {
+                core: core(),
+                checker: checker.clone(),
+                passwords: passwords.clone(),
+                rate_limits: rate_limits.clone(),
+                notices: notices.clone(),
+                event_log: event_log.clone(),
+            },
+            contacts: ContactService {
+                core: core(),
+                issuer: issuer.clone(),
+                checker: checker.clone(),
+                passwords: passwords.clone(),
+                rate_limits: rate_limits.clone(),
+                notices: notices.clone(),
+                event_log: event_log.clone(),
+            },
+            profile: ProfileService {
+                core: core(),
+                passwords: passwords.clone(),
+                rate_limits: rate_limits.clone(),
+                accounts: AccountService { core: core(), event_log: event_log.clone() },
+                event_log: event_log.clone(),
+            },
+            sessions: SessionService { core: core(), opener: opener.clone(), event_log: event_log.clone() },
+            deliveries: DeliveryService { core: core() },
+            readiness: self.readiness.clone(),
+            inbox: self.inbox.clone(),
             twilio: settings.notify.twilio().and_then(TwilioCallback::new),
             phone: settings.phone.clone(),
             password_min_length: settings.password_min_length,
+            login,
+            resend,
         }
     }
 }

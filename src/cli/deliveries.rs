@@ -1,101 +1,120 @@
-//! `enroll deliveries …` and `enroll send-test`: messages as an operator sees them.
+//! `enroll deliveries …` and `enroll send-test`.
 
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::output::print;
+use super::{address, output::print};
 use crate::{
     app::{admin_services, notifiers},
     config::Settings,
-    domain::{
-        Address, Channel, Clock as _, CodeMessage, DeliveryState, OsRandom, Outgoing, Purpose, Random, SystemClock,
-    },
-    notify::Envelope,
-    services::ListedMessage,
+    domain::{Channel, Clock as _, CodeMessage, DeliveryState, MessagePayload, OsRandom, Purpose, Random, SystemClock},
+    notify::MessageMeta,
+    services::MessageSummary,
+    store::Conversion,
 };
 
 #[derive(Subcommand)]
 pub(super) enum Deliveries {
-    /// Messages that wait.
+    /// List the messages that wait
     List,
-    /// Messages of the last day that could not be delivered.
+    /// List the messages of the last day that could not be delivered
     Dead,
-    /// Hasten what waits for more than a minute, as a provider asked; an ended message can't be sent again.
+    /// Retry waiting messages now
+    ///
+    /// Those that a provider asked to wait for more than a minute; an ended message cannot be sent again.
     Retry,
-    /// How many of the codes sent in the last day came back, by provider and country.
+    /// Show how many codes of the last day were used, by provider and country
     Stats,
 }
 
 #[derive(Args)]
 pub(super) struct SendTest {
+    /// The channel
     #[arg(long, value_enum)]
-    channel: Way,
-    /// A mobile or an email.
+    channel: ChannelArgument,
+    /// An email address or a mobile number
     #[arg(long)]
     to: String,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Way {
+enum ChannelArgument {
     Sms,
     Email,
 }
 
 pub(super) async fn run(command: Deliveries, settings: &Settings, as_json: bool) -> anyhow::Result<ExitCode> {
-    let operator = admin_services(settings).await?;
+    let admin = admin_services(settings).await?;
     match command {
-        Deliveries::List => list(&operator.deliveries.list(DeliveryState::Queued).await?, as_json),
-        Deliveries::Dead => list(&operator.deliveries.list(DeliveryState::Failed).await?, as_json),
-        Deliveries::Retry => print(&json!({"hastened": operator.deliveries.retry().await?}), as_json),
+        Deliveries::List => print_list(&admin.deliveries.list(DeliveryState::Queued).await?, as_json),
+        Deliveries::Dead => print_list(&admin.deliveries.list(DeliveryState::Failed).await?, as_json),
+        Deliveries::Retry => print(&json!({"hastened": admin.deliveries.retry().await?}), as_json),
         Deliveries::Stats => {
-            for row in operator.deliveries.stats().await? {
-                let converted = f64::from(u32::try_from(row.verified)?) / f64::from(u32::try_from(row.sent)?.max(1));
-                let row = json!({"provider": row.provider, "country": row.country, "sent": row.sent,
-                    "verified": row.verified, "segments": row.segments, "converted": (converted * 1_000.0).round() / 1_000.0});
-                line(&row, as_json);
+            for row in admin.deliveries.stats().await? {
+                print_line(&conversion_json(&row)?, as_json);
             }
         }
     }
-    operator.store.close().await;
+    admin.store.close().await;
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(messages: &[ListedMessage], as_json: bool) {
-    for ListedMessage { kept, about } in messages {
-        let (purpose, to) = about.as_ref().map_or((None, None), |(purpose, to)| (Some(purpose), Some(to)));
-        let row = json!({"id": kept.id, "purpose": purpose, "to": to, "verification_id": kept.verification_id,
-            "attempts": kept.attempts, "due_at": kept.due_at, "deadline_at": kept.deadline, "ended_at": kept.ended_at});
-        line(&row, as_json);
+fn conversion_json(row: &Conversion) -> anyhow::Result<Value> {
+    let rate = f64::from(u32::try_from(row.verified)?) / f64::from(u32::try_from(row.sent)?.max(1));
+    Ok(json!({
+        "provider": row.provider,
+        "country": row.country,
+        "sent": row.sent,
+        "verified": row.verified,
+        "segments": row.segments,
+        "converted": (rate * 1_000.0).round() / 1_000.0,
+    }))
+}
+
+fn print_list(messages: &[MessageSummary], as_json: bool) {
+    for MessageSummary { stored, content } in messages {
+        let (purpose, to) = content.as_ref().map_or((None, None), |(purpose, to)| (Some(purpose), Some(to)));
+        let row = json!({
+            "id": stored.id,
+            "purpose": purpose,
+            "to": to,
+            "verification_id": stored.verification_id,
+            "attempts": stored.attempts,
+            "due_at": stored.due_at,
+            "deadline_at": stored.deadline,
+            "ended_at": stored.ended_at,
+        });
+        print_line(&row, as_json);
     }
 }
 
-fn line(row: &Value, as_json: bool) {
+fn print_line(row: &Value, as_json: bool) {
     if as_json {
         return println!("{row}");
     }
     let fields = row.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-    let words: Vec<String> = fields
+    let fields: Vec<String> = fields
         .map(|(name, value)| format!("{name}={}", value.as_str().map_or(value.to_string(), str::to_owned)))
         .collect();
-    println!("{}", words.join(" "));
+    println!("{}", fields.join(" "));
 }
 
-/// Sends what a login's code looks like, with a code that is none, by the providers as they are set.
+/// Sends the text of a login code, with digits that are no code, by the configured providers.
 pub(super) async fn send_test(test: SendTest, settings: &Settings, as_json: bool) -> anyhow::Result<ExitCode> {
-    let address = Address::parse(&test.to, &settings.phone).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let to = address(&test.to, settings)?;
     let channel = match test.channel {
-        Way::Sms => Channel::Sms,
-        Way::Email => Channel::Email,
+        ChannelArgument::Sms => Channel::Sms,
+        ChannelArgument::Email => Channel::Email,
     };
-    anyhow::ensure!(address.channel() == channel, "{} gets no {}", address.masked(), channel.as_str());
-    let code = CodeMessage::sample(Purpose::Login, channel, address.as_str(), "");
+    anyhow::ensure!(to.channel() == channel, "{} cannot receive {}", to.masked(), channel.as_str());
+    let code = CodeMessage::sample(Purpose::Login, &to, "");
     let expires_at = SystemClock.now().plus(std::time::Duration::from_mins(5));
     let id = (&OsRandom as &dyn Random).secret_id().simple().to_string();
-    let envelope = Envelope { id, number: 0, expires_at };
-    let message = settings.notify.templates.render(&Outgoing::Code(code), envelope).map_err(anyhow::Error::msg)?;
+    let meta = MessageMeta { id, number: 0, expires_at };
+    let message = settings.notify.templates.render(&MessagePayload::Code(code), meta).map_err(anyhow::Error::msg)?;
     let provider = notifiers(settings).send(&message).await?;
-    print(&json!({"to": address.masked(), "provider": provider, "status": "accepted"}), as_json);
+    print(&json!({"to": to.masked(), "provider": provider, "status": "accepted"}), as_json);
     Ok(ExitCode::SUCCESS)
 }

@@ -1,34 +1,36 @@
+//! Where the log goes, and how much of it.
+
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::config::{LogFormat, Settings};
 
-/// One structured line a request, to standard error.
+/// Starts the log on standard error.
 pub(super) fn start(settings: &Settings) {
     let levels = settings.log_levels.as_deref().unwrap_or("info");
-    let asked = levels.parse::<Targets>();
-    let is_wrong = asked.is_err();
-    let asked = asked.unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
-    let registry = tracing_subscriber::registry().with(filter(&asked, settings.log_foreign));
+    let parsed = levels.parse::<Targets>();
+    let is_invalid = parsed.is_err();
+    let levels = parsed.unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let registry = tracing_subscriber::registry().with(filter(&levels, settings.log_foreign));
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match settings.log {
         LogFormat::Text => registry.with(layer).init(),
         LogFormat::Json => registry.with(layer.json().flatten_event(true).with_span_list(false)).init(),
     }
-    if is_wrong {
-        tracing::warn!("RUST_LOG is not a list of LEVEL and TARGET=LEVEL; it is taken for info");
+    if is_invalid {
+        tracing::warn!("RUST_LOG must be a list of LEVEL and TARGET=LEVEL; info is used");
     }
     if settings.log_foreign {
-        tracing::warn!("ENROLL__LOG__FOREIGN is true: other people's code may log bodies and statements");
+        tracing::warn!("ENROLL__LOG__FOREIGN is true: other crates may log bodies and statements");
     }
 }
 
-/// One filter for all: two combined ones lose lines. Below info, other people's code logs bodies and
-/// statements, so it stays at info unless `foreign`.
-fn filter(asked: &Targets, foreign: bool) -> Targets {
-    let default = asked.default_level().unwrap_or(LevelFilter::OFF);
+/// One filter for all: two combined ones lose lines. Below info, other crates log bodies and statements, so they stay
+/// at info unless `foreign`.
+fn filter(levels: &Targets, foreign: bool) -> Targets {
+    let default = levels.default_level().unwrap_or(LevelFilter::OFF);
     let cap = |level: LevelFilter| if foreign { level } else { level.min(LevelFilter::INFO) };
-    let named = asked.iter().filter(|(target, _)| !target.is_empty());
+    let named = levels.iter().filter(|(target, _)| !target.is_empty());
     let capped = named.map(|(target, level)| {
         let is_ours = target == "enroll" || target.starts_with("enroll::");
         (target.to_owned(), if is_ours { level } else { cap(level) })
@@ -44,9 +46,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn foreign_code_stays_at_info_whatever_is_asked() {
-        let asked: Targets = "debug,tower=trace,enroll::http=trace,rustls=error".parse().unwrap();
-        let filter_of = |foreign| filter(&asked, foreign);
+    fn other_crates_stay_at_info_at_every_level() {
+        let levels: Targets = "debug,tower=trace,enroll::http=trace,rustls=error".parse().unwrap();
+        let filter_of = |foreign| filter(&levels, foreign);
         let passes = |target: &str, level: Level| filter_of(false).would_enable(target, &level);
         assert!(passes("enroll::app", Level::DEBUG) && !passes("enroll::app", Level::TRACE));
         assert!(passes("enroll::http::client", Level::TRACE));

@@ -1,5 +1,7 @@
-//! The command line. Exit codes: 0 done, 1 it could not be done, 2 the command line or the settings
-//! are wrong. `--json` prints one JSON value a line, for programs.
+//! The command line.
+//!
+//! Exit codes: 0 done, 1 failed, 2 the command line or the settings are invalid. `--json` prints one JSON value a line,
+//! for programs.
 
 mod check_config;
 mod consume_events;
@@ -13,13 +15,14 @@ mod users;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    app::{Running, Surroundings, admin_services, migrate},
+    app::{Application, Environment, admin_services, migrate},
     config::{LogFormat, Settings, Sources},
-    crypto::{RootKey, sha256},
-    domain::{Address, Clock as _, OsRandom, Random, SystemClock},
+    crypto::RootKey,
+    domain::{Address, OsRandom, Random},
     http,
 };
 
@@ -27,10 +30,10 @@ use crate::{
 #[derive(Parser)]
 #[command(name = "enroll", version)]
 struct Cli {
-    /// Settings file; without it `enroll.toml`, where there is one.
+    /// The settings file [default: enroll.toml, if there is one]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print JSON, for programs.
+    /// Print JSON, for programs
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -39,60 +42,60 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Take requests (what is done without a command, too).
+    /// Run the server (the default)
     Serve,
-    /// Bring the database's schema up to date, and no more.
+    /// Migrate the database
     Migrate,
-    /// Tell all that is wrong or unwise in the settings, and whether the parts can be reached.
+    /// Check the settings and the connections
     CheckConfig,
-    /// Print the `OpenAPI` document.
+    /// Print the OpenAPI document
     Openapi,
-    /// Root keys.
+    /// Manage root keys
     #[command(subcommand)]
     Keys(Keys),
-    /// Accounts.
+    /// Manage accounts
     #[command(subcommand)]
     Users(users::Users),
-    /// Sessions.
+    /// Manage sessions
     #[command(subcommand)]
     Sessions(sessions::Sessions),
-    /// Messages.
+    /// Manage messages
     #[command(subcommand)]
     Deliveries(deliveries::Deliveries),
-    /// Send a test message by the providers as they are set.
+    /// Send a test message by the configured providers
     SendTest(deliveries::SendTest),
-    /// Listen to events: a JSON line each, or a command run for each.
-    ConsumeEvents(consume_events::Consume),
-    /// Events.
+    /// Consume events: print them as JSON lines, or run a command for each
+    ConsumeEvents(consume_events::ConsumeEvents),
+    /// Manage events
     #[command(subcommand)]
     Events(Events),
-    /// Limits on destinations.
+    /// Manage rate limits
     #[command(subcommand)]
     Limits(Limits),
 }
 
 #[derive(Subcommand)]
 enum Keys {
-    /// Print a new root key, for `ENROLL__SECRETS__KEY`.
+    /// Print a new root key
     Generate,
 }
 
 #[derive(Subcommand)]
 enum Events {
-    /// Publish those again that nobody listened to.
+    /// Republish events that no queue received
     Retry,
 }
 
 #[derive(Subcommand)]
 enum Limits {
-    /// Forget what was sent to an address, guessed at it, and its wrong passwords.
+    /// Reset the rate limits of an email or mobile
     Lift {
-        /// An email or a mobile.
+        /// An email address or a mobile number
         address: String,
     },
 }
 
-/// Runs the command line; the process' exit code.
+/// Runs the command line, and returns the exit code of the process.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     if let Some(Command::Keys(Keys::Generate)) = cli.command {
@@ -137,9 +140,9 @@ async fn execute(command: Command, settings: &Settings, as_json: bool) -> anyhow
         Command::SendTest(test) => return deliveries::send_test(test, settings, as_json).await,
         Command::ConsumeEvents(command) => return consume_events::run(command, settings).await,
         Command::Events(Events::Retry) => {
-            let store = admin_services(settings).await?.store;
-            output::print(&serde_json::json!({"retried": store.unpark_events().await?}), as_json);
-            store.close().await;
+            let admin = admin_services(settings).await?;
+            output::print(&json!({"retried": admin.deliveries.requeue_events().await?}), as_json);
+            admin.store.close().await;
         }
         Command::Users(command) => return users::run(command, settings, as_json).await,
         Command::Sessions(command) => return sessions::run(command, settings, as_json).await,
@@ -150,36 +153,41 @@ async fn execute(command: Command, settings: &Settings, as_json: bool) -> anyhow
 
 async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut running = tokio::select! {
-        started = Running::start(settings, Surroundings::default()) => started?,
+    let mut application = tokio::select! {
+        started = Application::start(settings, Environment::default()) => started?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
     if settings.log == LogFormat::Text {
-        eprintln!("Enroll listens on http://{0}  (try http://{0}/docs)", running.address);
+        eprintln!("Enroll is listening on http://{0}  (try http://{0}/docs)", application.address);
         if settings.notify.inbox {
-            eprintln!("Codes are printed here, and listed at http://{}/dev/inbox", running.address);
+            eprintln!("Codes are printed here, and shown at http://{}/dev/inbox", application.address);
         }
     }
     tokio::select! {
-        () = running.broken() => anyhow::bail!("a part of the server ended; the log says which"),
+        () = application.failed() => anyhow::bail!("a task of the server ended; see the log"),
         _ = terminate.recv() => {
-            // A balancer that looks now sees that it should send no more.
-            running.stop_soon();
+            // A load balancer that checks now sees that it should send no more.
+            application.stop_soon();
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping");
-    running.stop().await;
+    application.stop().await;
     Ok(())
 }
 
 async fn lift(settings: &Settings, text: &str, as_json: bool) -> anyhow::Result<()> {
-    let address = Address::parse(text, &settings.phone).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let store = admin_services(settings).await?.store;
-    store.lift_limits(&sha256(address.key().as_bytes()), SystemClock.now()).await?;
-    output::print(&serde_json::json!({"address": address.masked(), "status": "lifted"}), as_json);
-    store.close().await;
+    let address = address(text, settings)?;
+    let admin = admin_services(settings).await?;
+    admin.accounts.lift_limits(&address).await?;
+    output::print(&json!({"address": address.masked(), "status": "lifted"}), as_json);
+    admin.store.close().await;
     Ok(())
+}
+
+fn address(text: &str, settings: &Settings) -> anyhow::Result<Address> {
+    Address::parse(text, &settings.phone)
+        .map_err(|_| anyhow::anyhow!("{text:?} is neither an email address nor a mobile number"))
 }

@@ -1,12 +1,12 @@
-//! What commands print: for people, or for programs (`--json`).
+//! Output for people, or for programs (`--json`).
 
 use std::io::{IsTerminal as _, Write as _};
 
 use serde_json::Value;
 
-/// A JSON line, or a line for each field.
-pub(super) fn print(answer: &Value, as_json: bool) {
-    match answer {
+/// Prints one JSON line, or a line for each field.
+pub(super) fn print(output: &Value, as_json: bool) {
+    match output {
         Value::Object(fields) if !as_json => {
             for (name, value) in fields {
                 print_field(name, value);
@@ -30,26 +30,26 @@ fn print_field(name: &str, value: &Value) {
     }
 }
 
-/// How far something is, on a terminal.
+/// Shows progress on a terminal.
 pub(super) struct Progress {
-    of: usize,
-    shown: bool,
+    total: usize,
+    is_terminal: bool,
 }
 
 impl Progress {
-    pub(super) fn new(of: usize) -> Self {
-        Self { of, shown: std::io::stderr().is_terminal() }
+    pub(super) fn new(total: usize) -> Self {
+        Self { total, is_terminal: std::io::stderr().is_terminal() }
     }
 
     pub(super) fn show(&mut self, done: usize) {
-        if self.shown {
-            eprint!("\r{done} of {}", self.of);
+        if self.is_terminal {
+            eprint!("\r{done} of {}", self.total);
             let _ = std::io::stderr().flush();
         }
     }
 
     pub(super) fn finish(self) {
-        if self.shown {
+        if self.is_terminal {
             eprintln!();
         }
     }

@@ -1,4 +1,4 @@
-//! `enroll users …`: accounts as an operator sees them.
+//! `enroll users …`.
 
 use std::{
     io::Write as _,
@@ -6,163 +6,186 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    import::{person as person_of, read_people},
+    import::{parse_account, read_accounts},
     output::{Progress, print},
 };
 use crate::{
-    app::{Operator, admin_services},
+    app::{AdminServices, admin_services},
     config::Settings,
-    domain::{Address, FieldError, LoginId, PhoneRules, User},
+    domain::{Address, Identifier, LoginId, PhoneRules, User},
     http::user_json,
-    services::Person,
+    services::AccountDetails,
 };
 
 #[derive(Subcommand)]
 pub(super) enum Users {
-    /// Make an account; its names are taken as proven, it has no password, and no message is sent.
-    Create(Create),
-    /// Make or update accounts out of a CSV file with the header `login_id,mobile,email,name,locale`.
+    /// Create an account
     ///
-    /// Every line is checked before the first is written. An empty cell says nothing: what is there
-    /// stays. Broken off, the same import goes on where it was.
+    /// Its addresses count as verified, it has no password, and no message is sent.
+    Create(Create),
+    /// Create or update accounts from a CSV file
+    ///
+    /// Its first line must be `login_id,mobile,email,name,locale`. Every line is checked before anything is written.
+    /// An empty cell leaves a value as it is. An interrupted import can be run again.
     Import {
+        /// The CSV file
         file: PathBuf,
-        /// Give accounts that are there the file's values; else other values are an error.
+        /// Overwrite the values of existing accounts; otherwise different values are an error
         #[arg(long)]
         update: bool,
     },
-    /// Show an account and its sessions.
-    Show { who: String },
-    /// Keep an account out: no login, no refresh, and its tokens are refused at once.
-    Disable { who: String },
-    /// Let a disabled account in again.
-    Enable { who: String },
-    /// Remove an account and all that names its person.
-    Delete { who: String },
-    /// Write a JSON line for each account: the answer of `/users/me`, and `sessions`.
+    /// Show an account and its sessions
+    Show(Who),
+    /// Disable an account: no login, no refresh, and its tokens are refused at once
+    Disable(Who),
+    /// Enable a disabled account
+    Enable(Who),
+    /// Delete an account and all personal data
+    Delete(Who),
+    /// Write every account and its sessions as a JSON line
     Export,
 }
 
 #[derive(Args)]
+pub(super) struct Who {
+    /// An account: its id, email, mobile or login id
+    pub(super) who: String,
+}
+
+#[derive(Args)]
 pub(super) struct Create {
+    /// A user name
     #[arg(long)]
     login_id: Option<String>,
+    /// A mobile number, such as +919876543210
     #[arg(long)]
     mobile: Option<String>,
+    /// An email address
     #[arg(long)]
     email: Option<String>,
+    /// The person's name
     #[arg(long)]
     name: Option<String>,
+    /// The language of messages, such as hi or en-GB
     #[arg(long)]
     locale: Option<String>,
 }
 
 pub(super) async fn run(command: Users, settings: &Settings, as_json: bool) -> anyhow::Result<ExitCode> {
-    let operator = admin_services(settings).await?;
+    let admin = admin_services(settings).await?;
     let code = match command {
         Users::Create(create) => {
-            let person = person(&create, &settings.phone).map_err(|error| anyhow::anyhow!("{error}"))?;
-            let user = operator.accounts.create(person).await?;
+            let user = admin.accounts.create(details(&create, &settings.phone)?).await?;
             print(&user_json(&user, None), as_json);
             ExitCode::SUCCESS
         }
-        Users::Import { file, update } => import(&operator, settings, &file, update, as_json).await?,
-        Users::Show { who } => {
-            let user = find(&operator, settings, &who).await?;
-            let sessions = operator.sessions.list(&user).await?;
+        Users::Import { file, update } => import(&admin, settings, &file, update, as_json).await?,
+        Users::Show(Who { who }) => {
+            let user = find(&admin, settings, &who).await?;
+            let sessions = admin.sessions.list(&user).await?;
             print(&user_json(&user, Some(sessions)), as_json);
             ExitCode::SUCCESS
         }
-        Users::Disable { who } => {
-            let user = find(&operator, settings, &who).await?;
-            operator.accounts.disable(&user).await?;
-            told(&user, "disabled", as_json)
+        Users::Disable(Who { who }) => {
+            let user = find(&admin, settings, &who).await?;
+            admin.accounts.disable(&user).await?;
+            print_status(&user, "disabled", as_json)
         }
-        Users::Enable { who } => {
-            let user = find(&operator, settings, &who).await?;
-            operator.accounts.enable(&user).await?;
-            told(&user, "enabled", as_json)
+        Users::Enable(Who { who }) => {
+            let user = find(&admin, settings, &who).await?;
+            admin.accounts.enable(&user).await?;
+            print_status(&user, "enabled", as_json)
         }
-        Users::Delete { who } => {
-            let user = find(&operator, settings, &who).await?;
-            operator.accounts.delete(&user).await?;
-            told(&user, "deleted", as_json)
+        Users::Delete(Who { who }) => {
+            let user = find(&admin, settings, &who).await?;
+            admin.accounts.delete(&user).await?;
+            print_status(&user, "deleted", as_json)
         }
-        Users::Export => export(&operator).await?,
+        Users::Export => export(&admin).await?,
     };
-    operator.store.close().await;
+    admin.store.close().await;
     Ok(code)
 }
 
-fn told(user: &User, what: &str, as_json: bool) -> ExitCode {
-    print(&json!({"id": user.id, "status": what}), as_json);
+fn print_status(user: &User, status: &str, as_json: bool) -> ExitCode {
+    print(&json!({"id": user.id, "status": status}), as_json);
     ExitCode::SUCCESS
 }
 
-/// By id, email, mobile or login id.
-pub(super) async fn find(operator: &Operator, settings: &Settings, who: &str) -> anyhow::Result<User> {
-    let id = Uuid::try_parse(who).ok();
-    let address = Address::parse(who, &settings.phone).ok();
-    // What reads as a number is one: a login id that looks like it is found by its account's id.
-    let login_id = LoginId::parse(who).ok().filter(|_| address.is_none());
-    let found = operator.accounts.find(id, address.as_ref(), login_id.as_ref()).await;
-    found.with_context(|| format!("no account is found by {who:?}"))
+/// Finds an account by its id, email, mobile or login id.
+pub(super) async fn find(admin: &AdminServices, settings: &Settings, who: &str) -> anyhow::Result<User> {
+    // A text that reads as a number is one: an account with such a login id is found by its id.
+    let address = Address::parse(who, &settings.phone).map(Identifier::Address);
+    let identifier = address.or_else(|_| LoginId::parse(who).map(Identifier::LoginId)).ok();
+    let found = admin.accounts.find(Uuid::try_parse(who).ok(), identifier.as_ref()).await;
+    found.map_err(|error| match error {
+        crate::error::Error::NotFound => anyhow::anyhow!("no account matches {who:?}"),
+        other => other.into(),
+    })
 }
 
-fn person(create: &Create, phone: &PhoneRules) -> Result<Person, FieldError> {
+fn details(create: &Create, phone: &PhoneRules) -> anyhow::Result<AccountDetails> {
     let Create { login_id, mobile, email, name, locale } = create;
-    person_of([login_id, mobile, email, name, locale].map(|text| text.as_deref().unwrap_or_default()), phone)
+    ensure!(mobile.is_some() || email.is_some(), "give --mobile or --email");
+    let cells = [login_id, mobile, email, name, locale].map(|text| text.as_deref().unwrap_or_default());
+    parse_account(cells, phone).map_err(|error| anyhow::anyhow!("{error}"))
 }
 
 async fn import(
-    operator: &Operator,
+    admin: &AdminServices,
     settings: &Settings,
     file: &Path,
     update: bool,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let (people, mut wrong) = read_people(file, &settings.phone)?;
-    let (lines, people): (Vec<u64>, Vec<Person>) = people.into_iter().unzip();
-    let planned = operator.accounts.plan(people, update).await?;
+    let (accounts, mut invalid) = read_accounts(file, &settings.phone)?;
+    let (lines, accounts): (Vec<u64>, Vec<AccountDetails>) = accounts.into_iter().unzip();
+    let planned = admin.accounts.plan_import(accounts, update).await?;
     let plan = match planned {
-        Ok(plan) if wrong.is_empty() => plan,
+        Ok(plan) if invalid.is_empty() => plan,
         planned => {
             let conflicts = planned.err().unwrap_or_default();
-            wrong.extend(conflicts.into_iter().map(|(place, message)| (lines[place], message)));
-            wrong.sort_unstable();
-            for (line, message) in &wrong {
-                if as_json {
-                    println!("{}", json!({"line": line, "error": message}));
-                } else {
-                    eprintln!("enroll: line {line}: {message}");
-                }
-            }
-            bail!("{} of the file's lines are wrong; nothing was written", wrong.len());
+            invalid.extend(conflicts.into_iter().map(|conflict| (lines[conflict.index], conflict.message)));
+            invalid.sort_unstable();
+            print_invalid(&invalid, as_json);
+            let lines =
+                if invalid.len() == 1 { "1 line is".to_owned() } else { format!("{} lines are", invalid.len()) };
+            bail!("{lines} invalid; nothing was imported");
         }
     };
-    let (created, updated, unchanged) = (plan.created(), plan.updated(), plan.unchanged);
-    let mut progress = Progress::new(created + updated);
-    operator.accounts.carry_out(plan, |done| progress.show(done)).await?;
+    let counts = json!({"created": plan.created(), "updated": plan.updated(), "unchanged": plan.unchanged()});
+    let mut progress = Progress::new(plan.created() + plan.updated());
+    admin.accounts.import(plan, |done| progress.show(done)).await?;
     progress.finish();
-    print(&json!({"created": created, "updated": updated, "unchanged": unchanged}), as_json);
+    print(&counts, as_json);
     Ok(ExitCode::SUCCESS)
 }
 
-async fn export(operator: &Operator) -> anyhow::Result<ExitCode> {
+fn print_invalid(lines: &[(u64, String)], as_json: bool) {
+    for (line, message) in lines {
+        if as_json {
+            println!("{}", json!({"line": line, "error": message}));
+        } else {
+            eprintln!("enroll: line {line}: {message}");
+        }
+    }
+}
+
+async fn export(admin: &AdminServices) -> anyhow::Result<ExitCode> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut last = Uuid::nil();
     loop {
-        let users = operator.accounts.after(last).await?;
-        let Some((user, _)) = users.last() else { break };
+        let page = admin.accounts.page_after(last).await?;
+        let Some((user, _)) = page.last() else { break };
         last = user.id;
-        for (user, sessions) in users {
-            writeln!(out, "{}", user_json(&user, Some(sessions)))?;
+        for (user, sessions) in page {
+            writeln!(out, "{}", user_json(&user, Some(sessions))).context("standard output")?;
         }
     }
     out.flush()?;

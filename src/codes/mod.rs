@@ -1,5 +1,5 @@
-//! Live codes: how long they are good, how often they were tried, and the one atomic step that
-//! judges a guess. Codes themselves are never kept, only MACs of them.
+//! Live codes: how long they are valid, how often they were attempted, and the one atomic step that judges an
+//! attempt. Codes themselves are never stored, only their MACs.
 
 mod memory;
 mod redis;
@@ -7,85 +7,132 @@ mod redis;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::domain::{Guess, GuessHistory, Purpose, Timestamp, Unavailable, Window, Windows};
+use crate::domain::{
+    DestinationHash, FailedAttempt, FailedAttempts, Purpose, Quota, RateLimit, Timestamp, Unavailable,
+};
 
 pub use memory::MemoryCodes;
 pub use redis::RedisCodes;
 
-/// Where codes live. Times come from the caller's clock, judged in whole milliseconds.
+/// The store of live codes. Times come from the caller's clock and are judged in whole milliseconds.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
+/// use enroll::{
+///     codes::{Attempt, CodeKey, CodeStore, LiveCode, MemoryCodes, Verdict},
+///     domain::{DestinationHash, FailedAttempts, Purpose, RateLimit, Timestamp},
+/// };
+///
+/// let codes = MemoryCodes::new(100);
+/// let key = CodeKey {
+///     destination: DestinationHash::of_key("+919876543210"),
+///     purpose: Purpose::Login,
+///     verification: uuid::Uuid::nil(),
+/// };
+/// let now = Timestamp::from_millis(0);
+/// let expires_at = Timestamp::from_millis(120_000);
+/// codes.put(&LiveCode { key: key.clone(), generation: 1, mac: "mac".into(), tries: 3, expires_at }, now).await?;
+///
+/// let attempt = Attempt {
+///     key,
+///     generation: 1,
+///     with_id: true,
+///     macs: vec!["mac".into()],
+///     claim_id: "mine".into(),
+///     known: FailedAttempts::default(),
+///     budget: RateLimit::unlimited(),
+/// };
+/// assert_eq!(codes.judge(&attempt, now).await?, Verdict::Right);
+/// # Ok::<(), enroll::domain::Unavailable>(())
+/// # }).expect("memory does not fail");
+/// ```
 #[async_trait]
 pub trait CodeStore: Send + Sync {
-    /// Makes a code live, and tells whether it is: one older than what is there is refused, one of
-    /// the same issue changes nothing (its tries stay spent).
+    /// Makes a code live, and returns whether it is: one older than the stored one is refused, one of the same
+    /// generation changes nothing (its tries stay spent).
     async fn put(&self, code: &LiveCode, now: Timestamp) -> Result<bool, Unavailable>;
 
-    /// Counts the guess, compares, and marks the code on a match, as one step.
-    async fn judge(&self, attempt: &Attempt, now: Timestamp) -> Result<Judged, Unavailable>;
+    /// Counts the attempt, compares, and claims the code on a match, as one step.
+    async fn judge(&self, attempt: &Attempt, now: Timestamp) -> Result<Verdict, Unavailable>;
 
-    /// Takes one's own mark off a code that nothing was made of.
+    /// Gives up one's own claim on a code that was not used after all.
     async fn release(&self, claim: &Claim) -> Result<(), Unavailable>;
 
-    /// How many wrong tries a code has left for who presents its id, its destination's budget aside;
-    /// zero where there is no such code.
-    async fn tries_left(&self, key: &CodeKey, issue: i64, now: Timestamp) -> Result<u32, Unavailable>;
+    /// The wrong attempts that a code still allows to callers that present its id, its destination's budget
+    /// aside; zero if there is no such code.
+    async fn tries_left(&self, key: &CodeKey, generation: i64, now: Timestamp) -> Result<u32, Unavailable>;
 }
 
-/// Names a verification's code.
+/// The name of a verification's code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodeKey {
-    /// SHA-256 of the destination, in hexadecimal.
-    pub destination: String,
+    /// Where the code was sent.
+    pub destination: DestinationHash,
+    /// What the code is for.
     pub purpose: Purpose,
+    /// The verification's id.
     pub verification: Uuid,
 }
 
+/// A code as it is stored.
 #[derive(Debug, Clone)]
 pub struct LiveCode {
+    /// Its name.
     pub key: CodeKey,
-    pub issue: i64,
+    /// Which of the verification's codes it is.
+    pub generation: i64,
     /// Key id and HMAC; random for a phantom.
     pub mac: String,
+    /// The wrong attempts that it allows.
     pub tries: u32,
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 
-/// A guess, and what SQL knows of the code and of the destination.
+/// An attempt, and what SQL knows of the code and the destination.
 #[derive(Debug, Clone)]
 pub struct Attempt {
+    /// The code that is attempted.
     pub key: CodeKey,
-    pub issue: i64,
-    /// Whether who guesses presents the `verification_id` (or the password, by Basic).
+    /// The generation that SQL has.
+    pub generation: i64,
+    /// Whether the caller presents the `verification_id` (or the password, by Basic).
     pub with_id: bool,
-    /// The guess under every accepted key.
+    /// The presented code under every accepted key.
     pub macs: Vec<String>,
-    /// Sets the mark on a match; nobody else knows it.
-    pub mark: String,
-    pub known: GuessHistory,
-    pub budget: Windows,
+    /// Identifies the claim on a match; nobody else knows it.
+    pub claim_id: String,
+    /// The failed attempts that SQL has: the store may have forgotten some.
+    pub known: FailedAttempts,
+    /// The destination's limit of failed attempts.
+    pub budget: RateLimit,
 }
 
+/// The result of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Judged {
-    /// The code is right and marked: others are kept off it for [`MARK_MILLIS`].
+pub enum Verdict {
+    /// The code is right and now claimed: others are kept off it for [`CLAIM_MS`].
     Right,
-    /// Wrong, and counted; to be written to SQL too.
-    Wrong(Guess),
-    /// Right, but somebody else has the mark.
-    Busy,
-    /// No code of this issue lives; nothing is counted.
+    /// Wrong, and counted; to be recorded in SQL too.
+    Wrong(FailedAttempt),
+    /// Right, but claimed by another request.
+    Claimed,
+    /// No code of this generation is live; nothing is counted.
     NoCode,
-    /// The code's tries are spent for this presenter.
+    /// The code allows this kind of caller no more attempts.
     NoTries,
-    /// The destination's budget is spent: the window that is full, and when it has room.
-    NoBudget(Window, Timestamp),
+    /// The destination's budget is spent: the quota, and when it allows another attempt.
+    NoBudget(Quota, Timestamp),
 }
 
-/// A mark that was set.
+/// A claim on a code that was judged right.
 #[derive(Debug, Clone)]
 pub struct Claim {
+    /// The code.
     pub key: CodeKey,
-    pub mark: String,
+    /// The claim's id.
+    pub id: String,
 }
 
-/// A process that died with a mark set loses it after so long.
-pub const MARK_MILLIS: i64 = 10_000;
+/// How long a claim lasts, in milliseconds: the claim of a process that died ends then.
+pub const CLAIM_MS: i64 = 10_000;

@@ -1,9 +1,9 @@
 //! Every setting, typed, with its default and its check. Only this module reads the environment.
 //!
-//! Defaults, then `enroll.toml`, then `.env`, then the environment; a name that is not known stops
-//! the start, and all problems are told at once.
+//! Defaults come first, then `enroll.toml`, then `.env`, then the environment; an unknown name stops the start, and
+//! all problems are reported at once.
 
-mod later;
+mod codes_and_limits;
 mod notify;
 mod reader;
 mod secrets;

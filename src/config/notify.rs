@@ -1,4 +1,4 @@
-//! Who carries messages, and how.
+//! Messages and their providers.
 
 use reqwest::Url;
 
@@ -8,27 +8,39 @@ use crate::notify::{
     SmtpSettings, TemplateSettings, Templates, TwilioSender, TwilioSettings, WebhookSecret, WebhookSettings,
 };
 
+/// Messages and their providers.
 #[derive(Debug, Clone)]
 pub struct NotifySettings {
+    /// The texts.
     pub templates: Templates,
+    /// Whether there is a development inbox.
     pub inbox: bool,
-    pub inbox_named: bool,
-    /// In the order they are tried.
+    /// Whether the settings ask for it.
+    pub inbox_is_explicit: bool,
+    /// The providers of text messages, in the order they are tried.
     pub sms: Vec<ProviderSettings>,
+    /// The providers of emails, in the order they are tried.
     pub email: Vec<ProviderSettings>,
 }
 
+/// A provider with its settings.
 #[derive(Debug, Clone)]
 pub enum ProviderSettings {
+    /// Standard output.
     Console,
+    /// Twilio.
     Twilio(TwilioSettings),
+    /// An HTTP gateway.
     Webhook(WebhookSettings),
+    /// A mail server.
     Smtp(SmtpSettings),
+    /// Amazon SNS.
     #[cfg(feature = "aws")]
     Sns(crate::notify::SnsSettings),
 }
 
 impl NotifySettings {
+    /// Whether a channel prints its codes.
     pub fn prints_codes(&self) -> bool {
         self.sms.iter().chain(&self.email).any(|provider| matches!(provider, ProviderSettings::Console))
     }
@@ -37,6 +49,7 @@ impl NotifySettings {
         self.sms.iter().chain(&self.email).all(|provider| matches!(provider, ProviderSettings::Console))
     }
 
+    /// Twilio's settings, if it is used.
     pub fn twilio(&self) -> Option<&TwilioSettings> {
         self.sms.iter().find_map(|provider| match provider {
             ProviderSettings::Twilio(settings) => Some(settings),
@@ -45,39 +58,49 @@ impl NotifySettings {
     }
 }
 
-/// Everything that a provider may need, whether or not one is named.
-struct Offered {
+/// The settings of every provider, whether or not it is used.
+struct ProviderOptions {
     twilio: Option<TwilioSettings>,
     webhook: Option<WebhookSettings>,
     smtp: Option<SmtpSettings>,
     sns: Option<ProviderSettings>,
 }
 
-pub(super) fn notify(from: &mut Reader, embedded: bool, server: &ServerSettings) -> NotifySettings {
-    let offered = Offered { twilio: twilio(from, server), webhook: webhook(from), smtp: smtp(from), sns: sns(from) };
-    let mut settings = NotifySettings {
-        templates: templates(from),
-        inbox: false,
-        inbox_named: false,
-        sms: providers(from, "notify.sms", embedded, &offered),
-        email: providers(from, "notify.email", embedded, &offered),
+pub(super) fn notify(settings: &mut Reader, embedded: bool, server: &ServerSettings) -> NotifySettings {
+    let options = ProviderOptions {
+        twilio: twilio(settings, server),
+        webhook: webhook(settings),
+        smtp: smtp(settings),
+        sns: sns(settings),
     };
-    let by_default = embedded && server.address.ip().is_loopback() && settings.is_console_alone();
-    let named: Option<bool> =
-        from.parsed("notify.inbox", None, |text| text.parse().map(Some).map_err(|_| "is neither true nor false"));
-    if named == Some(true) && !settings.is_console_alone() {
-        from.problem("notify.inbox", "tells every code: it is for the console alone, not beside a real provider");
+    let mut notify = NotifySettings {
+        templates: templates(settings),
+        inbox: false,
+        inbox_is_explicit: false,
+        sms: providers(settings, "notify.sms", embedded, &options),
+        email: providers(settings, "notify.email", embedded, &options),
+    };
+    let by_default = embedded && server.address.ip().is_loopback() && notify.is_console_alone();
+    let explicit: Option<bool> =
+        settings.parsed("notify.inbox", None, |text| text.parse().map(Some).map_err(|_| "must be true or false"));
+    if explicit == Some(true) && !notify.is_console_alone() {
+        settings.problem("notify.inbox", "shows every code: it is only allowed with the console, not with a provider");
     }
-    settings.inbox = named.unwrap_or(by_default);
-    settings.inbox_named = named == Some(true);
-    settings
+    notify.inbox = explicit.unwrap_or(by_default);
+    notify.inbox_is_explicit = explicit == Some(true);
+    notify
 }
 
-/// Beside `PostgreSQL` the console must be asked for, for it prints codes.
-fn providers(from: &mut Reader, setting: &'static str, embedded: bool, offered: &Offered) -> Vec<ProviderSettings> {
-    let Some(names) = from.list(setting) else {
+/// With PostgreSQL the console must be asked for: it prints codes.
+fn providers(
+    settings: &mut Reader,
+    setting: &'static str,
+    embedded: bool,
+    options: &ProviderOptions,
+) -> Vec<ProviderSettings> {
+    let Some(names) = settings.list(setting) else {
         if !embedded {
-            from.problem(setting, "must be given beside PostgreSQL: `console` prints codes");
+            settings.problem(setting, "is required with PostgreSQL; `console` would print codes");
         }
         return vec![ProviderSettings::Console];
     };
@@ -85,57 +108,58 @@ fn providers(from: &mut Reader, setting: &'static str, embedded: bool, offered: 
     for name in names {
         let provider = match (name.as_str(), setting) {
             ("console", _) => Ok(ProviderSettings::Console),
-            ("twilio", "notify.sms") => offered
+            ("twilio", "notify.sms") => options
                 .twilio
                 .clone()
                 .map(ProviderSettings::Twilio)
                 .ok_or("twilio needs its settings, ENROLL__NOTIFY__TWILIO__…"),
-            ("webhook", _) => offered
+            ("webhook", _) => options
                 .webhook
                 .clone()
                 .map(ProviderSettings::Webhook)
                 .ok_or("webhook needs its URL and SECRET, ENROLL__NOTIFY__WEBHOOK__…"),
-            ("smtp", "notify.email") => offered
+            ("smtp", "notify.email") => options
                 .smtp
                 .clone()
                 .map(ProviderSettings::Smtp)
                 .ok_or("smtp needs its URL and FROM, ENROLL__NOTIFY__SMTP__…"),
             ("sns", "notify.sms") if cfg!(feature = "aws") => {
-                offered.sns.clone().ok_or("sns needs its REGION, ENROLL__NOTIFY__SNS__REGION")
+                options.sns.clone().ok_or("sns needs its REGION, ENROLL__NOTIFY__SNS__REGION")
             }
-            ("sns", "notify.sms") => Err("is left out of this build (the cargo feature `aws`)"),
-            _ => Err("names no provider of this channel"),
+            ("sns", "notify.sms") => Err("is not in this build (cargo feature `aws`)"),
+            (_, "notify.sms") => Err("unknown provider; use console, twilio, sns or webhook"),
+            _ => Err("unknown provider; use console, smtp or webhook"),
         };
         match provider {
             Ok(provider) => providers.push(provider),
-            Err(problem) => from.problem(setting, format!("{name}: {problem}")),
+            Err(problem) => settings.problem(setting, format!("{name}: {problem}")),
         }
     }
     providers
 }
 
-fn twilio(from: &mut Reader, server: &ServerSettings) -> Option<TwilioSettings> {
-    let account_sid = from.text("notify.twilio.account_sid");
-    let auth_token = from.text("notify.twilio.auth_token").map(Into::into);
-    let api_key = from.text("notify.twilio.api_key");
-    let api_secret = from.text("notify.twilio.api_secret").map(Into::into);
-    let number = from.text("notify.twilio.from");
-    let service = from.text("notify.twilio.messaging_service_sid");
-    let base_url = from.text("notify.twilio.base_url");
+fn twilio(settings: &mut Reader, server: &ServerSettings) -> Option<TwilioSettings> {
+    let account_sid = settings.text("notify.twilio.account_sid");
+    let auth_token = settings.text("notify.twilio.auth_token").map(Into::into);
+    let api_key = settings.text("notify.twilio.api_key");
+    let api_secret = settings.text("notify.twilio.api_secret").map(Into::into);
+    let number = settings.text("notify.twilio.from");
+    let service = settings.text("notify.twilio.messaging_service_sid");
+    let base_url = settings.text("notify.twilio.base_url");
     let account_sid = account_sid?;
     let sender = match (number, service) {
         (Some(number), None) => TwilioSender::Number(number),
         (None, Some(sid)) => TwilioSender::MessagingService(sid),
         _ => {
-            from.problem("notify.twilio.from", "or MESSAGING_SERVICE_SID is needed, and not both");
+            settings.problem("notify.twilio.from", "set either this or MESSAGING_SERVICE_SID");
             return None;
         }
     };
     let api_key = api_key.zip(api_secret);
     if auth_token.is_none() && api_key.is_none() {
-        from.problem("notify.twilio.auth_token", "is needed, or API_KEY and API_SECRET");
+        settings.problem("notify.twilio.auth_token", "is required, or API_KEY and API_SECRET");
     }
-    let reported = auth_token.is_some() && server.public_url_given;
+    let reported = auth_token.is_some() && server.public_url_is_set;
     Some(TwilioSettings {
         account_sid,
         auth_token,
@@ -146,63 +170,65 @@ fn twilio(from: &mut Reader, server: &ServerSettings) -> Option<TwilioSettings> 
     })
 }
 
-fn smtp(from: &mut Reader) -> Option<SmtpSettings> {
-    let sender = from.parsed("notify.smtp.from", None, |text| text.parse().map(Some).map_err(|_| "is no mailbox"));
-    let url = from.text("notify.smtp.url")?;
+fn smtp(settings: &mut Reader) -> Option<SmtpSettings> {
+    let sender = settings.parsed("notify.smtp.from", None, |text| {
+        text.parse().map(Some).map_err(|_| "must be a mailbox such as Enroll <no-reply@example.com>")
+    });
+    let url = settings.text("notify.smtp.url")?;
     let Some(sender) = sender else {
-        from.problem("notify.smtp.from", "is needed beside the URL, as Enroll <no-reply@example.com>");
+        settings.problem("notify.smtp.from", "is required with the URL, for example Enroll <no-reply@example.com>");
         return None;
     };
-    SmtpSettings::parse(&url, sender).map_err(|error| from.problem("notify.smtp.url", error)).ok()
+    SmtpSettings::parse(&url, sender).map_err(|error| settings.problem("notify.smtp.url", error)).ok()
 }
 
 #[cfg(feature = "aws")]
-fn sns(from: &mut Reader) -> Option<ProviderSettings> {
+fn sns(settings: &mut Reader) -> Option<ProviderSettings> {
     let settings = crate::notify::SnsSettings {
-        endpoint_url: from.text("notify.sns.endpoint_url"),
-        sender_id: from.text("notify.sns.sender_id"),
-        entity_id: from.text("notify.sns.entity_id"),
-        template_id: from.text("notify.sns.template_id"),
-        region: from.text("notify.sns.region")?,
+        endpoint_url: settings.text("notify.sns.endpoint_url"),
+        sender_id: settings.text("notify.sns.sender_id"),
+        entity_id: settings.text("notify.sns.entity_id"),
+        template_id: settings.text("notify.sns.template_id"),
+        region: settings.text("notify.sns.region")?,
     };
     Some(ProviderSettings::Sns(settings))
 }
 
 #[cfg(not(feature = "aws"))]
-fn sns(from: &mut Reader) -> Option<ProviderSettings> {
-    from.not_built(&["notify.sns.region", "notify.sns.endpoint_url"], "");
-    from.not_built(&["notify.sns.sender_id", "notify.sns.entity_id", "notify.sns.template_id"], "");
+fn sns(settings: &mut Reader) -> Option<ProviderSettings> {
+    settings.not_built(&["notify.sns.region", "notify.sns.endpoint_url"], "");
+    settings.not_built(&["notify.sns.sender_id", "notify.sns.entity_id", "notify.sns.template_id"], "");
     None
 }
 
-/// Checked whole, so that no message fails for its words.
-fn templates(from: &mut Reader) -> Templates {
-    let settings = TemplateSettings {
-        brand: from.parsed("notify.brand", "Enroll".to_owned(), |text| {
+/// Every template is rendered here once, so that no message fails later.
+fn templates(settings: &mut Reader) -> Templates {
+    let templates = TemplateSettings {
+        brand: settings.parsed("notify.brand", "Enroll".to_owned(), |text| {
             let fits = text.chars().count() <= 40 && !text.chars().any(char::is_control);
-            fits.then(|| text.to_owned()).ok_or("is longer than 40 characters, or has a control character")
+            fits.then(|| text.to_owned()).ok_or("must have at most 40 characters, none of them a control character")
         }),
-        default_locale: from.text("notify.default_locale").unwrap_or_else(|| "en".to_owned()).to_ascii_lowercase(),
-        webotp_domain: from.parsed("notify.webotp_domain", None, |text| {
+        default_locale: settings.text("notify.default_locale").unwrap_or_else(|| "en".to_owned()).to_ascii_lowercase(),
+        webotp_domain: settings.parsed("notify.webotp_domain", None, |text| {
             let is_host = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
-            is_host.then(|| Some(text.to_owned())).ok_or("is no host, as example.com")
+            is_host.then(|| Some(text.to_owned())).ok_or("must be a host such as example.com")
         }),
     };
-    let dir = from.text("notify.templates_dir");
-    let plain = TemplateSettings { default_locale: "en".to_owned(), ..settings.clone() };
-    Templates::load(settings, dir.as_deref().map(std::path::Path::new)).unwrap_or_else(|error| {
-        from.problem(if dir.is_some() { "notify.templates_dir" } else { "notify.default_locale" }, error);
-        Templates::load(plain, None).expect("the built-in words are good")
+    let dir = settings.text("notify.templates_dir");
+    let plain = TemplateSettings { default_locale: "en".to_owned(), ..templates.clone() };
+    Templates::load(templates, dir.as_deref().map(std::path::Path::new)).unwrap_or_else(|error| {
+        settings.problem(if dir.is_some() { "notify.templates_dir" } else { "notify.default_locale" }, error);
+        Templates::load(plain, None).expect("the built-in templates are valid")
     })
 }
 
-fn webhook(from: &mut Reader) -> Option<WebhookSettings> {
-    let url = from.parsed("notify.webhook.url", None, |text| {
+fn webhook(settings: &mut Reader) -> Option<WebhookSettings> {
+    let url = settings.parsed("notify.webhook.url", None, |text| {
         let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        url.map(Some).ok_or("is no http:// or https:// URL")
+        url.map(Some).ok_or("must be an http:// or https:// URL")
     });
-    let secret = from.parsed("notify.webhook.secret", None, |text| WebhookSecret::parse(text).map(Some));
+    let secret = settings.parsed("notify.webhook.secret", None, |text| WebhookSecret::parse(text).map(Some));
     let previous_secret =
-        from.parsed("notify.webhook.previous_secret", None, |text| WebhookSecret::parse(text).map(Some));
+        settings.parsed("notify.webhook.previous_secret", None, |text| WebhookSecret::parse(text).map(Some));
     Some(WebhookSettings { url: url?, secret: secret?, previous_secret })
 }

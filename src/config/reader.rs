@@ -1,19 +1,24 @@
+//! Reads single settings, and collects what is wrong with them.
+
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 /// What is wrong with one setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
+    /// Its name, as `server.address`.
     pub setting: String,
+    /// What is wrong; it reads on after the name.
     pub message: String,
 }
 
 impl Problem {
+    /// A problem of this setting.
     pub fn new(setting: impl Into<String>, message: impl fmt::Display) -> Self {
         Self { setting: setting.into(), message: message.to_string() }
     }
 }
 
-/// By the name it has in the environment.
+/// With the name that the setting has in the environment.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self.setting.as_str() {
@@ -26,7 +31,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Takes settings one by one; what is left over at the end nobody knows.
+/// Takes settings one by one; what is left at the end is unknown.
 pub(super) struct Reader {
     values: BTreeMap<String, String>,
     pub(super) problems: Vec<Problem>,
@@ -42,7 +47,7 @@ impl Reader {
         self.problems.push(Problem::new(setting, message));
     }
 
-    /// A set but empty value is as good as none: `.env.example` is full of them.
+    /// An empty value counts as none: `.env.example` is full of them.
     pub(super) fn text(&mut self, setting: &'static str) -> Option<String> {
         self.known.push(setting);
         self.values.remove(setting).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
@@ -68,11 +73,11 @@ impl Reader {
         let (least, most) = (*range.start(), *range.end());
         self.parsed(setting, default, |text| {
             let number = text.parse::<u64>().ok().filter(|number| range.contains(number));
-            number.ok_or_else(|| format!("is not a whole number from {least} to {most}"))
+            number.ok_or_else(|| format!("must be a whole number from {least} to {most}"))
         })
     }
 
-    pub(super) fn small(&mut self, setting: &'static str, default: u32, range: std::ops::RangeInclusive<u32>) -> u32 {
+    pub(super) fn u32(&mut self, setting: &'static str, default: u32, range: std::ops::RangeInclusive<u32>) -> u32 {
         let range = u64::from(*range.start())..=u64::from(*range.end());
         u32::try_from(self.number(setting, default.into(), range)).unwrap_or(default)
     }
@@ -87,7 +92,7 @@ impl Reader {
     }
 
     pub(super) fn flag(&mut self, setting: &'static str, default: bool) -> bool {
-        self.parsed(setting, default, |text| text.parse().map_err(|_| "is neither true nor false"))
+        self.parsed(setting, default, |text| text.parse().map_err(|_| "must be true or false"))
     }
 
     pub(super) fn list(&mut self, setting: &'static str) -> Option<Vec<String>> {
@@ -95,7 +100,7 @@ impl Reader {
         Some(text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect())
     }
 
-    /// Settings of what is not built yet stop the start, so that nobody relies on them.
+    /// Settings of a feature that is not built yet; another value than `harmless` is a problem.
     pub(super) fn not_built(&mut self, settings: &[&'static str], harmless: &str) {
         for setting in settings {
             if self.text(setting).is_some_and(|value| value != harmless) {
@@ -106,7 +111,7 @@ impl Reader {
 
     pub(super) fn finish(mut self) -> (Vec<Problem>, Vec<&'static str>) {
         for setting in self.values.keys() {
-            self.problems.push(Problem::new(setting.clone(), "is no setting of ours"));
+            self.problems.push(Problem::new(setting.clone(), "unknown setting"));
         }
         (self.problems, self.known)
     }

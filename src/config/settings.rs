@@ -1,66 +1,90 @@
+//! Every setting with its default and its range.
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
 use super::{
-    Problem, Sources, later,
+    Problem, Sources,
+    codes_and_limits::{codes, hashing, limits, registrations_ttl},
     notify::{NotifySettings, notify},
     reader::Reader,
     secrets::{keyring, tokens},
 };
 use crate::{
     crypto::{HashingCost, Keyring, TokenSettings},
-    domain::{CodePolicy, PhoneRules, Region, Windows},
+    domain::{PhoneRules, Region},
     engine::{CodeSettings, LimitSettings, SessionSettings},
-    events::RabbitAddress,
-    http::{AddressHeader, ServerSettings},
-    redis::RedisAddress,
+    events::RabbitUrl,
+    http::{ClientIpHeader, ServerSettings},
+    redis::RedisUrl,
     store::StoreSettings,
 };
 
-/// Everything that can be set; `.env.example` tells each with its default.
+/// Every setting; `.env.example` documents each with its default.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// Where the embedded database and the generated root key are kept.
     pub data_dir: PathBuf,
+    /// The database.
     pub store: StoreSettings,
     /// `None`: codes and counters in memory.
-    pub redis: Option<RedisAddress>,
+    pub redis: Option<RedisUrl>,
+    /// The time limit of a Redis command.
     pub redis_timeout: Duration,
     /// `None`: events go to the log.
-    pub rabbitmq: Option<RabbitAddress>,
-    /// Events that nobody listens to are put aside, not dropped.
+    pub rabbitmq: Option<RabbitUrl>,
+    /// Events that no queue receives are set aside, not dropped.
     pub keep_unroutable: bool,
+    /// HTTP.
     pub server: ServerSettings,
-    /// `None`: made once into the data directory (`SQLite` only).
+    /// `None`: generated once into the data directory (SQLite only).
     pub keyring: Option<Keyring>,
+    /// Access tokens.
     pub tokens: TokenSettings,
+    /// Sessions.
     pub sessions: SessionSettings,
+    /// Codes.
     pub codes: CodeSettings,
+    /// How long a registration outlives its last code's sending.
     pub registrations_ttl: Duration,
+    /// Rate limits.
     pub limits: LimitSettings,
+    /// Whether there are rate limits.
     pub limits_enabled: bool,
+    /// The cost of a password hash.
     pub hashing: HashingCost,
+    /// The least characters of a password.
     pub password_min_length: usize,
+    /// The mobile numbers that are accepted.
     pub phone: PhoneRules,
+    /// Messages and their providers.
     pub notify: NotifySettings,
+    /// The form of the log.
     pub log: LogFormat,
     /// `RUST_LOG`
     pub log_levels: Option<String>,
+    /// Whether other crates may log below info.
     pub log_foreign: bool,
 }
 
+/// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
+    /// For people.
     Text,
+    /// For programs.
     Json,
 }
 
 pub(super) const DAY: u64 = 86_400;
 
 impl Settings {
+    /// Reads the settings.
+    ///
     /// # Errors
     ///
-    /// All that is wrong, not just the first.
+    /// Every problem, not just the first.
     pub fn load(sources: &Sources) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader::new(sources.read().map_err(|problem| vec![problem])?);
         let settings = Self::read(&mut reader);
@@ -76,7 +100,7 @@ impl Settings {
     }
 
     /// The database's URL without its password.
-    pub fn shown_database(&self) -> String {
+    pub fn database_without_password(&self) -> String {
         let url = &self.store.url;
         match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
             Some((scheme, host)) => format!("{scheme}://***@{host}"),
@@ -84,43 +108,43 @@ impl Settings {
         }
     }
 
-    fn read(from: &mut Reader) -> Self {
-        let data_dir = PathBuf::from(from.text("data_dir").unwrap_or_else(|| "./data".to_owned()));
-        let store = store(from, &data_dir);
+    fn read(settings: &mut Reader) -> Self {
+        let data_dir = PathBuf::from(settings.text("data_dir").unwrap_or_else(|| "./data".to_owned()));
+        let store = store(settings, &data_dir);
         let embedded = store.url.starts_with("sqlite:");
-        let server = server(from);
-        let redis = from.parsed("redis_url", None, |url| RedisAddress::parse(url).map(Some));
+        let server = server(settings);
+        let redis = settings.parsed("redis_url", None, |url| RedisUrl::parse(url).map(Some));
         if redis.is_none() && !embedded && !server.single_node {
-            from.problem("redis_url", "is needed beside PostgreSQL, unless ENROLL__SERVER__SINGLE_NODE is true");
+            settings.problem("redis_url", "is required with PostgreSQL, unless ENROLL__SERVER__SINGLE_NODE is true");
         }
-        let (tokens, sessions) = tokens(from);
-        let limits_enabled = from.flag("limits.enabled", true);
-        let limits = limits(from, limits_enabled);
-        let codes = codes(from, &limits);
-        later::stop_at(from);
+        let (tokens, sessions) = tokens(settings);
+        let limits_enabled = settings.flag("limits.enabled", true);
+        let limits = limits(settings, limits_enabled);
+        let codes = codes(settings, &limits);
+        not_built_yet(settings);
         Self {
             redis,
-            redis_timeout: from.seconds("redis.timeout", 1, 1..=10),
-            rabbitmq: rabbitmq(from),
-            keep_unroutable: from.parsed("events.unroutable", false, |text| match text {
+            redis_timeout: settings.seconds("redis.timeout", 1, 1..=10),
+            rabbitmq: rabbitmq(settings),
+            keep_unroutable: settings.parsed("events.unroutable", false, |text| match text {
                 "drop" => Ok(false),
                 "keep" => Ok(true),
-                _ => Err("is neither drop nor keep"),
+                _ => Err("must be drop or keep"),
             }),
-            keyring: keyring(from, embedded),
+            keyring: keyring(settings, embedded),
             tokens,
             sessions,
-            registrations_ttl: registrations_ttl(from, &codes),
+            registrations_ttl: registrations_ttl(settings, &codes),
             codes,
             limits_enabled,
             limits,
-            hashing: hashing(from),
-            password_min_length: from.small("passwords.min_length", 8, 8..=64) as usize,
-            phone: phone(from),
-            notify: notify(from, embedded, &server),
-            log: log_format(from),
-            log_levels: from.text("rust_log"),
-            log_foreign: from.flag("log.foreign", false),
+            hashing: hashing(settings),
+            password_min_length: settings.u32("passwords.min_length", 8, 8..=64) as usize,
+            phone: phone(settings),
+            notify: notify(settings, embedded, &server),
+            log: log_format(settings),
+            log_levels: settings.text("rust_log"),
+            log_foreign: settings.flag("log.foreign", false),
             data_dir,
             store,
             server,
@@ -128,67 +152,77 @@ impl Settings {
     }
 }
 
-fn rabbitmq(from: &mut Reader) -> Option<RabbitAddress> {
-    let exchange = from.text("events.exchange").unwrap_or_else(|| "enroll.events".to_owned());
-    from.parsed("amqp_url", None, |url| RabbitAddress::parse(url, exchange).map(Some))
+/// Accepted only with the values that they have anyway, so that nobody relies on them.
+fn not_built_yet(settings: &mut Reader) {
+    settings.not_built(&["privacy.conceal_accounts"], "false");
+    settings.not_built(&["events.personal_data"], "false");
+    settings.not_built(&["admin.address"], "off");
 }
 
-fn store(from: &mut Reader, data_dir: &std::path::Path) -> StoreSettings {
+fn rabbitmq(settings: &mut Reader) -> Option<RabbitUrl> {
+    let exchange = settings.text("events.exchange").unwrap_or_else(|| "enroll.events".to_owned());
+    settings.parsed("amqp_url", None, |url| RabbitUrl::parse(url, exchange).map(Some))
+}
+
+fn store(settings: &mut Reader, data_dir: &std::path::Path) -> StoreSettings {
     let embedded = format!("sqlite://{}", data_dir.join("enroll.db").display());
-    let url = from.parsed("database_url", embedded, |url| {
+    let url = settings.parsed("database_url", embedded, |url| {
         let known = ["postgres://", "postgresql://", "sqlite:"].iter().any(|scheme| url.starts_with(scheme));
-        known.then(|| url.to_owned()).ok_or("is neither postgres:// nor sqlite://")
+        known.then(|| url.to_owned()).ok_or("must begin with postgres:// or sqlite:")
     });
     StoreSettings {
         url,
-        max_connections: from.small("database.max_connections", 8, 1..=1_000),
-        timeout: from.seconds("database.timeout", 1, 1..=10),
+        max_connections: settings.u32("database.max_connections", 8, 1..=1_000),
+        timeout: settings.seconds("database.timeout", 1, 1..=10),
     }
 }
 
-fn server(from: &mut Reader) -> ServerSettings {
-    let address = from.parsed("server.address", SocketAddr::from(([127, 0, 0, 1], 8000)), |text| {
-        text.parse().map_err(|_| "is not an address and a port")
+fn server(settings: &mut Reader) -> ServerSettings {
+    let address = settings.parsed("server.address", SocketAddr::from(([127, 0, 0, 1], 8000)), |text| {
+        text.parse().map_err(|_| "must be an IP address and a port such as 127.0.0.1:8000")
     });
-    let prefixes = from.list("server.prefixes").unwrap_or_else(|| vec!["/api/v1".to_owned()]);
-    let camel_prefixes = from.list("server.camel_prefixes").unwrap_or_default();
+    let prefixes = settings.list("server.prefixes").unwrap_or_else(|| vec!["/api/v1".to_owned()]);
+    let camel_prefixes = settings.list("server.camel_prefixes").unwrap_or_default();
     for (setting, prefix) in prefixes
         .iter()
         .map(|prefix| ("server.prefixes", prefix))
         .chain(camel_prefixes.iter().map(|prefix| ("server.camel_prefixes", prefix)))
     {
-        let plain = prefix.chars().all(|c| c.is_ascii_alphanumeric() || "/-_.~".contains(c)) && !prefix.contains("//");
-        let fits = prefix == "/" || (plain && prefix.starts_with('/') && !prefix.ends_with('/'));
-        if !fits || prefixes.iter().chain(&camel_prefixes).filter(|other| *other == prefix).count() > 1 {
-            from.problem(setting, "are paths that begin with a slash and end without, each in one list once; or /");
+        let is_plain =
+            prefix.chars().all(|c| c.is_ascii_alphanumeric() || "/-_.~".contains(c)) && !prefix.contains("//");
+        let is_path = prefix == "/" || (is_plain && prefix.starts_with('/') && !prefix.ends_with('/'));
+        if !is_path || prefixes.iter().chain(&camel_prefixes).filter(|other| *other == prefix).count() > 1 {
+            settings.problem(setting, "must be a list of different paths such as /api/v1 (no slash at the end), or /");
             break;
         }
     }
-    let public_url = from.text("server.public_url").map(|url| url.trim_end_matches('/').to_owned());
-    let trusted_proxies = from.list("server.trusted_proxies").unwrap_or_default();
+    let public_url = settings.text("server.public_url").map(|url| url.trim_end_matches('/').to_owned());
+    let trusted_proxies = settings.list("server.trusted_proxies").unwrap_or_default();
     let trusted_proxies = trusted_proxies.iter().filter_map(|text| {
         let network = text.parse::<IpNet>().or_else(|_| text.parse().map(|address: std::net::IpAddr| address.into()));
-        network.map_err(|_| from.problem("server.trusted_proxies", "are networks, as 10.0.0.0/8")).ok()
+        network
+            .map_err(|_| settings.problem("server.trusted_proxies", "must be a list of networks such as 10.0.0.0/8"))
+            .ok()
     });
     ServerSettings {
         trusted_proxies: trusted_proxies.collect(),
-        public_url_given: public_url.is_some(),
+        public_url_is_set: public_url.is_some(),
         public_url: public_url.unwrap_or_else(|| format!("http://{address}")),
         address,
         prefixes,
         camel_prefixes,
-        single_node: from.flag("server.single_node", false),
-        address_header: from.parsed("server.client_address_header", AddressHeader::XForwardedFor, |text| {
+        single_node: settings.flag("server.single_node", false),
+        client_ip_header: settings.parsed("server.client_address_header", ClientIpHeader::XForwardedFor, |text| {
             match text.to_ascii_lowercase().as_str() {
-                "x-forwarded-for" => Ok(AddressHeader::XForwardedFor),
-                "forwarded" => Ok(AddressHeader::Forwarded),
-                _ => Err("is neither x-forwarded-for nor forwarded"),
+                "x-forwarded-for" => Ok(ClientIpHeader::XForwardedFor),
+                "forwarded" => Ok(ClientIpHeader::Forwarded),
+                _ => Err("must be x-forwarded-for or forwarded"),
             }
         }),
-        cors_origins: from.parsed("server.cors_origins", Vec::new(), origins),
-        request_timeout: from.seconds("server.request_timeout", 10, 1..=300),
-        header_timeout: from.seconds("server.header_timeout", 10, 1..=300),
-        max_connections: from.small("server.max_connections", 10_000, 1..=1_000_000) as usize,
+        cors_origins: settings.parsed("server.cors_origins", Vec::new(), origins),
+        request_timeout: settings.seconds("server.request_timeout", 10, 1..=300),
+        header_timeout: settings.seconds("server.header_timeout", 10, 1..=300),
+        max_connections: settings.u32("server.max_connections", 10_000, 1..=1_000_000) as usize,
     }
 }
 
@@ -199,86 +233,30 @@ fn origins(text: &str) -> Result<Vec<String>, &'static str> {
         host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', '?', '#', ' ']))
     };
     origins
-        .map(|origin| exact(origin).then(|| origin.to_owned()).ok_or("are exact origins, as https://app.example.com"))
+        .map(|origin| {
+            exact(origin)
+                .then(|| origin.to_owned())
+                .ok_or("must be a list of exact origins such as https://app.example.com (no `*`, no slash at the end)")
+        })
         .collect()
 }
 
-macro_rules! policy {
-    ($from:ident, $purpose:literal, $digits:literal, $ttl:literal, $tries:literal) => {
-        CodePolicy {
-            digits: $from.small(concat!("codes.", $purpose, ".digits"), $digits, 4..=10),
-            ttl: $from.seconds(concat!("codes.", $purpose, ".ttl"), $ttl, 10..=DAY),
-            tries: $from.small(concat!("codes.", $purpose, ".tries"), $tries, 1..=100),
-        }
-    };
-}
-
-fn codes(from: &mut Reader, limits: &LimitSettings) -> CodeSettings {
-    CodeSettings {
-        registration_sms: policy!(from, "registration_sms", 6, 300, 5),
-        registration_email: policy!(from, "registration_email", 4, 60, 3),
-        login: policy!(from, "login", 6, 120, 3),
-        password_reset: policy!(from, "password_reset", 6, 600, 5),
-        contact_change: policy!(from, "contact_change", 6, 600, 5),
-        resend_after: from.seconds("codes.resend_after", 30, 0..=3_600),
-        sends_per_destination: limits.sends_per_destination.clone(),
-    }
-}
-
-/// At most a day, for so long is a verification told of; and no code outlives its registration.
-fn registrations_ttl(from: &mut Reader, codes: &CodeSettings) -> Duration {
-    let ttl = from.seconds("registrations.ttl", 3_600, 60..=DAY);
-    if ttl < codes.registration_sms.ttl.max(codes.registration_email.ttl) {
-        from.problem("registrations.ttl", "is less than a registration's code lives");
-    }
-    ttl
-}
-
-fn limits(from: &mut Reader, enabled: bool) -> LimitSettings {
-    let mut windows = |setting: &'static str, default: &str| {
-        let read = from.parsed(setting, None, |text| Windows::parse(text).map(Some));
-        let windows = read.unwrap_or_else(|| Windows::parse(default).unwrap_or_default());
-        if enabled { windows } else { Windows::unlimited() }
-    };
-    LimitSettings {
-        sends_per_client: windows("limits.sends_per_client", "5/60"),
-        sends_per_destination: windows("limits.sends_per_destination", "5/3600,10/86400"),
-        wrong_tries_per_destination: windows("limits.wrong_tries_per_destination", "10/3600,20/86400"),
-        wrong_tries_per_client: windows("limits.wrong_tries_per_client", "50/3600"),
-        login_failures_per_identifier: windows("limits.login_failures_per_identifier", "10/3600"),
-        login_failures_per_client: windows("limits.login_failures_per_client", "50/3600"),
-        logins_per_client: windows("limits.logins_per_client", "60/60"),
-    }
-}
-
-fn hashing(from: &mut Reader) -> HashingCost {
-    let cost = HashingCost {
-        memory_kib: from.small("passwords.memory_kib", 19_456, 8..=1 << 20),
-        iterations: from.small("passwords.iterations", 2, 1..=64),
-        parallelism: from.small("passwords.parallelism", 1, 1..=16),
-    };
-    if cost.memory_kib < 8 * cost.parallelism {
-        from.problem("passwords.memory_kib", "is less than 8 KiB for each lane (RFC 9106, 3.1)");
-    }
-    cost
-}
-
-fn phone(from: &mut Reader) -> PhoneRules {
-    let region = |text: &str| Region::try_from(text).map_err(|_| "is no country of two letters, as IN");
+fn phone(settings: &mut Reader) -> PhoneRules {
+    let region = |text: &str| Region::try_from(text).map_err(|_| "must be a country code of two letters such as IN");
     PhoneRules {
-        default_region: from.parsed("phone.default_region", Region::IN, region),
-        allowed_regions: from.parsed("phone.allowed_regions", Vec::new(), |text| {
+        default_region: settings.parsed("phone.default_region", Region::IN, region),
+        allowed_regions: settings.parsed("phone.allowed_regions", Vec::new(), |text| {
             text.split(',').map(|one| region(one.trim())).collect::<Result<_, _>>()
         }),
     }
 }
 
-fn log_format(from: &mut Reader) -> LogFormat {
+fn log_format(settings: &mut Reader) -> LogFormat {
     let on_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let default = if on_terminal { LogFormat::Text } else { LogFormat::Json };
-    from.parsed("log.format", default, |text| match text {
+    settings.parsed("log.format", default, |text| match text {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
-        _ => Err("is neither text nor json"),
+        _ => Err("must be text or json"),
     })
 }

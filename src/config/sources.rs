@@ -1,3 +1,5 @@
+//! Where settings come from.
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -7,28 +9,30 @@ use config::{Config, Environment, File, FileFormat, Value, ValueKind};
 
 use super::Problem;
 
-/// Where settings come from, the later over the earlier.
+/// Where settings come from; the later override the earlier.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// `None`: `enroll.toml` where there is one.
     pub file: Option<PathBuf>,
+    /// The variables of `.env`.
     pub dot_env: BTreeMap<String, String>,
+    /// The variables of the environment.
     pub environment: BTreeMap<String, String>,
 }
 
-/// Those that every platform calls so, without our prefix.
+/// Named as every platform names them, without our prefix.
 const PLAIN: [&str; 4] = ["DATABASE_URL", "REDIS_URL", "AMQP_URL", "RUST_LOG"];
 
 impl Sources {
-    /// The process' own: its working directory and its environment.
+    /// Those of the process: its working directory and its environment.
     pub fn of_process(file: Option<PathBuf>) -> Result<Self, Problem> {
         let environment = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?)) // ours are text
+            Some((name.into_string().ok()?, value.into_string().ok()?)) // ours are all text
         });
         Ok(Self { file, dot_env: read_dot_env(Path::new("./.env"))?, environment: environment.collect() })
     }
 
-    /// All that was set, by the setting's name (`server.address`).
+    /// The values that are set, by the setting's name (`server.address`).
     pub(super) fn read(&self) -> Result<BTreeMap<String, String>, Problem> {
         let mut config = Config::builder();
         config = match &self.file {
@@ -45,7 +49,7 @@ impl Sources {
                 if variables.contains_key(&prefixed) {
                     return Err(Problem::new(
                         prefixed.to_lowercase().replace("enroll__", ""),
-                        "is set without ENROLL__",
+                        "must be set without ENROLL__",
                     ));
                 }
             }
@@ -62,17 +66,17 @@ impl Sources {
     }
 }
 
-/// A line that can't be read is told by its number: it may hold a secret.
+/// A line that cannot be read is reported by its number: it may hold a secret.
 fn read_dot_env(path: &Path) -> Result<BTreeMap<String, String>, Problem> {
     let lines = match dotenvy::from_path_iter(path) {
         Err(dotenvy::Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(_) => return Err(Problem::new(".env", "can't be read")),
+        Err(_) => return Err(Problem::new(".env", "cannot be read")),
         Ok(lines) => lines,
     };
     let mut read = BTreeMap::new();
     for (number, line) in lines.enumerate() {
         let (name, value) = line.map_err(|_| {
-            let before = format!("the setting after {number} others can't be read; quote a value with blanks in it");
+            let before = format!("the setting after {number} others cannot be read; quote a value with blanks in it");
             Problem::new(".env", before)
         })?;
         read.insert(name, value);

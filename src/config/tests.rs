@@ -1,5 +1,7 @@
+//! Settings: problems, and which source wins.
+
 use super::{Settings, Sources};
-use crate::redis::RedisAddress;
+use crate::redis::RedisUrl;
 
 fn load(variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
     let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -8,7 +10,7 @@ fn load(variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
 }
 
 #[test]
-fn nothing_set_is_the_embedded_default() {
+fn the_default_is_embedded() {
     let settings = load(&[]).unwrap();
     assert_eq!(settings.store.url, "sqlite://./data/enroll.db");
     assert!(settings.redis.is_none() && settings.notify.inbox);
@@ -16,7 +18,7 @@ fn nothing_set_is_the_embedded_default() {
 }
 
 #[test]
-fn every_problem_is_told_by_the_name_it_has_in_the_environment() {
+fn every_problem_names_the_variable() {
     let problems = load(&[
         ("ENROLL__SERVER__ADDRES", "127.0.0.1:1"),
         ("ENROLL__SERVER__ADDRESS", "nowhere"),
@@ -29,7 +31,7 @@ fn every_problem_is_told_by_the_name_it_has_in_the_environment() {
     ])
     .unwrap_err();
     for name in [
-        "ENROLL__SERVER__ADDRES: is no setting",
+        "ENROLL__SERVER__ADDRES: unknown setting",
         "ENROLL__SERVER__ADDRESS: ",
         "ENROLL__CODES__REGISTRATION_SMS__DIGITS: ",
         "ENROLL__LIMITS__SENDS_PER_CLIENT: ",
@@ -44,7 +46,7 @@ fn every_problem_is_told_by_the_name_it_has_in_the_environment() {
 }
 
 #[test]
-fn postgresql_asks_for_redis_a_key_and_providers() {
+fn postgresql_requires_redis_a_key_and_providers() {
     let problems = load(&[("DATABASE_URL", "postgres://db/enroll")]).unwrap_err();
     for name in ["REDIS_URL", "ENROLL__SECRETS__KEY", "ENROLL__NOTIFY__SMS", "ENROLL__NOTIFY__EMAIL"] {
         assert!(problems.iter().any(|problem| problem.starts_with(name)), "{name}: {problems:?}");
@@ -64,5 +66,5 @@ fn the_environment_wins_over_dot_env() {
     };
     let settings = Settings::load(&sources).unwrap();
     assert_eq!(settings.notify.templates.brand(), "Env");
-    assert_eq!(settings.redis, Some(RedisAddress::Single("redis://dot".into())));
+    assert_eq!(settings.redis, Some(RedisUrl::Single("redis://dot".into())));
 }

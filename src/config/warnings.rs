@@ -1,23 +1,27 @@
+//! Settings that are valid and unwise.
+
 use super::Settings;
 
 impl Settings {
-    /// What is legal and unwise.
-    pub fn remarks(&self) -> Vec<String> {
-        let mut remarks = Vec::new();
-        if !self.limits_enabled {
-            remarks.push("ENROLL__LIMITS__ENABLED is false: nothing keeps anybody from guessing codes".to_owned());
-        }
-        if self.notify.prints_codes() {
-            remarks.push("`console` carries messages: it prints every code to standard output".to_owned());
-        } else if [self.codes.registration_sms, self.codes.registration_email].iter().any(|it| it.ttl.as_secs() < 300) {
-            remarks.push("codes for a registration live under 300 s, and real messages may take that long".to_owned());
-        }
-        if self.notify.inbox_named {
-            remarks.push("ENROLL__NOTIFY__INBOX is on: anyone who reaches this server reads every code".to_owned());
-        }
-        if !self.server.address.ip().is_loopback() && self.server.trusted_proxies.is_empty() {
-            remarks.push("no trusted proxies: behind one, all clients share its address and its limits".to_owned());
-        }
-        remarks
+    /// What is valid and unwise in these settings.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let mut warn = |is_unwise: bool, warning: &str| {
+            if is_unwise {
+                warnings.push(warning.to_owned());
+            }
+        };
+        let prints_codes = self.notify.prints_codes();
+        let ttls = [self.codes.registration_sms.ttl, self.codes.registration_email.ttl];
+        let is_hasty = ttls.iter().any(|ttl| ttl.as_secs() < 300);
+        let is_public = !self.server.address.ip().is_loopback();
+        warn(!self.limits_enabled, "ENROLL__LIMITS__ENABLED is false: nobody is kept from guessing codes");
+        warn(prints_codes, "`console` is a provider: it prints every code to standard output");
+        warn(!prints_codes && is_hasty, "registration codes expire within 300 s, and messages may take that long");
+        let inbox = "ENROLL__NOTIFY__INBOX is true: everybody who reaches this server can read every code";
+        warn(self.notify.inbox_is_explicit, inbox);
+        let proxies = "no trusted proxies are set: behind a proxy all clients share its IP and its limits";
+        warn(is_public && self.server.trusted_proxies.is_empty(), proxies);
+        warnings
     }
 }

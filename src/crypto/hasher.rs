@@ -1,3 +1,5 @@
+//! Password hashing, with a bounded queue.
+
 use std::{
     sync::{
         Arc,
@@ -11,22 +13,25 @@ use tokio::sync::Semaphore;
 
 use crate::domain::Password;
 
-/// Argon2id's parameters (RFC 9106; OWASP Password Storage: at least 19 MiB, 2, 1).
+/// The cost of Argon2id (RFC 9106; OWASP Password Storage: at least 19 MiB, 2, 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HashingCost {
+    /// Memory in KiB.
     pub memory_kib: u32,
+    /// Passes over the memory.
     pub iterations: u32,
+    /// Lanes.
     pub parallelism: u32,
 }
 
-/// With which salt and cost a password is hashed: equal passwords then give equal hashes.
+/// The salt and the cost of a hash: equal passwords then have equal hashes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recipe {
+pub struct HashParams {
     salt: Vec<u8>,
     cost: HashingCost,
 }
 
-/// Hashes passwords, as many at once as there are cores; others queue, within bounds.
+/// Hashes passwords, as many at once as there are cores; the others wait in a bounded queue.
 #[derive(Clone)]
 pub struct Hasher {
     cost: HashingCost,
@@ -34,76 +39,86 @@ pub struct Hasher {
     queued: Arc<AtomicUsize>,
 }
 
+/// A password was not hashed.
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
+    /// The queue is full, or the wait was too long.
     #[error("too many passwords wait to be hashed")]
     Overloaded,
+    /// The hash function failed.
     #[error("the password could not be hashed: {0}")]
     Failed(String),
 }
 
+/// Passwords that wait or are being hashed.
 const QUEUE: usize = 128;
-/// A hash that was not begun by then is not worth beginning: its client has a time-out too.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A hash that has not begun by then is not worth beginning: its client has a time-out too.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-impl Recipe {
-    /// That of a kept hash; `None` where it is none of ours, or dearer than a login may be.
+impl HashParams {
+    /// The salt and cost of a stored hash; `None` if it is not Argon2id, or dearer than a login may be.
     pub fn of(phc: &str) -> Option<Self> {
         let hash = PasswordHash::new(phc).ok()?;
         let params = Params::try_from(&hash).ok()?;
         let cost =
             HashingCost { memory_kib: params.m_cost(), iterations: params.t_cost(), parallelism: params.p_cost() };
-        let bearable = cost.memory_kib <= 1 << 20 && cost.iterations <= 64 && cost.parallelism <= 16;
-        (hash.algorithm.as_str() == "argon2id" && bearable).then_some(())?;
+        let is_affordable = cost.memory_kib <= 1 << 20 && cost.iterations <= 64 && cost.parallelism <= 16;
+        (hash.algorithm.as_str() == "argon2id" && is_affordable).then_some(())?;
         Some(Self { salt: hash.salt?.as_ref().to_vec(), cost })
     }
 }
 
 impl Hasher {
+    /// A hasher of this cost, for so many hashes at once.
     pub fn new(cost: HashingCost, at_once: usize) -> Self {
         Self { cost, permits: Arc::new(Semaphore::new(at_once)), queued: Arc::default() }
     }
 
-    /// The configured cost, with this salt.
-    pub fn recipe(&self, salt: &[u8]) -> Recipe {
-        Recipe { salt: salt.to_vec(), cost: self.cost }
+    /// The configured cost with this salt.
+    pub fn params(&self, salt: &[u8]) -> HashParams {
+        HashParams { salt: salt.to_vec(), cost: self.cost }
     }
 
-    /// Whether a kept hash cost less than one would now.
-    pub fn is_cheaper(&self, kept: &Recipe) -> bool {
-        kept.cost.memory_kib < self.cost.memory_kib || kept.cost.iterations < self.cost.iterations
+    /// Whether a stored hash is cheaper than one would be now.
+    pub fn is_cheaper(&self, stored: &HashParams) -> bool {
+        stored.cost.memory_kib < self.cost.memory_kib || stored.cost.iterations < self.cost.iterations
     }
 
     /// The PHC string of the password.
-    pub async fn hash(&self, password: &Password, recipe: Recipe) -> Result<String, HashError> {
-        let _place = Place::take(&self.queued)?;
-        let permit = tokio::time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned())
+    ///
+    /// # Errors
+    ///
+    /// [`HashError::Overloaded`] if the queue is full, or the hash has not begun after two seconds.
+    pub async fn hash(&self, password: &Password, params: HashParams) -> Result<String, HashError> {
+        let _place = QueuePlace::take(&self.queued)?;
+        let permit = tokio::time::timeout(LONGEST_WAIT, Arc::clone(&self.permits).acquire_owned())
             .await
             .map_err(|_| HashError::Overloaded)?
             .map_err(|closed| HashError::Failed(closed.to_string()))?;
         let password = password.clone();
         let hashing = tokio::task::spawn_blocking(move || {
-            let _permit = permit; // kept by the hash itself: it runs on when its request is gone
-            phc(&password, &recipe)
+            let _permit = permit; // held by the hash itself: it runs on when its request is gone
+            phc(&password, &params)
         });
         hashing.await.map_err(|panicked| HashError::Failed(panicked.to_string()))?
     }
 }
 
-fn phc(password: &Password, recipe: &Recipe) -> Result<String, HashError> {
+fn phc(password: &Password, hash_params: &HashParams) -> Result<String, HashError> {
     let failed = |error: &dyn std::fmt::Display| HashError::Failed(error.to_string());
-    let HashingCost { memory_kib, iterations, parallelism } = recipe.cost;
+    let HashingCost { memory_kib, iterations, parallelism } = hash_params.cost;
     let params = Params::new(memory_kib, iterations, parallelism, None).map_err(|error| failed(&error))?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    let hash: PasswordHash =
-        argon2.hash_password_with_salt(password.expose().as_bytes(), &recipe.salt).map_err(|error| failed(&error))?;
+    let hash: PasswordHash = argon2
+        .hash_password_with_salt(password.expose().as_bytes(), &hash_params.salt)
+        .map_err(|error| failed(&error))?;
     Ok(hash.to_string())
 }
 
-/// A place in the queue, given back when dropped.
-struct Place(Arc<AtomicUsize>);
+/// A place in the queue, freed when dropped.
+struct QueuePlace(Arc<AtomicUsize>);
 
-impl Place {
+impl QueuePlace {
     fn take(queued: &Arc<AtomicUsize>) -> Result<Self, HashError> {
         let place = Self(Arc::clone(queued));
         if queued.fetch_add(1, Ordering::AcqRel) >= QUEUE {
@@ -113,7 +128,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for QueuePlace {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
@@ -126,27 +141,27 @@ mod tests {
     const CHEAP: HashingCost = HashingCost { memory_kib: 64, iterations: 1, parallelism: 1 };
 
     #[tokio::test]
-    async fn a_kept_hash_tells_how_to_make_its_equal() {
+    async fn a_stored_hash_has_the_params_to_repeat_it() {
         let hasher = Hasher::new(CHEAP, 2);
-        let password = Password::given("correct horse").unwrap();
-        let first = hasher.hash(&password, hasher.recipe(&[3; 16])).await.unwrap();
+        let password = Password::for_comparison("correct horse").unwrap();
+        let first = hasher.hash(&password, hasher.params(&[3; 16])).await.unwrap();
         assert!(first.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{first}");
 
         let dearer = Hasher::new(HashingCost { iterations: 2, ..CHEAP }, 2);
-        assert_eq!(dearer.hash(&password, Recipe::of(&first).unwrap()).await.unwrap(), first);
-        assert_ne!(dearer.hash(&password, dearer.recipe(&[3; 16])).await.unwrap(), first);
+        assert_eq!(dearer.hash(&password, HashParams::of(&first).unwrap()).await.unwrap(), first);
+        assert_ne!(dearer.hash(&password, dearer.params(&[3; 16])).await.unwrap(), first);
     }
 
     #[tokio::test]
     async fn a_full_queue_refuses_at_once() {
         let hasher = Hasher::new(CHEAP, 0);
-        let password = Password::given("correct horse").unwrap();
+        let password = Password::for_comparison("correct horse").unwrap();
         let mut waiting: Vec<_> =
-            (0..QUEUE).map(|_| Box::pin(hasher.hash(&password, hasher.recipe(&[3; 16])))).collect();
+            (0..QUEUE).map(|_| Box::pin(hasher.hash(&password, hasher.params(&[3; 16])))).collect();
         for hash in &mut waiting {
             assert!(futures_util::poll!(hash).is_pending());
         }
-        let refused = hasher.hash(&password, hasher.recipe(&[3; 16])).await;
+        let refused = hasher.hash(&password, hasher.params(&[3; 16])).await;
         assert!(matches!(refused, Err(HashError::Overloaded)));
 
         drop(waiting);
@@ -154,9 +169,9 @@ mod tests {
     }
 
     #[test]
-    fn foreign_and_unbearable_hashes_have_no_recipe() {
+    fn foreign_and_unaffordable_hashes_have_no_params() {
         for phc in ["", "$2b$10$x", "$argon2id$v=19$m=99999999,t=2,p=1$c29tZXNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"] {
-            assert_eq!(Recipe::of(phc), None, "{phc}");
+            assert_eq!(HashParams::of(phc), None, "{phc}");
         }
     }
 }

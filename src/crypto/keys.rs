@@ -1,38 +1,53 @@
+//! The root key and the keys derived from it.
+
 use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, LessSafeKey, UnboundKey},
-    digest, hkdf, hmac,
+    hkdf, hmac,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
-use crate::domain::OneTimeCode;
+use crate::domain::{Address, OneTimeCode, Purpose, hex};
 
-/// 32 random octets, from which every other key is derived (HKDF-SHA256, RFC 5869).
+/// 32 random octets, from which every other key is derived (HKDF-SHA256, RFC 5869). Its `Debug` shows its id.
 #[derive(Clone)]
-pub struct RootKey(Arc<Derived>);
+pub struct RootKey(Arc<DerivedKeys>);
 
 /// Derived once: a request needs half a dozen of them.
-struct Derived {
+struct DerivedKeys {
     root: Zeroizing<[u8; 32]>,
-    /// Eight hexadecimal digits that name the key and tell nothing of it.
+    /// Eight hexadecimal digits that name the key and reveal nothing of it.
     id: String,
     macs: [hmac::Key; 3],
     access_token: Zeroizing<[u8; 32]>,
     seal: LessSafeKey,
 }
 
-/// What a MAC is for; one of another use never fits.
+/// The purpose of a MAC; one for another purpose never matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MacUse {
+pub enum MacPurpose {
+    /// One-time codes.
     Code,
+    /// Refresh tokens.
     RefreshToken,
-    /// The salt of the first password pending for a destination.
+    /// The salt of the first pending password of a destination.
     PendingSalt,
 }
 
-/// The key that makes, and those that are still accepted.
+/// The current root key, which signs and seals, and the previous ones, which are still accepted.
+///
+/// ```
+/// use enroll::{crypto::{Keyring, RootKey}, domain::OsRandom};
+///
+/// let [old, new] = [1, 2].map(|byte| RootKey::from_bytes([byte; 32]));
+/// let sealed = Keyring::new(old.clone(), vec![]).seal(b"secret", &OsRandom);
+///
+/// let rotated = Keyring::new(new.clone(), vec![old]);
+/// assert_eq!(rotated.open(&sealed).expect("the old key is accepted").as_slice(), b"secret");
+/// assert!(Keyring::new(new, vec![]).open(&sealed).is_none());
+/// ```
 #[derive(Debug, Clone)]
 pub struct Keyring {
     current: RootKey,
@@ -40,11 +55,12 @@ pub struct Keyring {
 }
 
 impl RootKey {
+    /// Derives the keys.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         let root = Zeroizing::new(bytes);
         let mac = |name| hmac::Key::new(hmac::HMAC_SHA256, &*derive(&root, name));
         let seal = UnboundKey::new(&AES_256_GCM, &*derive(&root, "seal")).expect("the key has the cipher's length");
-        Self(Arc::new(Derived {
+        Self(Arc::new(DerivedKeys {
             id: hex(&derive(&root, "key id")[..4]),
             macs: [mac("code"), mac("refresh token"), mac("pending password salt")],
             access_token: derive(&root, "access token"),
@@ -53,7 +69,7 @@ impl RootKey {
         }))
     }
 
-    /// From base64; `None` unless it is 32 octets that don't all look alike.
+    /// Decodes base64; `None` unless it is 32 octets that do not all look alike.
     pub fn from_base64(text: &str) -> Option<Self> {
         let bytes: [u8; 32] = STANDARD.decode(text.trim()).ok()?.try_into().ok()?;
         let mut distinct = bytes.to_vec();
@@ -62,10 +78,12 @@ impl RootKey {
         (distinct.len() >= 8).then(|| Self::from_bytes(bytes))
     }
 
+    /// The key itself, in base64.
     pub fn to_base64(&self) -> String {
         STANDARD.encode(*self.0.root)
     }
 
+    /// The id that stands before everything it made.
     pub fn id(&self) -> &str {
         &self.0.id
     }
@@ -78,8 +96,9 @@ impl RootKey {
         &self.0.seal
     }
 
-    pub fn mac(&self, what_for: MacUse, parts: &[&[u8]]) -> [u8; 32] {
-        let mut context = hmac::Context::with_key(&self.0.macs[what_for as usize]);
+    /// HMAC-SHA256 over the parts, each with its length.
+    pub fn mac(&self, purpose: MacPurpose, parts: &[&[u8]]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.0.macs[purpose as usize]);
         for part in parts {
             // The length first: no two lists of parts are the same octets.
             context.update(&(part.len() as u64).to_be_bytes());
@@ -100,10 +119,12 @@ fn derive(root: &[u8; 32], name: &str) -> Zeroizing<[u8; 32]> {
 }
 
 impl Keyring {
+    /// A keyring of these keys.
     pub fn new(current: RootKey, previous: Vec<RootKey>) -> Self {
         Self { current, previous }
     }
 
+    /// The key that signs and seals.
     pub fn current(&self) -> &RootKey {
         &self.current
     }
@@ -113,10 +134,11 @@ impl Keyring {
         std::iter::once(&self.current).chain(&self.previous)
     }
 
-    /// The code's MACs under every accepted key, each with its key's id; the first is the one to keep.
-    pub fn code_macs(&self, purpose: &str, destination: &str, code: &OneTimeCode) -> Vec<String> {
-        let parts = [purpose.as_bytes(), destination.as_bytes(), code.expose().as_bytes()];
-        self.accepted().map(|key| format!("{}:{}", key.id(), hex(&key.mac(MacUse::Code, &parts)))).collect()
+    /// The MACs of a code under every accepted key, each with its key's id; the first is the one to store.
+    pub fn code_macs(&self, purpose: Purpose, destination: &Address, code: &OneTimeCode) -> Vec<String> {
+        let destination = destination.key();
+        let parts = [purpose.as_str().as_bytes(), destination.as_bytes(), code.expose().as_bytes()];
+        self.accepted().map(|key| format!("{}:{}", key.id(), hex(&key.mac(MacPurpose::Code, &parts)))).collect()
     }
 }
 
@@ -124,18 +146,6 @@ impl fmt::Debug for RootKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RootKey({})", self.id())
     }
-}
-
-pub fn sha256(bytes: &[u8]) -> Vec<u8> {
-    digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
-}
-
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        use fmt::Write as _;
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]
@@ -146,8 +156,8 @@ mod tests {
     fn hkdf_and_hmac_know_their_purpose_and_parts() {
         let key = RootKey::from_bytes([7; 32]);
         assert_ne!(*derive(&[7; 32], "a"), *derive(&[7; 32], "b"));
-        assert_ne!(key.mac(MacUse::Code, &[b"x"]), key.mac(MacUse::RefreshToken, &[b"x"]));
-        assert_ne!(key.mac(MacUse::Code, &[b"x", b"yz"]), key.mac(MacUse::Code, &[b"xy", b"z"]));
+        assert_ne!(key.mac(MacPurpose::Code, &[b"x"]), key.mac(MacPurpose::RefreshToken, &[b"x"]));
+        assert_ne!(key.mac(MacPurpose::Code, &[b"x", b"yz"]), key.mac(MacPurpose::Code, &[b"xy", b"z"]));
         assert_eq!(key.id().len(), 8);
     }
 

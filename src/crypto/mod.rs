@@ -1,4 +1,4 @@
-//! Keys, and all that is made with them. The primitives are AWS-LC's and Argon2's, none is ours.
+//! Keys, and everything that is made with them. The primitives are those of AWS-LC and the argon2 crate.
 
 mod hasher;
 mod keys;
@@ -6,7 +6,7 @@ mod seal;
 mod token_keys;
 mod tokens;
 
-pub use hasher::{HashError, Hasher, HashingCost, Recipe};
-pub use keys::{Keyring, MacUse, RootKey, hex, sha256};
+pub use hasher::{HashError, HashParams, Hasher, HashingCost};
+pub use keys::{Keyring, MacPurpose, RootKey};
 pub use token_keys::{TokenKeyError, TokenKeys};
 pub use tokens::{AccessClaims, TokenSettings, Tokens};

@@ -1,10 +1,12 @@
+//! Sealing: encryption of what lies in the database.
+
 use aws_lc_rs::aead::{Aad, NONCE_LEN, Nonce};
 use zeroize::Zeroizing;
 
 use super::Keyring;
 use crate::domain::Random;
 
-/// The octets of a key's id before a sealed body.
+/// The octets of the key's id at the start of a sealed body.
 const ID_LEN: usize = 8;
 
 impl Keyring {
@@ -20,7 +22,7 @@ impl Keyring {
         [self.current().id().as_bytes(), &nonce, &sealed].concat()
     }
 
-    /// `None` for what no accepted key has sealed.
+    /// Decrypts; `None` for a body that no accepted key has sealed.
     pub fn open(&self, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (id, rest) = sealed.split_at_checked(ID_LEN)?;
         let (nonce, body) = rest.split_at_checked(NONCE_LEN)?;

@@ -1,3 +1,5 @@
+//! The key pairs of access tokens.
+
 use std::{fmt, sync::Arc};
 
 use jsonwebtoken::{
@@ -6,11 +8,12 @@ use jsonwebtoken::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The keys of access tokens that others can verify; none while they are signed by the root key (HS256).
+/// The key pairs of access tokens, for services that verify them by themselves; none while tokens are signed
+/// by the root key (HS256). Its `Debug` shows ids.
 #[derive(Clone, Default)]
 pub struct TokenKeys {
     signing: Option<Arc<SigningKey>>,
-    /// That of the signing key, then the previous ones.
+    /// The public half of the signing key, then the previous keys.
     verifying: Arc<[VerifyingKey]>,
 }
 
@@ -20,7 +23,7 @@ pub(super) struct SigningKey {
     pub(super) key: EncodingKey,
 }
 
-/// A public key; it verifies tokens of its own algorithm and no other (RFC 8725, 3.1).
+/// A public key, which verifies tokens of its own algorithm only (RFC 8725, 3.1).
 pub(super) struct VerifyingKey {
     pub(super) kid: String,
     pub(super) algorithm: Algorithm,
@@ -28,24 +31,28 @@ pub(super) struct VerifyingKey {
     jwk: Jwk,
 }
 
+/// A setting of the token keys is wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenKeyError {
-    #[error("is none of HS256, EdDSA, ES256, RS256")]
+    /// The algorithm is unknown.
+    #[error("must be HS256, EdDSA, ES256 or RS256")]
     UnknownAlgorithm,
-    #[error("holds no private key in PEM (PKCS#8) for {0:?}: Ed25519, P-256, or RSA of at least 2048 bits")]
+    /// The file has no private key for the algorithm.
+    #[error("must hold a private key in PEM (PKCS#8) for {0:?}: Ed25519, P-256, or RSA of at least 2048 bits")]
     NoPrivateKey(Algorithm),
-    #[error("is given, and ENROLL__TOKENS__ALGORITHM names no key pair")]
+    /// HS256 uses no key pair.
+    #[error("is only used with ENROLL__TOKENS__ALGORITHM EdDSA, ES256 or RS256")]
     NotUsed,
-    #[error("holds no private or public key in PEM: Ed25519, P-256, or RSA of at least 2048 bits")]
+    /// The file has no key.
+    #[error("must hold a private or public key in PEM: Ed25519, P-256, or RSA of at least 2048 bits")]
     NoKey,
 }
 
 const ASYMMETRIC: [(&str, Algorithm); 3] =
     [("EdDSA", Algorithm::EdDSA), ("ES256", Algorithm::ES256), ("RS256", Algorithm::RS256)];
-/// An RSA key's modulus has at least so many octets (2048 bits; RFC 7518, 3.3).
+/// The shortest modulus of an RSA key in octets (2048 bits; RFC 7518, 3.3).
 const SHORTEST_MODULUS: usize = 256;
 
-/// Shows ids, never keys.
 impl fmt::Debug for TokenKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.verifying.iter().map(|key| &key.kid)).finish()
@@ -53,7 +60,8 @@ impl fmt::Debug for TokenKeys {
 }
 
 impl TokenKeys {
-    /// `private` is needed but for HS256; `previous` are private or public keys that still verify.
+    /// Reads PEM files. `private` is required unless the algorithm is HS256; `previous` are private or public
+    /// keys that still verify.
     pub fn load(algorithm: &str, private: Option<&[u8]>, previous: &[Vec<u8>]) -> Result<Self, TokenKeyError> {
         let named = ASYMMETRIC.iter().find(|(name, _)| *name == algorithm).map(|(_, algorithm)| *algorithm);
         let (mut signing, mut verifying) = (None, Vec::new());
@@ -115,7 +123,7 @@ fn read_public(pem: &[u8], algorithm: Algorithm) -> Option<VerifyingKey> {
 }
 
 impl VerifyingKey {
-    /// Its id is its thumbprint (RFC 7638), so it is the same on every node.
+    /// The id is the thumbprint (RFC 7638), so it is the same on every node.
     fn new(mut jwk: Jwk, algorithm: Algorithm) -> Option<Self> {
         use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve};
         let fits = match &jwk.algorithm {
@@ -131,15 +139,15 @@ impl VerifyingKey {
     }
 }
 
-/// Signs something and verifies it: a key that can't is found at the start, not at the first login.
+/// Signs something and verifies it, so that a useless key is found at the start, not at the first login.
 fn is_pair(private: &EncodingKey, public: &VerifyingKey) -> bool {
     #[derive(Serialize, Deserialize)]
-    struct Nothing {}
+    struct NoClaims {}
     let mut validation = Validation::new(public.algorithm);
     validation.required_spec_claims.clear();
     validation.validate_exp = false;
-    encode(&Header::new(public.algorithm), &Nothing {}, private)
-        .is_ok_and(|token| decode::<Nothing>(&token, &public.key, &validation).is_ok())
+    encode(&Header::new(public.algorithm), &NoClaims {}, private)
+        .is_ok_and(|token| decode::<NoClaims>(&token, &public.key, &validation).is_ok())
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+//! Access and refresh tokens.
+
 use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -8,18 +10,24 @@ use jsonwebtoken::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Keyring, MacUse, RootKey, TokenKeys};
+use super::{Keyring, MacPurpose, RootKey, TokenKeys};
 use crate::domain::{RefreshToken, Session, Timestamp};
 
+/// The settings of access tokens.
 #[derive(Debug, Clone)]
 pub struct TokenSettings {
+    /// `iss`
     pub issuer: String,
+    /// `aud`
     pub audience: String,
+    /// How long they live.
     pub access_ttl: Duration,
+    /// The key pairs, unless the root key signs.
     pub keys: TokenKeys,
 }
 
-/// What an access token says: ids and times, nothing of the person (RFC 9068).
+/// The claims of an access token: ids and times, no personal data (RFC 9068).
+#[expect(missing_docs, reason = "the names are those of RFC 7519 and RFC 9068")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessClaims {
     pub iss: String,
@@ -33,27 +41,35 @@ pub struct AccessClaims {
     pub nbf: Option<i64>,
 }
 
-/// Makes and reads tokens.
+/// Signs and verifies tokens.
 #[derive(Clone)]
 pub struct Tokens {
     keyring: Keyring,
     settings: TokenSettings,
 }
 
-/// Between the clocks of nodes and of those who verify offline (RFC 7519, 4.1.4), in seconds.
+/// The tolerance between the clocks of nodes and of services that verify offline (RFC 7519, 4.1.4), in seconds.
 const LEEWAY: i64 = 30;
 const TYPE: &str = "at+jwt";
 
 impl Tokens {
+    /// Tokens of this keyring.
     pub fn new(keyring: Keyring, settings: TokenSettings) -> Self {
         Self { keyring, settings }
     }
 
+    /// How long access tokens live.
     pub fn access_ttl(&self) -> Duration {
         self.settings.access_ttl
     }
 
-    pub fn access(&self, session: &Session, id: Uuid, now: Timestamp) -> Result<String, jsonwebtoken::errors::Error> {
+    /// Signs an access token of the session.
+    pub fn sign_access(
+        &self,
+        session: &Session,
+        id: Uuid,
+        now: Timestamp,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
         let claims = AccessClaims {
             iss: self.settings.issuer.clone(),
             aud: self.settings.audience.clone(),
@@ -69,28 +85,29 @@ impl Tokens {
             kid: Some(kid.to_owned()),
             ..Header::new(algorithm)
         };
-        if let Some(own) = self.settings.keys.signing() {
-            return encode(&header(own.algorithm, &own.kid), &claims, &own.key);
+        if let Some(pair) = self.settings.keys.signing() {
+            return encode(&header(pair.algorithm, &pair.kid), &claims, &pair.key);
         }
         let root = self.keyring.current();
         encode(&header(Algorithm::HS256, root.id()), &claims, &EncodingKey::from_secret(root.access_token()))
     }
 
+    /// The public keys, for `/.well-known/jwks.json` (RFC 7517).
     pub fn jwks(&self) -> JwkSet {
         self.settings.keys.jwks()
     }
 
-    /// The claims of a token that this service made and that is good now (RFC 8725: the key decides
-    /// the algorithm, the token's header only which of our keys).
-    pub fn read_access(&self, token: &str, now: Timestamp) -> Option<AccessClaims> {
+    /// The claims of a token that this service signed and that is valid now. The key decides the algorithm, the
+    /// token's header only which of our keys (RFC 8725, 3.1).
+    pub fn verify_access(&self, token: &str, now: Timestamp) -> Option<AccessClaims> {
         let header = decode_header(token).ok()?;
-        // We know no extension that would have to be understood (RFC 7515, 4.1.11).
+        // No extension is known that would have to be understood (RFC 7515, 4.1.11).
         if header.typ.as_deref() != Some(TYPE) || header.crit.is_some() {
             return None;
         }
         let kid = header.kid.as_deref()?;
         let keys = &self.settings.keys;
-        // A shared secret is no key at all where tokens are signed by a key pair.
+        // A shared secret is no key where tokens are signed by a key pair.
         let root = self.keyring.accepted().find(|key| key.id() == kid && keys.signing().is_none());
         let secret = root.map(|root| DecodingKey::from_secret(root.access_token()));
         let (key, algorithm) = match (keys.verifying(kid), &secret) {
@@ -110,16 +127,16 @@ impl Tokens {
         (begun && now < claims.exp.saturating_add(LEEWAY)).then_some(claims)
     }
 
-    /// `key id . session . counter . salt . HMAC over those`, in one base64url word.
-    pub fn refresh(&self, token: &RefreshToken) -> String {
+    /// Encodes `key id . session . counter . salt . HMAC over those` as one base64url word.
+    pub fn encode_refresh(&self, token: &RefreshToken) -> String {
         let key = self.keyring.current();
         let body = [key.id().as_bytes(), token.session.as_bytes(), &token.counter.to_be_bytes(), &token.salt].concat();
         let mac = refresh_mac(key, &body);
         URL_SAFE_NO_PAD.encode([body.as_slice(), &mac].concat())
     }
 
-    /// `None` for a token whose MAC no accepted key has made.
-    pub fn read_refresh(&self, text: &str) -> Option<RefreshToken> {
+    /// Decodes a refresh token; `None` if no accepted key has made its MAC.
+    pub fn verify_refresh(&self, text: &str) -> Option<RefreshToken> {
         let bytes: [u8; 80] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let (body, mac) = bytes.split_at(48);
         let key = self.keyring.accepted().find(|key| key.id().as_bytes() == &body[..8])?;
@@ -133,7 +150,7 @@ impl Tokens {
 }
 
 fn refresh_mac(key: &RootKey, body: &[u8]) -> [u8; 32] {
-    key.mac(MacUse::RefreshToken, &[body])
+    key.mac(MacPurpose::RefreshToken, &[body])
 }
 
 #[cfg(test)]
@@ -166,7 +183,7 @@ mod tests {
             epoch: 0,
             by_code: false,
             user_agent: None,
-            address: None,
+            ip: None,
             created_at: Timestamp::default(),
             ends_at: Timestamp::default(),
             expires_at: Timestamp::default(),
@@ -176,40 +193,40 @@ mod tests {
     #[test]
     fn an_access_token_is_good_until_its_end_and_the_leeway() {
         let (tokens, now) = (tokens(1), Timestamp::from_millis(1_800_000_000_000));
-        let token = tokens.access(&session(), Uuid::from_u128(3), now).unwrap();
-        let at = |seconds| tokens.read_access(&token, now.plus(Duration::from_secs(seconds)));
+        let token = tokens.sign_access(&session(), Uuid::from_u128(3), now).unwrap();
+        let at = |seconds| tokens.verify_access(&token, now.plus(Duration::from_secs(seconds)));
         assert_eq!(at(0).unwrap().sid, session().id);
         assert!(at(89).is_some());
         assert!(at(90).is_none());
-        assert!(super::tests::tokens(2).read_access(&token, now).is_none());
+        assert!(super::tests::tokens(2).verify_access(&token, now).is_none());
     }
 
     #[test]
     fn what_we_did_not_sign_or_meant_for_other_use_is_refused() {
         let (tokens, now) = (tokens(1), Timestamp::from_millis(1_800_000_000_000));
-        let good = tokens.access(&session(), Uuid::from_u128(3), now).unwrap();
+        let good = tokens.sign_access(&session(), Uuid::from_u128(3), now).unwrap();
         let claims = good.split('.').nth(1).unwrap();
         let none = format!("{}.{claims}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"at+jwt"}"#));
-        assert!(tokens.read_access(&none, now).is_none());
+        assert!(tokens.verify_access(&none, now).is_none());
 
         let key = tokens.keyring.current().clone();
-        let decoded = tokens.read_access(&good, now).unwrap();
+        let decoded = tokens.verify_access(&good, now).unwrap();
         let sign = |header: &Header, claims: &AccessClaims| {
             encode(header, claims, &EncodingKey::from_secret(key.access_token())).unwrap()
         };
         let mut plain = Header::new(Algorithm::HS256);
         plain.kid = Some(key.id().to_owned());
-        assert!(tokens.read_access(&sign(&plain, &decoded), now).is_none(), "typ JWT");
+        assert!(tokens.verify_access(&sign(&plain, &decoded), now).is_none(), "typ JWT");
 
         let mut header = plain.clone();
         header.typ = Some(TYPE.into());
-        assert!(tokens.read_access(&sign(&header, &decoded), now).is_some());
+        assert!(tokens.verify_access(&sign(&header, &decoded), now).is_some());
         for wrong in [
             AccessClaims { aud: "other".into(), ..decoded.clone() },
             AccessClaims { iss: "other".into(), ..decoded.clone() },
             AccessClaims { nbf: Some(decoded.iat + 3_600), ..decoded.clone() },
         ] {
-            assert!(tokens.read_access(&sign(&header, &wrong), now).is_none(), "{wrong:?}");
+            assert!(tokens.verify_access(&sign(&header, &wrong), now).is_none(), "{wrong:?}");
         }
     }
 
@@ -217,12 +234,12 @@ mod tests {
     fn a_refresh_token_is_read_back_and_none_other() {
         let tokens = tokens(1);
         let token = RefreshToken { session: Uuid::from_u128(9), counter: 7, salt: [5; 16] };
-        let text = tokens.refresh(&token);
-        assert_eq!(tokens.read_refresh(&text), Some(token));
-        assert_eq!(tokens.read_refresh(&text[1..]), None);
-        assert_eq!(tokens.read_refresh(&format!("A{}", &text[1..])), None);
-        assert_eq!(super::tests::tokens(2).read_refresh(&text), None);
-        assert!(tokens.read_access(&text, Timestamp::default()).is_none());
+        let text = tokens.encode_refresh(&token);
+        assert_eq!(tokens.verify_refresh(&text), Some(token));
+        assert_eq!(tokens.verify_refresh(&text[1..]), None);
+        assert_eq!(tokens.verify_refresh(&format!("A{}", &text[1..])), None);
+        assert_eq!(super::tests::tokens(2).verify_refresh(&text), None);
+        assert!(tokens.verify_access(&text, Timestamp::default()).is_none());
     }
 
     fn pem(label: &str, der: &[u8]) -> String {
@@ -254,8 +271,8 @@ mod tests {
         let now = Timestamp::from_millis(1_800_000_000_000);
         for (algorithm, pem) in keys() {
             let tokens = with_keys(1, load(algorithm, &pem, &[]));
-            let token = tokens.access(&session(), Uuid::from_u128(3), now).unwrap();
-            assert_eq!(tokens.read_access(&token, now).unwrap().sub, session().user_id, "{algorithm}");
+            let token = tokens.sign_access(&session(), Uuid::from_u128(3), now).unwrap();
+            assert_eq!(tokens.verify_access(&token, now).unwrap().sub, session().user_id, "{algorithm}");
             let jwks = serde_json::to_value(tokens.jwks()).unwrap();
             let key = &jwks["keys"][0];
             assert_eq!((&key["alg"], &key["use"]), (&algorithm.into(), &"sig".into()));
@@ -264,15 +281,15 @@ mod tests {
             // Whoever holds the public key can't sign with it as a secret, nor with another kind of key.
             let mut header = Header::new(Algorithm::HS256);
             (header.typ, header.kid) = (Some(TYPE.into()), key["kid"].as_str().map(str::to_owned));
-            let claims = tokens.read_access(&token, now).unwrap();
+            let claims = tokens.verify_access(&token, now).unwrap();
             for secret in [pem.as_bytes(), key["n"].as_str().or(key["x"].as_str()).unwrap().as_bytes()] {
                 let forged = encode(&header, &claims, &EncodingKey::from_secret(secret)).unwrap();
-                assert!(tokens.read_access(&forged, now).is_none(), "{algorithm}");
+                assert!(tokens.verify_access(&forged, now).is_none(), "{algorithm}");
             }
             // Nor does the root key: the tokens of before are no good.
-            let of_root = super::tests::tokens(1).access(&session(), Uuid::from_u128(3), now).unwrap();
-            assert!(tokens.read_access(&of_root, now).is_none());
-            assert!(super::tests::tokens(1).read_access(&token, now).is_none());
+            let of_root = super::tests::tokens(1).sign_access(&session(), Uuid::from_u128(3), now).unwrap();
+            assert!(tokens.verify_access(&of_root, now).is_none());
+            assert!(super::tests::tokens(1).verify_access(&token, now).is_none());
         }
     }
 
@@ -281,19 +298,19 @@ mod tests {
         let now = Timestamp::from_millis(1_800_000_000_000);
         let [(_, ed), (_, ec), _] = keys();
         let (ed, ec) = (ed.as_str(), ec.as_str());
-        let old = with_keys(1, load("ES256", ec, &[])).access(&session(), Uuid::from_u128(3), now).unwrap();
+        let old = with_keys(1, load("ES256", ec, &[])).sign_access(&session(), Uuid::from_u128(3), now).unwrap();
         let pair = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
         let private: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().unwrap();
         let public: aws_lc_rs::encoding::PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
         let (rsa, public) = (pem("PRIVATE KEY", private.as_ref()), pem("PUBLIC KEY", public.as_ref()));
         let tokens = with_keys(1, load("EdDSA", ed, &[ec, &public]));
-        assert!(tokens.read_access(&old, now).is_some());
+        assert!(tokens.verify_access(&old, now).is_some());
         assert_eq!(tokens.jwks().keys.len(), 3);
-        let new = tokens.access(&session(), Uuid::from_u128(3), now).unwrap();
+        let new = tokens.sign_access(&session(), Uuid::from_u128(3), now).unwrap();
         assert_ne!(decode_header(&new).unwrap().kid, decode_header(&old).unwrap().kid);
-        let by_rsa = with_keys(1, load("RS256", &rsa, &[])).access(&session(), Uuid::from_u128(3), now).unwrap();
-        assert!(tokens.read_access(&by_rsa, now).is_some(), "a public key is enough to verify");
-        assert!(with_keys(1, load("EdDSA", ed, &[])).read_access(&old, now).is_none());
+        let by_rsa = with_keys(1, load("RS256", &rsa, &[])).sign_access(&session(), Uuid::from_u128(3), now).unwrap();
+        assert!(tokens.verify_access(&by_rsa, now).is_some(), "a public key is enough to verify");
+        assert!(with_keys(1, load("EdDSA", ed, &[])).verify_access(&old, now).is_none());
     }
 
     #[test]

@@ -1,16 +1,24 @@
-use serde::{Deserialize, Serialize};
+//! An email or a mobile: where a message can go.
 
-use super::{Email, FieldError, Mobile, PhoneRules};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// By what a message travels.
+use super::{DestinationHash, Email, FieldError, Mobile, PhoneRules};
+
+/// How a message is delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
+    /// A text message.
     Sms,
+    /// An email.
     Email,
 }
 
 impl Channel {
+    /// Every channel.
+    pub const ALL: [Self; 2] = [Self::Sms, Self::Email];
+
+    /// The name on the wire and in the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sms => "sms",
@@ -19,15 +27,17 @@ impl Channel {
     }
 }
 
-/// Where a code can be sent.
+/// An email or a mobile.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Address {
+    /// A mobile number.
     Mobile(Mobile),
+    /// An email address.
     Email(Email),
 }
 
 impl Address {
-    /// An email where there is an `@`, else a mobile.
+    /// Parses an email if there is an `@`, otherwise a mobile.
     pub fn parse(text: &str, phone: &PhoneRules) -> Result<Self, FieldError> {
         if text.contains('@') {
             Email::parse(text).map(Self::Email)
@@ -36,6 +46,7 @@ impl Address {
         }
     }
 
+    /// The channel that reaches it.
     pub fn channel(&self) -> Channel {
         match self {
             Self::Mobile(_) => Channel::Sms,
@@ -43,7 +54,7 @@ impl Address {
         }
     }
 
-    /// Of a mobile, in two letters.
+    /// The country of a mobile, in two letters.
     pub fn country(&self) -> Option<String> {
         match self {
             Self::Mobile(mobile) => mobile.country(),
@@ -51,7 +62,7 @@ impl Address {
         }
     }
 
-    /// What a request calls it.
+    /// The request field that holds it.
     pub fn field(&self) -> &'static str {
         match self {
             Self::Mobile(_) => "mobile",
@@ -59,7 +70,7 @@ impl Address {
         }
     }
 
-    /// What the provider is told.
+    /// The text that a provider is given.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Mobile(mobile) => mobile.as_str(),
@@ -67,7 +78,7 @@ impl Address {
         }
     }
 
-    /// What it is compared and kept by; a mobile's begins with `+`, an email's has an `@`.
+    /// The text by which it is compared and stored; a mobile's begins with `+`, an email's has an `@`.
     pub fn key(&self) -> String {
         match self {
             Self::Mobile(mobile) => mobile.as_str().to_owned(),
@@ -75,7 +86,12 @@ impl Address {
         }
     }
 
-    /// From its text or its [`key`](Self::key), as the database keeps them.
+    /// The hash of its [`key`](Self::key).
+    pub fn hash(&self) -> DestinationHash {
+        DestinationHash::of_key(&self.key())
+    }
+
+    /// Restores an address from its stored text or [`key`](Self::key).
     pub fn from_stored(text: String) -> Self {
         if text.starts_with('+') && !text.contains('@') {
             Self::Mobile(Mobile::from_stored(text))
@@ -84,10 +100,24 @@ impl Address {
         }
     }
 
+    /// A form that can be shown to anyone: `+91******3210`, `a***@example.com`.
     pub fn masked(&self) -> String {
         match self {
             Self::Mobile(mobile) => mobile.masked(),
             Self::Email(email) => email.masked(),
         }
+    }
+}
+
+/// As the text that a provider is given.
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::from_stored)
     }
 }

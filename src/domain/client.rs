@@ -1,22 +1,34 @@
+//! The party at the other end of a request.
+
 use std::net::IpAddr;
 
-/// Who is at the other end of a request.
+use super::sha256;
+
+/// The party at the other end of a request.
 #[derive(Debug, Clone)]
 pub struct Client {
-    pub address: IpAddr,
+    /// Its IP address, as trusted proxies report it.
+    pub ip: IpAddr,
+    /// Its `User-Agent` header.
     pub user_agent: Option<String>,
 }
 
 impl Client {
-    /// What limits are counted by: the address, of IPv6 its /64 (a subscriber has a whole one).
+    /// The network that limits count by: the IPv4 address, or the /64 of an IPv6 address (a subscriber has a
+    /// whole one).
     pub fn network(&self) -> String {
-        match self.address.to_canonical() {
+        match self.ip.to_canonical() {
             IpAddr::V4(v4) => v4.to_string(),
             IpAddr::V6(v6) => {
                 let [a, b, c, d, ..] = v6.segments();
                 format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
             }
         }
+    }
+
+    /// SHA-256 of the [`network`](Self::network): it is only ever compared, so it is stored hashed.
+    pub fn network_hash(&self) -> Vec<u8> {
+        sha256(self.network().as_bytes()).to_vec()
     }
 }
 
@@ -26,7 +38,7 @@ mod tests {
 
     #[test]
     fn a_network_is_what_a_subscriber_has() {
-        let network = |text: &str| Client { address: text.parse().unwrap(), user_agent: None }.network();
+        let network = |text: &str| Client { ip: text.parse().unwrap(), user_agent: None }.network();
         assert_eq!(network("192.0.2.7"), "192.0.2.7");
         assert_eq!(network("::ffff:192.0.2.7"), "192.0.2.7");
         assert_eq!(network("2001:db8:1:2:3::4"), network("2001:db8:1:2:ffff::9"));

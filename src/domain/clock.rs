@@ -1,3 +1,5 @@
+//! The source of the current time.
+
 use std::{
     sync::atomic::{AtomicI64, Ordering},
     time::{Duration, SystemTime},
@@ -5,12 +7,13 @@ use std::{
 
 use super::Timestamp;
 
-/// Where every expiry, limit and token takes its time from.
+/// The source of the current time: every expiry, limit and token is judged by it.
 pub trait Clock: Send + Sync {
+    /// The current time.
     fn now(&self) -> Timestamp;
 }
 
-/// The machine's own clock.
+/// The clock of the machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -29,6 +32,7 @@ pub struct MovableClock {
 }
 
 impl MovableClock {
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
         self.ahead_micros.fetch_add(micros, Ordering::SeqCst);

@@ -1,3 +1,5 @@
+//! A one-time code.
+
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -9,28 +11,32 @@ use super::{FieldCode, FieldError, Random};
 pub struct OneTimeCode(SecretString);
 
 impl OneTimeCode {
-    /// A new code, uniform over all of that many digits (NIST SP 800-63B, 3.1.3).
+    /// Draws a code, uniformly from all of that many digits (NIST SP 800-63B, 3.1.3).
     pub fn generate(random: &dyn Random, digits: u32) -> Self {
         let number = random.below(10_u64.pow(digits));
         let width = digits as usize;
         Self(format!("{number:0width$}").into())
     }
 
+    /// Parses 4 to 10 ASCII digits.
     pub fn parse(text: &str) -> Result<Self, FieldError> {
         if (4..=10).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Ok(Self(text.into()));
         }
-        Err(Self::wrong_form())
+        Err(FieldError::new("otp", FieldCode::Invalid, "must be a code of 4 to 10 digits"))
     }
 
-    pub fn wrong_form() -> FieldError {
-        FieldError::new("otp", FieldCode::Invalid, "is not as many digits as the code has")
+    /// The error of a code that has another number of digits than the one that was sent.
+    pub fn wrong_length(digits: u32) -> FieldError {
+        FieldError::new("otp", FieldCode::Invalid, format!("must have {digits} digits"))
     }
 
+    /// Whether it has this many digits.
     pub fn has_digits(&self, digits: u32) -> bool {
         self.0.expose_secret().len() == digits as usize
     }
 
+    /// The digits, for hashing and for the message.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }

@@ -1,122 +1,123 @@
+//! The sends and failed attempts that limits are judged by.
+
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{
-    Purpose, Timestamp, Windows,
-    quota::{DAY, Window},
-};
+use super::{DAY, Purpose, Quota, RateLimit, Timestamp};
 
-/// What happened at one destination in the last 24 hours, by purpose (one that this version does not
-/// know is kept as it is); outlives accounts, codes and Redis.
+/// The sends to one destination and the failed attempts at its codes in the last 24 hours, by purpose (one
+/// that this version does not know is kept as it is). It outlives accounts, codes and Redis.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct History(BTreeMap<String, PurposeHistory>);
+pub struct CodeHistory(BTreeMap<String, PurposeHistory>);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct PurposeHistory {
     /// Milliseconds, ascending.
     sends: Vec<i64>,
-    guesses: Vec<Guess>,
+    failed_attempts: Vec<FailedAttempt>,
 }
 
-/// Marks that a code was sent.
-#[derive(Debug, Clone, Copy)]
-pub struct Send {
-    pub purpose: Purpose,
-    pub at: Timestamp,
-}
-
-/// A wrong guess, written `ms`, or `ms:id:issue` when it was the one guess more that a code takes
-/// after the budget is spent; no two at one destination and purpose have the same millisecond.
+/// A wrong code, written as `ms`, or as `ms:id:generation` when it was the one extra attempt that a code
+/// allows after the destination's budget is spent. No two at one destination and purpose have the same
+/// millisecond, so SQL can keep them as a set.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Guess(String);
+pub struct FailedAttempt(String);
 
-/// The wrong guesses of one destination and purpose, as SQL knows them.
+/// The failed attempts of one destination and purpose, as SQL has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct GuessHistory {
-    pub guesses: Vec<Guess>,
-    /// Older ones don't count: the operator lifted them.
+pub struct FailedAttempts {
+    /// In no particular order.
+    pub attempts: Vec<FailedAttempt>,
+    /// Older ones do not count: the operator lifted the limits.
     pub since: Timestamp,
 }
 
-impl Guess {
+impl FailedAttempt {
+    /// An attempt at a time in milliseconds; `extra_of` is the code whose extra attempt it was.
     pub fn new(at: i64, extra_of: Option<(Uuid, i64)>) -> Self {
         Self(match extra_of {
             None => at.to_string(),
-            Some((id, issue)) => format!("{at}:{id}:{issue}"),
+            Some((id, generation)) => format!("{at}:{id}:{generation}"),
         })
     }
 
-    /// From what a code store answered.
-    pub fn from_text(text: String) -> Self {
+    /// Restores an attempt from a code store's answer.
+    pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// In milliseconds.
+    /// The time in milliseconds.
     pub fn at(&self) -> i64 {
         let digits = self.0.split(':').next().unwrap_or_default();
         digits.parse().unwrap_or(0)
     }
 
-    pub fn is_extra_of(&self, id: Uuid, issue: i64) -> bool {
-        self.0.split_once(':').is_some_and(|(_, code)| code == format!("{id}:{issue}"))
+    /// Whether it was the extra attempt of this code.
+    pub fn is_extra_of(&self, id: Uuid, generation: i64) -> bool {
+        self.0.split_once(':').is_some_and(|(_, code)| code == format!("{id}:{generation}"))
     }
 }
 
-impl History {
-    /// When the next code for `purpose` may be sent, if not now, and the window that says so.
+impl CodeHistory {
+    /// When the next code for `purpose` may be sent, if not now, and the quota that decides it; `None` as the
+    /// quota means the pause between two codes.
     pub fn next_send(
         &self,
         purpose: Purpose,
         resend_after: Duration,
-        windows: &Windows,
+        limit: &RateLimit,
         now: Timestamp,
-    ) -> Option<(Option<Window>, Timestamp)> {
-        let mut sends: Vec<i64> = self.0.values().flat_map(|of| of.sends.iter().copied()).collect();
+    ) -> Option<(Option<Quota>, Timestamp)> {
+        let mut sends: Vec<i64> = self.0.values().flat_map(|history| history.sends.iter().copied()).collect();
         sends.sort_unstable();
-        let limited = windows.closed(&sends, now.millis());
-        let limited = limited.map(|(window, opens)| (Some(window), Timestamp::from_millis(opens)));
+        let limited = limit.next_allowed(&sends, now.millis());
+        let limited = limited.map(|(quota, allowed)| (Some(quota), Timestamp::from_millis(allowed)));
         let last = self.last_send(purpose).filter(|_| resend_after > Duration::ZERO);
-        let cooled = last.map(|last| (None, last.plus(resend_after)));
-        [limited, cooled].into_iter().flatten().filter(|(_, opens)| *opens > now).max_by_key(|(_, opens)| *opens)
+        let paused = last.map(|last| (None, last.plus(resend_after)));
+        [limited, paused]
+            .into_iter()
+            .flatten()
+            .filter(|(_, allowed)| *allowed > now)
+            .max_by_key(|(_, allowed)| *allowed)
     }
 
+    /// When the last code for `purpose` was sent.
     pub fn last_send(&self, purpose: Purpose) -> Option<Timestamp> {
-        self.0.get(purpose.as_str()).and_then(|of| of.sends.last()).copied().map(Timestamp::from_millis)
+        self.0.get(purpose.as_str()).and_then(|history| history.sends.last()).copied().map(Timestamp::from_millis)
     }
 
-    pub fn record_send(&mut self, send: Send) {
-        let sends = &mut self.0.entry(send.purpose.as_str().to_owned()).or_default().sends;
-        sends.push(send.at.millis());
+    /// Records that a code was sent.
+    pub fn record_send(&mut self, purpose: Purpose, at: Timestamp) {
+        let sends = &mut self.0.entry(purpose.as_str().to_owned()).or_default().sends;
+        sends.push(at.millis());
         sends.sort_unstable();
-        self.forget(send.at);
+        self.drop_older_than_a_day(at);
     }
 
-    pub fn record_guess(&mut self, purpose: Purpose, guess: Guess, now: Timestamp) {
-        let guesses = &mut self.0.entry(purpose.as_str().to_owned()).or_default().guesses;
-        if !guesses.contains(&guess) {
-            guesses.push(guess);
+    /// Records a wrong code; a repeat of the same attempt changes nothing.
+    pub fn record_failed_attempt(&mut self, purpose: Purpose, attempt: FailedAttempt, now: Timestamp) {
+        let attempts = &mut self.0.entry(purpose.as_str().to_owned()).or_default().failed_attempts;
+        if !attempts.contains(&attempt) {
+            attempts.push(attempt);
         }
-        self.forget(now);
+        self.drop_older_than_a_day(now);
     }
 
-    pub fn guesses(&self, purpose: Purpose) -> Vec<Guess> {
-        self.0.get(purpose.as_str()).map(|of| of.guesses.clone()).unwrap_or_default()
+    /// The failed attempts at codes for `purpose`.
+    pub fn failed_attempts(&self, purpose: Purpose) -> Vec<FailedAttempt> {
+        self.0.get(purpose.as_str()).map(|history| history.failed_attempts.clone()).unwrap_or_default()
     }
 
-    fn forget(&mut self, now: Timestamp) {
+    fn drop_older_than_a_day(&mut self, now: Timestamp) {
         let oldest = now.minus(DAY).millis();
-        for of in self.0.values_mut() {
-            of.sends.retain(|at| *at > oldest);
-            of.guesses.retain(|guess| guess.at() > oldest);
+        for history in self.0.values_mut() {
+            history.sends.retain(|at| *at > oldest);
+            history.failed_attempts.retain(|attempt| attempt.at() > oldest);
         }
-        self.0.retain(|_, of| !of.sends.is_empty() || !of.guesses.is_empty());
+        self.0.retain(|_, history| !history.sends.is_empty() || !history.failed_attempts.is_empty());
     }
 }

@@ -1,15 +1,20 @@
+//! The outside parts that the service needs.
+
 use std::fmt;
 
-/// A part that the service needs and does not own.
+/// An outside part that the service needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Part {
+pub enum Dependency {
+    /// The database.
     Sql,
+    /// The code store and the limiter of a fleet.
     Redis,
-    /// The in-memory code store is full.
+    /// The in-memory code store or limiter, which is full.
     Memory,
 }
 
-impl fmt::Display for Part {
+/// The name that `/readyz` and the log show.
+impl fmt::Display for Dependency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Sql => "sql",
@@ -19,16 +24,19 @@ impl fmt::Display for Part {
     }
 }
 
-/// A part did not do what it was asked, and may do it later.
+/// A dependency failed at a call, which may succeed later.
 #[derive(Debug, thiserror::Error)]
-#[error("{part} is unavailable: {cause:#}")]
+#[error("{dependency} is unavailable: {cause:#}")]
 pub struct Unavailable {
-    pub part: Part,
+    /// The dependency that failed.
+    pub dependency: Dependency,
+    /// For the log; it may name hosts and statements.
     pub cause: anyhow::Error,
 }
 
 impl Unavailable {
-    pub fn new(part: Part, cause: impl Into<anyhow::Error>) -> Self {
-        Self { part, cause: cause.into() }
+    /// A failure of `dependency`, and its cause.
+    pub fn new(dependency: Dependency, cause: impl Into<anyhow::Error>) -> Self {
+        Self { dependency, cause: cause.into() }
     }
 }

@@ -1,3 +1,5 @@
+//! An email address.
+
 use std::fmt;
 
 use validator::ValidateEmail as _;
@@ -6,22 +8,31 @@ use super::{FieldCode, FieldError};
 
 /// An email address: the local part as typed, the domain in lower-case ASCII (IDNA, UTS 46).
 ///
-/// Two addresses are one when they differ in ASCII case only, see [`Email::key`]. Dots and `+tags`
-/// are kept: what they mean is the mail provider's business.
+/// Two addresses are the same if they differ in ASCII case only, see [`Email::key`]. Dots and `+tags` are
+/// kept: only the mail provider knows what they mean.
+///
+/// ```
+/// use enroll::domain::Email;
+///
+/// let email = Email::parse(" Ann@EXAMPLE.com ").expect("an address");
+/// assert_eq!((email.as_str(), email.key().as_str()), ("Ann@example.com", "ann@example.com"));
+/// assert_eq!(email.masked(), "a***@example.com");
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Email(String);
 
-/// RFC 5321, 4.5.3.1.3: a path of 256 octets, its two angle brackets taken off.
+/// RFC 5321, 4.5.3.1.3: a path of 256 octets, less its two angle brackets.
 const LONGEST: usize = 254;
 
 impl Email {
+    /// Trims the text, and normalises the domain.
     pub fn parse(text: &str) -> Result<Self, FieldError> {
         let invalid = FieldError::new("email", FieldCode::Invalid, "is not an email address");
         let (local, domain) = text.trim().rsplit_once('@').ok_or(invalid.clone())?;
         let domain = idna::domain_to_ascii_strict(domain).map_err(|_| invalid.clone())?;
         let address = format!("{local}@{domain}");
         if address.len() > LONGEST {
-            return Err(FieldError::new("email", FieldCode::TooLong, "is longer than 254 octets"));
+            return Err(FieldError::new("email", FieldCode::TooLong, "must have at most 254 bytes"));
         }
         if !domain.contains('.') || !is_dot_atom(local) || !address.validate_email() {
             return Err(invalid);
@@ -29,21 +40,22 @@ impl Email {
         Ok(Self(address))
     }
 
-    /// From what [`Email::parse`] made, as the database keeps it.
+    /// Restores an address that [`Email::parse`] made.
     pub fn from_stored(address: String) -> Self {
         Self(address)
     }
 
+    /// The address as it is written to.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The address by which it is compared: without its ASCII case.
+    /// The text by which it is compared: without its ASCII case.
     pub fn key(&self) -> String {
         self.0.to_ascii_lowercase()
     }
 
-    /// `a***@example.com`
+    /// A form that can be shown to anyone: `a***@example.com`.
     pub fn masked(&self) -> String {
         let (local, domain) = self.0.rsplit_once('@').unwrap_or((&self.0, ""));
         let first = local.chars().next().unwrap_or('*').to_ascii_lowercase();

@@ -1,73 +1,75 @@
+//! Messages: what a person reads, as the outbox keeps it.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Channel, Purpose};
+use super::{Address, Purpose, Timestamp};
 
-/// A code on its way, as the outbox keeps it sealed. Its `Debug` shows neither code nor address.
+/// A message as the outbox keeps it, sealed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum MessagePayload {
+    /// A one-time code.
+    Code(CodeMessage),
+    /// News about an account, without a code.
+    Notice(Notice),
+}
+
+/// A one-time code on its way to a person. Its `Debug` shows neither the code nor the address.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct CodeMessage {
-    pub to: String,
-    pub channel: Channel,
+    /// Where it goes; the code's MAC is bound to its key.
+    pub to: Address,
+    /// What the code is for.
     pub purpose: Purpose,
+    /// The digits.
     pub code: String,
-    pub verification: Uuid,
-    pub issue: i64,
+    /// The verification that the code belongs to.
+    pub verification_id: Uuid,
+    /// Which of the verification's codes it is.
+    pub generation: i64,
+    /// Wrong attempts that the code allows.
     pub tries: u32,
-    /// SHA-256 of the destination, in hexadecimal.
-    pub destination_hash: String,
-    /// What the code's MAC is bound to.
-    pub destination: String,
+    /// How long the code lives from its issue, in seconds.
     pub ttl_s: u64,
-    /// Microseconds since 1970.
-    pub expires_at: i64,
-    /// The person's own.
-    #[serde(default)]
+    /// When the code expires.
+    pub expires_at: Timestamp,
+    /// The person's language.
     pub locale: Option<String>,
 }
 
-impl CodeMessage {
-    /// What templates are tried with.
-    pub fn sample(purpose: Purpose, channel: Channel, to: &str, locale: &str) -> Self {
-        Self {
-            to: to.to_owned(),
-            channel,
-            purpose,
-            code: "012345".to_owned(),
-            verification: Uuid::nil(),
-            issue: 1,
-            tries: 5,
-            destination_hash: String::new(),
-            destination: to.to_owned(),
-            ttl_s: 300,
-            expires_at: 0,
-            locale: Some(locale.to_owned()),
-        }
-    }
-}
-
-/// Tells somebody what became of their account; it holds no code.
+/// News about an account, without a code. Its `Debug` does not show the address.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Notice {
-    pub to: String,
-    pub channel: Channel,
+    /// Where it goes.
+    pub to: Address,
+    /// The news.
     pub notice: NoticeKind,
-    /// The new address, masked.
+    /// The account's new address, masked.
     pub new_address: Option<String>,
-    #[serde(default)]
+    /// The person's language.
     pub locale: Option<String>,
 }
 
+/// The news that a notice carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoticeKind {
+    /// The password was reset by a code.
     PasswordReset,
+    /// A change of the email or mobile was requested.
     ContactRequested,
+    /// The email or mobile was changed.
     ContactChanged,
 }
 
 impl NoticeKind {
+    /// Every kind, for checking templates.
+    pub const ALL: [Self; 3] = [Self::PasswordReset, Self::ContactRequested, Self::ContactChanged];
+
+    /// The name of its template.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::PasswordReset => "password_was_reset",
@@ -77,17 +79,48 @@ impl NoticeKind {
     }
 }
 
-/// What the outbox keeps, sealed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Outgoing {
-    Code(CodeMessage),
-    Notice(Notice),
-}
-
-impl Outgoing {
+impl MessagePayload {
+    /// The JSON that is sealed.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("text and numbers always are JSON")
+    }
+
+    /// Reads the JSON that was sealed; `None` for what a newer version wrote.
+    pub fn from_json(json: &[u8]) -> Option<Self> {
+        serde_json::from_slice(json).ok()
+    }
+
+    /// Where the message goes.
+    pub fn to(&self) -> &Address {
+        match self {
+            Self::Code(code) => &code.to,
+            Self::Notice(notice) => &notice.to,
+        }
+    }
+
+    /// The purpose of the code, or the kind of the notice.
+    pub fn purpose(&self) -> &'static str {
+        match self {
+            Self::Code(code) => code.purpose.as_str(),
+            Self::Notice(notice) => notice.notice.as_str(),
+        }
+    }
+}
+
+impl CodeMessage {
+    /// A message with the code `012345`, for checking templates and providers.
+    pub fn sample(purpose: Purpose, to: &Address, locale: &str) -> Self {
+        Self {
+            to: to.clone(),
+            purpose,
+            code: "012345".to_owned(),
+            verification_id: Uuid::nil(),
+            generation: 1,
+            tries: 5,
+            ttl_s: 300,
+            expires_at: Timestamp::default(),
+            locale: Some(locale.to_owned()),
+        }
     }
 }
 
@@ -99,6 +132,6 @@ impl fmt::Debug for Notice {
 
 impl fmt::Debug for CodeMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CodeMessage({}, {})", self.verification, self.issue)
+        write!(f, "CodeMessage({}, {})", self.verification_id, self.generation)
     }
 }

@@ -1,3 +1,5 @@
+//! A mobile number.
+
 use std::fmt;
 
 use rlibphonenumber::{PhoneNumber, PhoneNumberType};
@@ -7,32 +9,42 @@ pub use rlibphonenumber::Region;
 use super::{FieldCode, FieldError};
 
 /// A mobile number in E.164 (`+919876543210`).
+///
+/// ```
+/// use enroll::domain::{Mobile, PhoneRules, Region};
+///
+/// let rules = PhoneRules { default_region: Region::IN, allowed_regions: vec![] };
+/// let mobile = Mobile::parse("098765 43210", &rules).expect("a mobile number");
+/// assert_eq!(mobile.as_str(), "+919876543210");
+/// assert_eq!(mobile.masked(), "+91******3210");
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Mobile(String);
 
-/// How numbers are read, and which countries' are taken.
+/// How numbers are read, and the countries that are served.
 #[derive(Debug, Clone)]
 pub struct PhoneRules {
-    /// What a bare national number belongs to.
+    /// The country of a number without an international prefix.
     pub default_region: Region,
-    /// Empty: all.
+    /// The countries that are served; all if empty.
     pub allowed_regions: Vec<Region>,
 }
 
 impl Mobile {
-    /// Reads a number as people type it: national or international, with blanks, brackets, dashes.
+    /// Reads a number as people type it: national or international, with blanks, brackets and dashes.
     ///
-    /// Only what can get an SMS passes: a mobile, or what its country doesn't tell apart from one.
+    /// Only numbers that can receive an SMS pass: mobiles, and those that their country does not distinguish
+    /// from mobiles.
     pub fn parse(text: &str, rules: &PhoneRules) -> Result<Self, FieldError> {
         let error = |code, message| Err(FieldError::new("mobile", code, message));
         if (3..=6).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return error(FieldCode::UnsupportedNumber, "is a short number");
+            return error(FieldCode::UnsupportedNumber, "is too short for a mobile number");
         }
         let Some(number) = read(text, rules.default_region) else {
             return error(FieldCode::Invalid, "is not a phone number");
         };
         if !number.is_valid() {
-            return error(FieldCode::Invalid, "is not a number that its country gives out");
+            return error(FieldCode::Invalid, "is not a valid number in its country");
         }
         if !matches!(number.get_type(), PhoneNumberType::Mobile | PhoneNumberType::FixedLineOrMobile) {
             return error(FieldCode::UnsupportedNumber, "is not a mobile number");
@@ -40,28 +52,29 @@ impl Mobile {
         let region = number.get_region_code();
         let allowed = &rules.allowed_regions;
         if !allowed.is_empty() && !region.is_some_and(|region| allowed.contains(&region)) {
-            return error(FieldCode::UnsupportedRegion, "is of a country that is not served");
+            return error(FieldCode::UnsupportedRegion, "is in a country that is not served");
         }
         Ok(Self(number.to_string()))
     }
 
-    /// From what [`Mobile::parse`] made, as the database keeps it.
+    /// Restores a number that [`Mobile::parse`] made.
     pub fn from_stored(e164: String) -> Self {
         Self(e164)
     }
 
+    /// The number in E.164.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// As people of the default region write it, if it is one of theirs; else E.164.
+    /// The national form if the number is of the default region, otherwise E.164.
     pub fn as_typed_in(&self, rules: &PhoneRules) -> &str {
         let national = self.national();
         let read_back = read(national, rules.default_region).map(|number| number.to_string());
         if read_back.as_deref() == Some(&self.0) { national } else { &self.0 }
     }
 
-    /// Two letters.
+    /// Its country in two letters.
     pub fn country(&self) -> Option<String> {
         PhoneNumber::parse(&self.0, None).ok()?.get_region_code().map(|region| format!("{region:?}"))
     }
@@ -72,7 +85,7 @@ impl Mobile {
         self.0.trim_start_matches('+').strip_prefix(&country.to_string()).unwrap_or(&self.0)
     }
 
-    /// `+91******3210`: the country code and the last four digits.
+    /// A form that can be shown to anyone, with the country code and the last four digits: `+91******3210`.
     pub fn masked(&self) -> String {
         let country = PhoneNumber::parse(&self.0, None).map_or(0, |number| number.country_code);
         let shown = format!("+{country}");
@@ -82,7 +95,7 @@ impl Mobile {
     }
 }
 
-/// `0091…` is the international prefix of most countries, though not of every default region.
+/// `0091…`: most countries dial abroad by `00`, though not every default region does.
 fn read(text: &str, region: Region) -> Option<PhoneNumber> {
     let text = text.trim();
     let plausible = text.len() <= 64 && text.chars().all(|c| c.is_ascii_digit() || " +-().\u{a0}/".contains(c));

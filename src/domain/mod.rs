@@ -1,4 +1,7 @@
-//! What the service talks about, and nothing of ours below it: values are parsed once, at the edge.
+//! Values and entities: parsed once at the edge, and below every other room.
+//!
+//! Nothing here knows HTTP, SQL or Redis. A value that exists is valid, and its `Debug` never shows a secret
+//! or a whole address.
 
 mod address;
 mod client;
@@ -7,9 +10,12 @@ mod code;
 mod code_history;
 mod common_passwords;
 mod dependency;
+mod destination;
+mod digest;
 mod email;
 mod event;
 mod field_error;
+mod identifiers;
 mod login_id;
 mod message;
 mod mobile;
@@ -28,21 +34,24 @@ pub use address::{Address, Channel};
 pub use client::Client;
 pub use clock::{Clock, MovableClock, SystemClock};
 pub use code::OneTimeCode;
-pub use code_history::{Guess, GuessHistory, History, Send};
-pub use dependency::{Part, Unavailable};
+pub use code_history::{CodeHistory, FailedAttempt, FailedAttempts};
+pub use dependency::{Dependency, Unavailable};
+pub use destination::{DestinationHash, DestinationRecord};
+pub use digest::{hex, sha256};
 pub use email::Email;
-pub use event::{Event, Happening, Method, Reason};
+pub use event::{Event, EventKind, LoginMethod, Reason};
 pub use field_error::{FieldCode, FieldError};
+pub use identifiers::{Identifier, Identifiers, TakenIdentifier};
 pub use login_id::LoginId;
-pub use message::{CodeMessage, Notice, NoticeKind, Outgoing};
+pub use message::{CodeMessage, MessagePayload, Notice, NoticeKind};
 pub use mobile::{Mobile, PhoneRules, Region};
 pub use password::Password;
-pub use profile::{Change, Locale, PersonName};
+pub use profile::{FieldUpdate, Locale, PersonName};
 pub use purpose::{CodePolicy, Purpose};
-pub use quota::{DAY, DAY_MILLIS, Window, Windows, WindowsError};
+pub use quota::{DAY, DAY_MS, Quota, RateLimit, RateLimitError};
 pub use random::{OsRandom, Random};
 pub use registration::Registration;
-pub use session::{ListedSession, OpenedSession, RefreshToken, Session};
+pub use session::{NewSession, RefreshToken, Session, SessionSummary, SessionTokens};
 pub use timestamp::Timestamp;
 pub use user::User;
-pub use verification::{DeliveryState, Holder, IssuedCode, Verification};
+pub use verification::{Challenge, DeliveryState, Holder, IssuedCode, Verification};

@@ -1,3 +1,5 @@
+//! What people say about themselves.
+
 use language_tags::LanguageTag;
 
 use super::{FieldCode, FieldError};
@@ -7,19 +9,21 @@ use super::{FieldCode, FieldError};
 pub struct PersonName(String);
 
 impl PersonName {
+    /// Trims the text, and checks its length.
     pub fn parse(text: &str) -> Result<Self, FieldError> {
         let error = |code, message| Err(FieldError::new("name", code, message));
         let name = text.trim();
         if name.chars().any(char::is_control) {
-            return error(FieldCode::Invalid, "has a control character");
+            return error(FieldCode::Invalid, "must not contain control characters");
         }
         match name.chars().count() {
-            0 => error(FieldCode::TooShort, "is empty"),
+            0 => error(FieldCode::TooShort, "must not be empty"),
             1..=200 => Ok(Self(name.to_owned())),
-            _ => error(FieldCode::TooLong, "is longer than 200 characters"),
+            _ => error(FieldCode::TooLong, "must have at most 200 characters"),
         }
     }
 
+    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -30,34 +34,37 @@ impl PersonName {
 pub struct Locale(String);
 
 impl Locale {
+    /// Checks the form, and corrects the case.
     pub fn parse(text: &str) -> Result<Self, FieldError> {
         if text.len() > 64 {
-            return Err(FieldError::new("locale", FieldCode::TooLong, "is longer than 64 characters"));
+            return Err(FieldError::new("locale", FieldCode::TooLong, "must have at most 64 characters"));
         }
-        LanguageTag::parse(text)
-            .map(|tag| Self(tag.into_string()))
-            .map_err(|_| FieldError::new("locale", FieldCode::Invalid, "is not a BCP 47 language tag"))
+        LanguageTag::parse(text).map(|tag| Self(tag.into_string())).map_err(|_| {
+            FieldError::new("locale", FieldCode::Invalid, "is not a BCP 47 language tag, for example en-IN")
+        })
     }
 
+    /// The tag.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What becomes of a field that may be empty.
+/// An update of a field that may be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum FieldUpdate {
+    /// The value stays.
     Keep,
-    /// To this, or to nothing.
-    To(Option<String>),
+    /// The new value, or none.
+    Set(Option<String>),
 }
 
-impl Change {
+impl FieldUpdate {
     /// Whether to write, and the new value.
     pub fn binds(&self) -> (bool, Option<&str>) {
         match self {
             Self::Keep => (false, None),
-            Self::To(value) => (true, value.as_deref()),
+            Self::Set(value) => (true, value.as_deref()),
         }
     }
 }

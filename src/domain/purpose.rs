@@ -1,3 +1,5 @@
+//! The purposes of codes, and the policy of each.
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -6,15 +8,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
+    /// To activate an account.
     Registration,
+    /// To log in.
     Login,
+    /// To set a new password.
     PasswordReset,
+    /// To confirm a new email or mobile.
     ContactChange,
 }
 
 impl Purpose {
+    /// Every purpose.
     pub const ALL: [Self; 4] = [Self::Registration, Self::Login, Self::PasswordReset, Self::ContactChange];
 
+    /// The name on the wire and in the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Registration => "registration",
@@ -24,27 +32,31 @@ impl Purpose {
         }
     }
 
-    /// Anybody may ask for such a code by an address; nothing may tell them whether it is known.
-    pub fn is_asked_by_strangers(self) -> bool {
+    /// Whether anyone may request such a code for an address; nothing may then tell whether an account has it.
+    pub fn is_open_to_strangers(self) -> bool {
         matches!(self, Self::Login | Self::PasswordReset)
     }
 
+    /// Parses the name; `None` for a purpose that only a newer version knows.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|purpose| purpose.as_str() == text)
     }
 }
 
-/// How long codes are, how long they live, and how many wrong tries each takes.
+/// The length of codes, how long they live, and how many wrong attempts each allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CodePolicy {
+    /// 4 to 10.
     pub digits: u32,
+    /// NIST SP 800-63B (rev. 4, 3.1.3) accepts at most ten minutes for an out-of-band secret.
     pub ttl: Duration,
-    /// Once for who presents the `verification_id`, and as many again for who does not.
+    /// For callers that present the `verification_id`, and as many again for those that do not.
     pub tries: u32,
 }
 
 impl CodePolicy {
-    /// Codes this short need more than the address to be guessed at: the id, or a password.
+    /// Whether codes are so short that the address alone is not enough to guess at them: the caller must
+    /// present the id, or the password.
     pub fn needs_id(&self) -> bool {
         self.digits < 6
     }

@@ -1,63 +1,95 @@
+//! Rate limits as exact sliding logs.
+
 use std::time::Duration;
 
-/// At most so many in so long, all windows at once; none: no limit.
+/// A rate limit: several quotas that all hold at once; none means unlimited.
+///
+/// ```
+/// use enroll::domain::RateLimit;
+///
+/// let limit = RateLimit::parse("2/10")?; // two in any ten seconds
+/// let now = 100_000;
+/// assert_eq!(limit.next_allowed(&[now - 4_000], now), None);
+/// let (quota, allowed_at) = limit.next_allowed(&[now - 4_000, now - 1_000], now).expect("used up");
+/// assert_eq!((quota.count, allowed_at), (2, now + 6_000));
+/// # Ok::<(), enroll::domain::RateLimitError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Windows(Vec<Window>);
+pub struct RateLimit(Vec<Quota>);
 
+/// At most `count` in any span of `millis`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub struct Quota {
+    /// How many are allowed.
     pub count: u32,
+    /// The length of the span, in milliseconds.
     pub millis: i64,
 }
 
-/// The longest window of a limit: so long is everything kept that one may count.
+/// The longest span of a quota, and so how long uses have to be remembered.
 pub const DAY: Duration = Duration::from_hours(24);
-pub const DAY_MILLIS: i64 = 86_400_000;
+/// [`DAY`] in milliseconds.
+pub const DAY_MS: i64 = 86_400_000;
 
+/// The text is not a rate limit.
 #[derive(Debug, thiserror::Error)]
-#[error("is not a list of COUNT/SECONDS, each at least 1 and the seconds at most 86400")]
-pub struct WindowsError;
+#[error("must be a list of COUNT/SECONDS with counts of 1 to 10000 and seconds of 1 to 86400, for example 5/3600")]
+pub struct RateLimitError;
 
-impl Windows {
-    /// From `5/3600,10/86400`.
-    pub fn parse(text: &str) -> Result<Self, WindowsError> {
-        let windows = text.split(',').map(|part| {
-            let (count, seconds) = part.trim().split_once('/').ok_or(WindowsError)?;
-            let count: u32 = count.parse().map_err(|_| WindowsError)?;
-            let seconds: u64 = seconds.parse().map_err(|_| WindowsError)?;
-            let possible = (1..=10_000).contains(&count) && (1..=DAY.as_secs()).contains(&seconds);
-            let millis = i64::try_from(seconds * 1_000).map_err(|_| WindowsError)?;
-            possible.then_some(Window { count, millis }).ok_or(WindowsError)
-        });
-        windows.collect::<Result<_, _>>().map(Self)
+impl Quota {
+    /// At most `count` in any span of this length.
+    pub fn new(count: u32, span: Duration) -> Self {
+        Self { count, millis: i64::try_from(span.as_millis()).unwrap_or(i64::MAX) }
     }
 
+    /// The length of the span.
+    pub fn span(self) -> Duration {
+        Duration::from_millis(self.millis.unsigned_abs())
+    }
+}
+
+impl RateLimit {
+    /// Parses `5/3600,10/86400`: counts and seconds.
+    pub fn parse(text: &str) -> Result<Self, RateLimitError> {
+        let quotas = text.split(',').map(|part| {
+            let (count, seconds) = part.trim().split_once('/').ok_or(RateLimitError)?;
+            let count: u32 = count.parse().map_err(|_| RateLimitError)?;
+            let seconds: u64 = seconds.parse().map_err(|_| RateLimitError)?;
+            let in_range = (1..=10_000).contains(&count) && (1..=DAY.as_secs()).contains(&seconds);
+            in_range.then(|| Quota::new(count, Duration::from_secs(seconds))).ok_or(RateLimitError)
+        });
+        quotas.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// No limit.
     pub fn unlimited() -> Self {
         Self::default()
     }
 
+    /// Whether nothing is limited.
     pub fn is_unlimited(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = Window> + '_ {
+    /// The quotas.
+    pub fn iter(&self) -> impl Iterator<Item = Quota> + '_ {
         self.0.iter().copied()
     }
 
+    /// The longest span: older uses do not count.
     pub fn longest(&self) -> Duration {
-        let millis = self.iter().map(|window| window.millis).max().unwrap_or(0);
-        Duration::from_millis(millis.unsigned_abs())
+        self.iter().map(Quota::span).max().unwrap_or_default()
     }
 
-    /// The window that keeps the next one out longest, and when it lets it in; times in
-    /// milliseconds, ascending. An entry counts while it is younger than the window.
-    pub fn closed(&self, times: &[i64], now: i64) -> Option<(Window, i64)> {
-        let closed = self.iter().filter_map(|window| {
-            let nth_newest = times.len().checked_sub(window.count as usize)?;
-            let opens = times[nth_newest] + window.millis;
-            (opens > now).then_some((window, opens))
+    /// The quota that keeps the next use out longest, and when that use is allowed; `None` if it is allowed
+    /// now. Times are in milliseconds and ascending; a use counts while it is younger than the span.
+    pub fn next_allowed(&self, times: &[i64], now: i64) -> Option<(Quota, i64)> {
+        let exhausted = self.iter().filter_map(|quota| {
+            let nth_newest = times.len().checked_sub(quota.count as usize)?;
+            let allowed_at = times[nth_newest] + quota.millis;
+            (allowed_at > now).then_some((quota, allowed_at))
         });
-        closed.max_by_key(|(_, opens)| *opens)
+        exhausted.max_by_key(|(_, allowed_at)| *allowed_at)
     }
 }
 
@@ -68,27 +100,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_of_windows_is_read() {
-        let windows = Windows::parse("5/3600, 10/86400").unwrap();
-        assert_eq!(windows.iter().count(), 2);
+    fn a_list_of_quotas_is_parsed() {
+        let limit = RateLimit::parse("5/3600, 10/86400").unwrap();
+        assert_eq!(limit.iter().count(), 2);
         for wrong in ["", "5", "0/60", "5/0", "5/86401", "a/b", "5/60,", "-1/60"] {
-            assert!(Windows::parse(wrong).is_err(), "{wrong:?}");
+            assert!(RateLimit::parse(wrong).is_err(), "{wrong:?}");
         }
     }
 
     proptest! {
-        /// What DESIGN.md promises of a sliding log: in no span of that length do more pass.
+        /// The promise of a sliding log: no span of that length holds more than its quota.
         #[test]
         fn no_span_ever_holds_more(steps in prop::collection::vec(0_i64..40_000, 1..200)) {
-            let windows = Windows::parse("3/10,5/60").unwrap();
+            let limit = RateLimit::parse("3/10,5/60").unwrap();
             let (mut now, mut passed) = (0, Vec::new());
             for step in steps {
                 now += step;
-                match windows.closed(&passed, now) {
+                match limit.next_allowed(&passed, now) {
                     None => passed.push(now),
-                    Some((_, opens)) => {
-                        prop_assert!(windows.closed(&passed, opens - 1).is_some());
-                        prop_assert!(windows.closed(&passed, opens).is_none());
+                    Some((_, allowed_at)) => {
+                        prop_assert!(limit.next_allowed(&passed, allowed_at - 1).is_some());
+                        prop_assert!(limit.next_allowed(&passed, allowed_at).is_none());
                     }
                 }
             }

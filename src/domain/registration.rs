@@ -1,34 +1,37 @@
+//! A pending registration.
+
 use uuid::Uuid;
 
-use super::{Address, Email, LoginId, Mobile, Timestamp};
+use super::{Address, Identifiers, Timestamp};
 
-/// What somebody asked to become, until a code proves it; not a user.
+/// A pending registration. It becomes a user once its code is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
-    /// The id of the account to be.
+    /// The id of the future account.
     pub id: Uuid,
+    /// The verification that proves it.
     pub verification_id: Uuid,
-    /// Where the code goes: the mobile where there is one, else the email.
-    pub destination: Address,
-    pub email: Option<Email>,
-    pub mobile: Option<Mobile>,
-    pub login_id: Option<LoginId>,
+    /// Its email, mobile and login id, at least one address among them.
+    pub identifiers: Identifiers,
+    /// The person's name.
     pub name: Option<String>,
+    /// The person's language.
     pub locale: Option<String>,
     /// A PHC string, with the salt that all pending registrations of the destination share.
     pub password_hash: String,
     /// SHA-256 of the client network that it was last registered from.
-    pub client: Vec<u8>,
+    pub client_hash: Vec<u8>,
+    /// When its last code was issued.
     pub last_code_at: Timestamp,
+    /// When it ends unless it is proven.
     pub expires_at: Timestamp,
+    /// When it was first registered.
     pub created_at: Timestamp,
 }
 
 impl Registration {
-    pub fn names(&self, address: &Address) -> bool {
-        match address {
-            Address::Mobile(mobile) => self.mobile.as_ref() == Some(mobile),
-            Address::Email(email) => self.email.as_ref().map(Email::key) == Some(email.key()),
-        }
+    /// The address that its code goes to.
+    pub fn destination(&self) -> Address {
+        self.identifiers.destination().expect("a registration has an email or a mobile")
     }
 }

@@ -1,60 +1,94 @@
+//! Sessions and their tokens.
+
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Happening, Method, Timestamp, User};
+use super::{EventKind, LoginMethod, Timestamp, User};
 
 /// A login: one row, however often its tokens are renewed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
+    /// Its id, the `sid` of access tokens.
     pub id: Uuid,
+    /// The account that it belongs to.
     pub user_id: Uuid,
+    /// Grows by one with each refresh.
     pub counter: i64,
+    /// Part of its refresh tokens, so that they cannot be made from ids.
     pub salt: Vec<u8>,
+    /// The account's epoch at the login: the session is valid only while the two are equal.
     pub epoch: i64,
-    /// Opened by a one-time code, not by the password.
+    /// It was opened by a one-time code, not by the password.
     pub by_code: bool,
+    /// The `User-Agent` of the login.
     pub user_agent: Option<String>,
-    pub address: Option<String>,
+    /// The client's IP address at the login.
+    pub ip: Option<String>,
+    /// When it was opened.
     pub created_at: Timestamp,
-    /// The idle end, moved on by each refresh.
+    /// When it ends if it stays idle; each refresh moves it on.
     pub ends_at: Timestamp,
-    /// The end whatever it does.
+    /// When it ends in any case.
     pub expires_at: Timestamp,
 }
 
 impl Session {
-    pub fn opened(&self) -> Happening {
-        let method = if self.by_code { Method::Code } else { Method::Password };
-        Happening::UserLoggedIn { user_id: self.user_id, session_id: self.id, method }
+    /// The event of its login.
+    pub fn login_event(&self) -> EventKind {
+        let method = if self.by_code { LoginMethod::Code } else { LoginMethod::Password };
+        EventKind::UserLoggedIn { user_id: self.user_id, session_id: self.id, method }
     }
+}
+
+/// A session that was just opened, and its account.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// The account.
+    pub user: User,
+    /// The session.
+    pub session: Session,
 }
 
 /// The session that a refresh token belongs to, and which of its tokens it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefreshToken {
+    /// The session's id.
     pub session: Uuid,
+    /// The session's counter when the token was issued.
     pub counter: i64,
+    /// The session's salt.
     pub salt: [u8; 16],
 }
 
-/// A user and the tokens of the session just opened.
+/// The tokens of a session, and its account.
 #[derive(Debug, Clone)]
-pub struct OpenedSession {
+pub struct SessionTokens {
+    /// The account.
     pub user: User,
+    /// When the session was opened.
     pub opened_at: Timestamp,
+    /// A JWT.
     pub access_token: String,
+    /// How long the access token lives.
     pub access_expires_in: Duration,
+    /// An opaque token.
     pub refresh_token: String,
+    /// How long the refresh token lives.
     pub refresh_expires_in: Duration,
 }
 
 /// A session as its owner sees it in a list.
 #[derive(Debug, Clone)]
-pub struct ListedSession {
+pub struct SessionSummary {
+    /// Its id.
     pub id: Uuid,
+    /// The `User-Agent` of the login.
     pub user_agent: Option<String>,
-    pub address: Option<String>,
+    /// The client's IP address at the login.
+    pub ip: Option<String>,
+    /// When it was opened.
     pub created_at: Timestamp,
+    /// When its tokens were last renewed.
     pub last_used_at: Timestamp,
 }

@@ -1,54 +1,63 @@
+//! An account.
+
 use uuid::Uuid;
 
-use super::{Address, Email, FieldError, LoginId, Mobile, Password, Registration, Timestamp};
+use super::{Address, FieldError, Identifiers, Password, Registration, Timestamp};
 
 /// An account; it has proven at least one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
+    /// Its id.
     pub id: Uuid,
-    pub email: Option<Email>,
+    /// Its email, mobile and login id.
+    pub identifiers: Identifiers,
+    /// The email was proven by a code; an unproven one is a note that keeps nobody else from proving it.
     pub email_verified: bool,
-    pub mobile: Option<Mobile>,
+    /// The mobile was proven by a code.
     pub mobile_verified: bool,
-    pub login_id: Option<LoginId>,
+    /// The person's name.
     pub name: Option<String>,
+    /// The person's language.
     pub locale: Option<String>,
+    /// A PHC string; none for accounts that an operator created.
     pub password_hash: Option<String>,
-    /// Grows when all that was opened before must end.
+    /// Grows by one whenever everything that was opened before must end.
     pub epoch: i64,
+    /// When an operator disabled it.
     pub disabled_at: Option<Timestamp>,
+    /// When it was created.
     pub created_at: Timestamp,
+    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
 impl User {
     /// The addresses that it has proven, the mobile first.
-    pub fn proven(&self) -> Vec<Address> {
-        let mobile = self.mobile.clone().filter(|_| self.mobile_verified).map(Address::Mobile);
-        let email = self.email.clone().filter(|_| self.email_verified).map(Address::Email);
+    pub fn proven_addresses(&self) -> Vec<Address> {
+        let Identifiers { email, mobile, .. } = &self.identifiers;
+        let mobile = mobile.clone().filter(|_| self.mobile_verified).map(Address::Mobile);
+        let email = email.clone().filter(|_| self.email_verified).map(Address::Email);
         mobile.into_iter().chain(email).collect()
     }
 
-    /// The address as the account has it, where it has proven it.
-    pub fn as_proven(&self, address: &Address) -> Option<Address> {
-        self.proven().into_iter().find(|own| own.key() == address.key())
+    /// The address as the account has it, if the account has proven it.
+    pub fn proven_address(&self, address: &Address) -> Option<Address> {
+        self.proven_addresses().into_iter().find(|own| own.key() == address.key())
     }
 
-    /// Refuses a password that is one of the account's names.
-    pub fn admits(&self, password: &Password) -> Result<(), FieldError> {
-        password.differs_from(self.email.as_ref(), self.mobile.as_ref(), self.login_id.as_ref())
+    /// Refuses a new password that is one of the account's identifiers.
+    pub fn check_password(&self, new: &Password) -> Result<(), FieldError> {
+        new.check_against(&self.identifiers)
     }
 
     /// The account that a registration becomes once its destination is proven.
     pub fn from_registration(registration: Registration, now: Timestamp) -> Self {
-        let by_mobile = matches!(registration.destination, Address::Mobile(_));
+        let by_mobile = registration.identifiers.mobile.is_some();
         Self {
             id: registration.id,
-            email: registration.email,
+            identifiers: registration.identifiers,
             email_verified: !by_mobile,
-            mobile: registration.mobile,
             mobile_verified: by_mobile,
-            login_id: registration.login_id,
             name: registration.name,
             locale: registration.locale,
             password_hash: Some(registration.password_hash),

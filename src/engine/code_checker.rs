@@ -1,160 +1,183 @@
-use std::{sync::Arc, time::Duration};
+//! Checking codes, and letting a right one be used once.
 
-use super::{Issuer, Throttle, Which, retry::run_twice};
+use std::sync::Arc;
+
+use super::{CodeIssuer, Core, RateLimits, VerificationRef, once_on_conflict};
 use crate::{
-    codes::{Attempt, Claim, CodeKey, Judged},
-    crypto::{hex, sha256},
-    domain::{Address, Client, GuessHistory, LoginId, OneTimeCode, Purpose, Timestamp, Verification},
-    error::{Error, Refused},
-    store::{Challenge, Store},
+    codes::{Attempt, Claim, CodeKey, Verdict},
+    domain::{Address, Challenge, Client, LoginId, OneTimeCode, Purpose, Quota, Timestamp, Verification, hex},
+    error::{Error, ExceededLimit},
+    store::Reader,
 };
 
-/// Judges guessed codes, and lets something be made of a right one once.
+/// Checks codes, and lets a right one be used once.
 #[derive(Clone)]
-pub struct Guessing {
-    pub store: Store,
-    pub issuer: Issuer,
-    pub throttle: Throttle,
+pub struct CodeChecker {
+    pub(crate) core: Core,
+    pub(crate) issuer: CodeIssuer,
+    pub(crate) rate_limits: RateLimits,
 }
 
-/// A code, and for what.
+/// A code that a caller presents, and what for.
 #[derive(Debug, Clone)]
-pub struct Proof {
+pub struct CodeSubmission {
+    /// The presented code.
     pub code: OneTimeCode,
-    pub which: Which,
-    /// `None`: what the id belongs to, a registration or a login.
+    /// The verification that is meant.
+    pub reference: VerificationRef,
+    /// `None`: the purpose of the verification with the id, registration or login.
     pub purpose: Option<Purpose>,
-    /// What a code for a login was asked for with, beside the address.
+    /// The login id that a login code was requested with, beside the address.
     pub login_id: Option<LoginId>,
 }
 
-/// What a guess is about, and how whoever guesses came by it.
-pub(crate) struct Found {
+/// The verification that an attempt is about, and how the caller came by it.
+pub(crate) struct Subject {
     pub(crate) purpose: Purpose,
-    /// `None` where nothing fits: the guess counts for the client alone.
+    /// `None` if nothing matches: the attempt counts for the client alone.
     pub(crate) challenge: Option<Challenge>,
-    /// How many digits its code has, where that is known.
+    /// How many digits the code has, if that is known.
     digits: Option<u32>,
     with_id: bool,
 }
 
-impl Found {
-    /// What somebody guesses at who has shown by other means that it is theirs.
+impl Subject {
+    /// The verification of a caller who has already authenticated.
     pub(crate) fn owned(purpose: Purpose, challenge: Option<Challenge>) -> Self {
-        let digits = challenge.as_ref().map(|found| found.verification.digits);
+        let digits = challenge.as_ref().map(|challenge| challenge.verification.digits);
         Self { purpose, challenge, digits, with_id: true }
     }
 }
 
-/// The login id that a code was asked for with, as the database keeps it.
-pub(crate) fn asked_with(login_id: Option<&LoginId>) -> Option<Vec<u8>> {
-    login_id.map(|login_id| sha256(login_id.key().as_bytes()))
-}
-
-impl Guessing {
-    /// What the guess is about: by the id, else what was asked for last with the same identifiers.
-    pub(crate) async fn find(&self, proof: &Proof, client: &Client) -> Result<Found, Error> {
-        let (now, id, address) = (self.issuer.clock.now(), proof.which.id, proof.which.address.as_ref());
-        let mut reading = self.store.read().await?;
+impl CodeChecker {
+    /// Finds the verification that is meant: by its id, otherwise the one requested last with the same
+    /// identifiers.
+    pub(crate) async fn find(&self, submission: &CodeSubmission, client: &Client) -> Result<Subject, Error> {
+        let now = self.core.now();
+        let VerificationRef { id, address } = &submission.reference;
+        let mut reader = self.core.store.read().await?;
         let by_id = match id {
-            Some(id) => reading.challenge(id, now).await?,
+            Some(id) => reader.challenge(*id, now).await?,
             None => None,
         };
-        let of_id = by_id.as_ref().map(|found| found.verification.purpose);
-        let purpose = proof.purpose.or(of_id.filter(|of_id| *of_id == Purpose::Login));
+        let purpose_of_id = by_id.as_ref().map(|challenge| challenge.verification.purpose);
+        let purpose = submission.purpose.or(purpose_of_id.filter(|purpose| *purpose == Purpose::Login));
         let purpose = purpose.unwrap_or(Purpose::Registration);
-        let policy = |address: &Address| self.issuer.settings.policy(purpose, address.channel());
-        let digits = by_id.as_ref().map(|found| found.verification.digits);
-        let digits = digits.or(address.map(|address| policy(address).digits));
-
+        let policy_digits =
+            address.as_ref().map(|address| self.issuer.settings.policy(purpose, address.channel()).digits);
+        let digits = by_id.as_ref().map(|challenge| challenge.verification.digits).or(policy_digits);
         let challenge = match (by_id, address) {
-            (Some(found), _) if found.verification.purpose != purpose => None,
-            (Some(found), None) => Some(found),
+            (Some(challenge), _) if challenge.verification.purpose != purpose => None,
+            (Some(challenge), None) => Some(challenge),
             // An id beside identifiers that are not its own is no code.
-            (Some(found), Some(address)) => {
-                let verification = &found.verification;
-                let mut its_own = verification.destination.key() == address.key()
-                    && verification.asked_with == asked_with(proof.login_id.as_ref());
-                if !its_own && purpose == Purpose::Registration {
-                    let registration = reading.registration(verification.id, now).await?;
-                    its_own = registration.is_some_and(|registration| registration.names(address));
-                }
-                its_own.then_some(found)
+            (Some(challenge), Some(address)) => {
+                let login_id = submission.login_id.as_ref();
+                let matches = self.matches(&mut reader, &challenge.verification, address, login_id, now).await?;
+                matches.then_some(challenge)
             }
             (None, Some(address)) if id.is_none() => {
-                if policy(address).needs_id() {
-                    return Err(Error::VerificationIdRequired);
-                }
-                let pending = if purpose == Purpose::Registration {
-                    Which::pending_at(&mut reading, address, &self.issuer, client).await?
-                } else {
-                    None
-                };
-                let asked_with = asked_with(proof.login_id.as_ref());
-                match pending {
-                    Some(registration) => reading.challenge(registration.verification_id, now).await?,
-                    None => reading.newest_challenge(&address.key(), asked_with.as_deref(), purpose, now).await?,
-                }
+                self.newest(&mut reader, purpose, address, submission.login_id.as_ref(), client).await?
             }
             (None, _) => None,
         };
-        Ok(Found { purpose, challenge, digits, with_id: id.is_some() })
+        Ok(Subject { purpose, challenge, digits, with_id: id.is_some() })
     }
 
-    /// Judges the code, then makes something of it in one transaction; if that fails, whatever the
-    /// reason, the code is released and still good within its life.
+    /// Whether the verification was requested with these identifiers, or its registration has the address.
+    async fn matches(
+        &self,
+        reader: &mut Reader,
+        verification: &Verification,
+        address: &Address,
+        login_id: Option<&LoginId>,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let same_destination = verification.destination.key() == address.key();
+        if same_destination && verification.login_id_hash == login_id.map(LoginId::hash) {
+            return Ok(true);
+        }
+        if verification.purpose != Purpose::Registration {
+            return Ok(false);
+        }
+        let registration = reader.registration(verification.id, now).await?;
+        Ok(registration.is_some_and(|registration| registration.identifiers.contains(address)))
+    }
+
+    /// The verification that an address without an id means.
+    async fn newest(
+        &self,
+        reader: &mut Reader,
+        purpose: Purpose,
+        address: &Address,
+        login_id: Option<&LoginId>,
+        client: &Client,
+    ) -> Result<Option<Challenge>, Error> {
+        if self.issuer.settings.policy(purpose, address.channel()).needs_id() {
+            return Err(Error::VerificationIdRequired);
+        }
+        let now = self.core.now();
+        if purpose == Purpose::Registration
+            && let Some(pending) = VerificationRef::pending_at(reader, address, &self.issuer, client).await?
+        {
+            return Ok(reader.challenge(pending.verification_id, now).await?);
+        }
+        Ok(reader.newest_challenge(address, login_id.map(LoginId::hash).as_deref(), purpose, now).await?)
+    }
+
+    /// Judges the code, then uses it in one transaction. If that fails, whatever the reason, the code is
+    /// released and still valid within its life.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidCode`] for a code that is wrong, expired, used or was never asked for: one
-    /// answer. [`Error::TooManyAttempts`] once its tries or a budget are spent.
-    pub(crate) async fn prove<T, F>(
+    /// [`Error::InvalidCode`] for a code that is wrong, expired, used or was never requested: one answer.
+    /// [`Error::TooManyAttempts`] once its tries or a budget are spent.
+    pub(crate) async fn redeem<T, F>(
         &self,
         code: &OneTimeCode,
-        found: Found,
+        subject: Subject,
         client: &Client,
-        make: impl Fn(Verification) -> F,
+        use_it: impl Fn(Verification) -> F,
     ) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
     {
-        if found.digits.is_some_and(|digits| !code.has_digits(digits)) {
-            return Err(Error::field(OneTimeCode::wrong_form())); // and no guess
+        if let Some(digits) = subject.digits.filter(|digits| !code.has_digits(*digits)) {
+            return Err(Error::field(OneTimeCode::wrong_length(digits))); // and no attempt
         }
-        let counted = self.throttle.guess(client).await?;
-        let now = self.issuer.clock.now();
-        let Some(challenge) = found.challenge.filter(|challenge| challenge.is_live(now)) else {
+        let reservation = self.rate_limits.count_attempt(client).await?;
+        let now = self.core.now();
+        let Some(challenge) = subject.challenge.filter(|challenge| challenge.is_live(now)) else {
             return Err(Error::InvalidCode);
         };
-        let claim = match self.judge(code, &challenge, found.with_id, now).await {
+        let claim = match self.judge(code, &challenge, subject.with_id, now).await {
             Ok(claim) => claim,
             Err(Error::InvalidCode) => return Err(Error::InvalidCode),
             Err(error) => {
-                counted.give_back().await;
+                reservation.cancel().await;
                 return Err(error);
             }
         };
         let outcome = match claim {
             Some(claim) => {
-                let outcome = run_twice(|| make(challenge.verification.clone())).await;
+                let outcome = once_on_conflict(|| use_it(challenge.verification.clone())).await;
                 if outcome.is_err() {
                     self.release(&claim).await;
                 }
                 outcome
             }
-            None => Err(Error::InvalidCode), // right, but another request is at it
+            None => Err(Error::InvalidCode), // right, but claimed by another request
         };
-        counted.give_back().await;
+        reservation.cancel().await;
         outcome
     }
 
     async fn release(&self, claim: &Claim) {
         if let Err(error) = self.issuer.codes.release(claim).await {
-            tracing::warn!(%error, "a code stays marked for a few seconds");
+            tracing::warn!(%error, "a code stays claimed for a few seconds");
         }
     }
 
-    /// The claim on a code that is right; `None` where somebody else has it.
+    /// The claim on a code that is right; `None` if another request has claimed it.
     async fn judge(
         &self,
         code: &OneTimeCode,
@@ -162,51 +185,55 @@ impl Guessing {
         with_id: bool,
         now: Timestamp,
     ) -> Result<Option<Claim>, Error> {
-        let verification = &challenge.verification;
-        let (destination, purpose) = (verification.destination.key(), verification.purpose);
-        let hash = sha256(destination.as_bytes());
-        let attempt = Attempt {
-            key: CodeKey { destination: hex(&hash), purpose, verification: verification.id },
-            issue: verification.issue,
-            with_id,
-            macs: self.issuer.keyring.code_macs(purpose.as_str(), &destination, code),
-            mark: hex(&self.issuer.random.bytes::<8>()),
-            known: GuessHistory {
-                guesses: challenge.destination.history.guesses(purpose),
-                since: challenge.destination.lifted_at,
-            },
-            budget: self.throttle.settings().wrong_tries_per_destination.clone(),
-        };
-        let claim = Claim { key: attempt.key.clone(), mark: attempt.mark.clone() };
-        let judged = match self.issuer.codes.judge(&attempt, now).await {
-            Ok(judged) => judged,
+        let attempt = self.attempt(code, challenge, with_id);
+        let CodeKey { destination, purpose, .. } = attempt.key.clone();
+        let claim = Claim { key: attempt.key.clone(), id: attempt.claim_id.clone() };
+        let verdict = match self.issuer.codes.judge(&attempt, now).await {
+            Ok(verdict) => verdict,
             Err(unavailable) => {
-                // It may have been judged right, and marked, before the answer was lost.
+                // It may have been judged right, and claimed, before the answer was lost.
                 let codes = Arc::clone(&self.issuer.codes);
                 tokio::spawn(async move { codes.release(&claim).await });
                 return Err(unavailable.into());
             }
         };
-        match judged {
-            Judged::Right => Ok(Some(claim)),
-            Judged::Busy => Ok(None),
-            Judged::NoCode => Err(Error::InvalidCode),
-            Judged::Wrong(guess) => {
-                self.store.record_wrong_guess(&hash, purpose, guess, now).await?;
+        match verdict {
+            Verdict::Right => Ok(Some(claim)),
+            Verdict::Claimed => Ok(None),
+            Verdict::NoCode => Err(Error::InvalidCode),
+            Verdict::Wrong(attempt) => {
+                self.core.store.record_failed_attempt(&destination, purpose, attempt, now).await?;
                 Err(Error::InvalidCode)
             }
-            Judged::NoTries => Err(Error::TooManyAttempts(Refused {
-                policy: "code-tries",
-                quota: verification.tries,
-                window: self.issuer.settings.policy(purpose, verification.destination.channel()).ttl,
-                retry_after: self.issuer.resend_in(&challenge.destination, purpose, now),
-            })),
-            Judged::NoBudget(window, opens) => Err(Error::TooManyAttempts(Refused {
+            Verdict::NoTries => Err(Error::TooManyAttempts(self.spent_tries(challenge, now))),
+            Verdict::NoBudget(quota, allowed_at) => Err(Error::TooManyAttempts(ExceededLimit {
                 policy: "destination-guesses",
-                quota: window.count,
-                window: Duration::from_millis(window.millis.unsigned_abs()),
-                retry_after: opens.after(now),
+                quota,
+                retry_after: allowed_at.after(now),
             })),
+        }
+    }
+
+    fn attempt(&self, code: &OneTimeCode, challenge: &Challenge, with_id: bool) -> Attempt {
+        let Verification { id, generation, purpose, destination, .. } = &challenge.verification;
+        Attempt {
+            key: CodeKey { destination: destination.hash(), purpose: *purpose, verification: *id },
+            generation: *generation,
+            with_id,
+            macs: self.core.keyring.code_macs(*purpose, destination, code),
+            claim_id: hex(&self.core.random.bytes::<8>()),
+            known: challenge.destination.failed_attempts(*purpose),
+            budget: self.rate_limits.settings.wrong_tries_per_destination.clone(),
+        }
+    }
+
+    fn spent_tries(&self, challenge: &Challenge, now: Timestamp) -> ExceededLimit {
+        let Verification { tries, purpose, destination, .. } = &challenge.verification;
+        let ttl = self.issuer.settings.policy(*purpose, destination.channel()).ttl;
+        ExceededLimit {
+            policy: "code-tries",
+            quota: Quota::new(*tries, ttl),
+            retry_after: self.issuer.resend_in(&challenge.destination, *purpose, now),
         }
     }
 }

@@ -1,32 +1,43 @@
+//! Issuing codes: everything between a destination's locked row and the woken delivery worker.
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use super::Core;
 use crate::{
     codes::{CodeKey, CodeStore, LiveCode},
-    crypto::{Keyring, hex, sha256},
+    crypto::Keyring,
     domain::{
-        Address, Channel, Clock, CodeMessage, CodePolicy, DeliveryState, Holder, IssuedCode, OneTimeCode, Outgoing,
-        Purpose, Random, Registration, Send, Timestamp, Verification, Window, Windows,
+        Address, Channel, CodeMessage, CodePolicy, DeliveryState, DestinationRecord, Holder, IssuedCode,
+        MessagePayload, OneTimeCode, Purpose, Quota, RateLimit, Registration, Timestamp, Verification, hex,
     },
-    error::{Error, Refused},
-    store::{Destination, NewMessage, StoreError, Tx},
+    error::{Error, ExceededLimit},
+    store::{QueuedMessage, StoreError, Tx},
 };
 
-/// How codes are made and how often they are sent.
+/// The policies of codes, and how often they are sent.
 #[derive(Debug, Clone)]
 pub struct CodeSettings {
+    /// Registration by SMS.
     pub registration_sms: CodePolicy,
+    /// Registration by email.
     pub registration_email: CodePolicy,
+    /// Login.
     pub login: CodePolicy,
+    /// Password reset.
     pub password_reset: CodePolicy,
+    /// Change of the email or mobile.
     pub contact_change: CodePolicy,
+    /// The pause between two codes for one destination and purpose.
     pub resend_after: Duration,
-    pub sends_per_destination: Windows,
+    /// The limit of codes for one destination.
+    pub sends_per_destination: RateLimit,
 }
 
 impl CodeSettings {
+    /// The policy of a purpose and channel.
     pub fn policy(&self, purpose: Purpose, channel: Channel) -> CodePolicy {
         match (purpose, channel) {
             (Purpose::Registration, Channel::Sms) => self.registration_sms,
@@ -38,99 +49,126 @@ impl CodeSettings {
     }
 }
 
-/// Issues codes: everything between a destination's locked row and the woken worker.
+/// Issues codes.
 #[derive(Clone)]
-pub struct Issuer {
-    pub codes: Arc<dyn CodeStore>,
-    pub keyring: Keyring,
-    pub clock: Arc<dyn Clock>,
-    pub random: Arc<dyn Random>,
+pub struct CodeIssuer {
+    pub(crate) core: Core,
+    pub(crate) codes: Arc<dyn CodeStore>,
     /// Wakes the delivery worker.
-    pub wake: Arc<Notify>,
-    pub settings: CodeSettings,
+    pub(crate) wake: Arc<Notify>,
+    pub(crate) settings: CodeSettings,
 }
 
-/// What is to be proven by a new code.
+/// A code to be issued.
 pub(crate) struct NewCode<'a> {
-    pub purpose: Purpose,
-    pub destination: &'a Address,
-    pub verification: Uuid,
-    /// The verification's first code: its row is made.
-    pub first: bool,
-    /// For nobody: the same rows are written, and no guess is right.
-    pub holder: Holder,
+    pub(crate) purpose: Purpose,
+    pub(crate) destination: &'a Address,
+    pub(crate) verification_id: Uuid,
+    /// The verification's first code, which creates its row.
+    pub(crate) is_first: bool,
+    /// For a phantom the same rows are written, and no code is right.
+    pub(crate) holder: Holder,
     /// SHA-256 of the login id beside the address.
-    pub asked_with: Option<Vec<u8>>,
-    /// The person's, where it is known.
-    pub locale: Option<String>,
+    pub(crate) login_id_hash: Option<Vec<u8>>,
+    /// The person's language, if it is known.
+    pub(crate) locale: Option<String>,
 }
 
 impl<'a> NewCode<'a> {
-    pub(crate) fn registration(registration: &'a Registration, first: bool) -> Self {
+    pub(crate) fn registration(registration: &'a Registration, destination: &'a Address, is_first: bool) -> Self {
         Self {
             purpose: Purpose::Registration,
-            destination: &registration.destination,
-            verification: registration.verification_id,
-            first,
+            destination,
+            verification_id: registration.verification_id,
+            is_first,
             holder: Holder::Registration,
-            asked_with: None,
+            login_id_hash: None,
             locale: registration.locale.clone(),
         }
     }
 
-    pub(crate) fn phantom(purpose: Purpose, destination: &'a Address, verification: Uuid) -> Self {
-        Self { purpose, destination, verification, first: true, holder: Holder::Nobody, asked_with: None, locale: None }
+    pub(crate) fn phantom(purpose: Purpose, destination: &'a Address, verification_id: Uuid) -> Self {
+        let holder = Holder::Phantom;
+        Self { purpose, destination, verification_id, is_first: true, holder, login_id_hash: None, locale: None }
     }
 }
 
-/// Issued in a transaction that is not committed yet.
-pub(crate) struct Unpublished {
+/// A code whose transaction is not committed yet, or that is not live yet.
+pub(crate) struct InactiveCode {
     live: LiveCode,
     issued: IssuedCode,
 }
 
-impl Issuer {
-    /// Orders this issue among all for the address; the time is told once the lock is had.
-    pub(crate) async fn lock(&self, tx: &mut Tx, key: &str) -> Result<(Destination, Timestamp), StoreError> {
-        let destination = tx.lock_destination(&sha256(key.as_bytes()), self.clock.now()).await?;
-        Ok((destination, self.clock.now()))
+impl CodeIssuer {
+    /// Locks the destination, which orders all codes for it. The time is read once the lock is held.
+    pub(crate) async fn lock(
+        &self,
+        tx: &mut Tx,
+        destination: &Address,
+    ) -> Result<(DestinationRecord, Timestamp), StoreError> {
+        let record = tx.lock_destination(&destination.hash(), self.core.now()).await?;
+        Ok((record, self.core.now()))
     }
 
-    /// Refuses what comes too soon after the last code, or is one too many for the destination.
-    pub(crate) fn admit(&self, destination: &Destination, purpose: Purpose, now: Timestamp) -> Result<(), Error> {
-        let Some((window, opens)) = self.closed(destination, purpose, now) else { return Ok(()) };
-        let (policy, quota, window) = match window {
-            Some(window) => ("destination-sends", window.count, Duration::from_millis(window.millis.unsigned_abs())),
-            None => ("resend", 1, self.settings.resend_after),
+    /// Refuses a code too soon after the last one, or one too many for the destination.
+    pub(crate) fn check_cooldown(
+        &self,
+        destination: &DestinationRecord,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let Some((quota, allowed_at)) = self.next_send(destination, purpose, now) else { return Ok(()) };
+        let (policy, quota) = match quota {
+            Some(quota) => ("destination-sends", quota),
+            None => ("resend", Quota::new(1, self.settings.resend_after)),
         };
-        Err(Error::TooManyRequests(Refused { policy, quota, window, retry_after: opens.after(now) }))
+        Err(Error::TooManyRequests(ExceededLimit { policy, quota, retry_after: allowed_at.after(now) }))
     }
 
-    /// How long until the next code may be asked for.
-    pub(crate) fn resend_in(&self, destination: &Destination, purpose: Purpose, now: Timestamp) -> Duration {
-        self.closed(destination, purpose, now).map_or(Duration::ZERO, |(_, opens)| opens.after(now))
+    /// How long until the next code may be requested.
+    pub(crate) fn resend_in(&self, destination: &DestinationRecord, purpose: Purpose, now: Timestamp) -> Duration {
+        self.next_send(destination, purpose, now).map_or(Duration::ZERO, |(_, allowed_at)| allowed_at.after(now))
     }
 
-    fn closed(&self, to: &Destination, purpose: Purpose, now: Timestamp) -> Option<(Option<Window>, Timestamp)> {
+    fn next_send(
+        &self,
+        destination: &DestinationRecord,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Option<(Option<Quota>, Timestamp)> {
         let CodeSettings { resend_after, sends_per_destination, .. } = &self.settings;
-        to.history.next_send(purpose, *resend_after, sends_per_destination, now)
+        destination.history.next_send(purpose, *resend_after, sends_per_destination, now)
     }
 
-    /// Writes the send, the verification and the message; the caller has admitted it, and commits.
+    /// Writes the send, the verification and the message; the caller has checked the cooldown, and commits.
     pub(crate) async fn issue(
         &self,
         tx: &mut Tx,
-        destination: &mut Destination,
+        record: &mut DestinationRecord,
         new: &NewCode<'_>,
         now: Timestamp,
-    ) -> Result<Unpublished, StoreError> {
-        let hash = sha256(new.destination.key().as_bytes());
+    ) -> Result<InactiveCode, StoreError> {
+        record.history.record_send(new.purpose, now);
+        tx.update_history(&new.destination.hash(), &record.history).await?;
+        let verification = self.write_verification(tx, new, now).await?;
+        let message = self.write_message(tx, &verification, new.locale.clone(), now).await?;
+        let mut live = live_code(&message, &self.core.keyring);
+        if verification.holder == Holder::Phantom {
+            live.mac = hex(&self.core.random.bytes::<32>());
+        }
+        Ok(InactiveCode { live, issued: self.issued(&verification, record, now) })
+    }
+
+    async fn write_verification(
+        &self,
+        tx: &mut Tx,
+        new: &NewCode<'_>,
+        now: Timestamp,
+    ) -> Result<Verification, StoreError> {
         let policy = self.settings.policy(new.purpose, new.destination.channel());
-        destination.history.record_send(Send { purpose: new.purpose, at: now });
-        tx.write_history(&hash, &destination.history).await?;
         let mut verification = Verification {
-            id: new.verification,
-            issue: 1,
+            id: new.verification_id,
+            generation: 1,
             purpose: new.purpose,
             destination: new.destination.clone(),
             digits: policy.digits,
@@ -140,50 +178,54 @@ impl Issuer {
             issued_at: now,
             expires_at: now.plus(policy.ttl),
             holder: new.holder,
-            asked_with: new.asked_with.clone(),
+            login_id_hash: new.login_id_hash.clone(),
         };
-        let phantom = new.holder == Holder::Nobody;
-        if new.first {
-            tx.insert_verification(&verification, &hash).await?;
+        if new.is_first {
+            tx.insert_verification(&verification, &new.destination.hash()).await?;
         } else {
-            verification.issue = tx.reissue_verification(&verification).await?.ok_or(StoreError::Lost)?;
+            verification.generation = tx.renew_verification(&verification).await?.ok_or(StoreError::Conflict)?;
         }
-        let code = OneTimeCode::generate(&*self.random, policy.digits);
+        Ok(verification)
+    }
+
+    async fn write_message(
+        &self,
+        tx: &mut Tx,
+        verification: &Verification,
+        locale: Option<String>,
+        now: Timestamp,
+    ) -> Result<CodeMessage, StoreError> {
+        let Core { random, keyring, .. } = &self.core;
         let message = CodeMessage {
-            to: new.destination.as_str().to_owned(),
-            channel: new.destination.channel(),
-            purpose: new.purpose,
-            code: code.expose().to_owned(),
-            verification: verification.id,
-            issue: verification.issue,
-            tries: policy.tries,
-            destination_hash: hex(&hash),
-            destination: new.destination.key(),
-            ttl_s: policy.ttl.as_secs(),
-            expires_at: verification.expires_at.micros(),
-            locale: new.locale.clone(),
+            to: verification.destination.clone(),
+            purpose: verification.purpose,
+            code: OneTimeCode::generate(&**random, verification.digits).expose().to_owned(),
+            verification_id: verification.id,
+            generation: verification.generation,
+            tries: verification.tries,
+            ttl_s: verification.expires_at.after(now).as_secs(),
+            expires_at: verification.expires_at,
+            locale,
         };
-        let mut live = live_code(&message, &self.keyring);
-        let outgoing = Outgoing::Code(message);
-        let queued = NewMessage {
-            verification: Some((verification.id, verification.issue)),
-            void: phantom,
-            user: match new.holder {
-                Holder::Account { id, .. } => Some(id),
-                Holder::Registration | Holder::Nobody => None,
-            },
-            body: self.keyring.seal(&outgoing.to_json(), &*self.random),
+        let payload = MessagePayload::Code(message.clone());
+        let queued = QueuedMessage {
+            verification: Some((verification.id, verification.generation)),
+            phantom: verification.holder == Holder::Phantom,
+            user: verification.holder.account(),
+            body: keyring.seal(&payload.to_json(), &**random),
             deadline: verification.expires_at,
         };
         tx.enqueue(&queued, now).await?;
-        if phantom {
-            live.mac = hex(&self.random.bytes::<32>());
-        }
-        Ok(Unpublished { live, issued: self.issued(&verification, destination, now) })
+        Ok(message)
     }
 
-    /// What the owner of a verification is told of its code.
-    pub(crate) fn issued(&self, verification: &Verification, destination: &Destination, now: Timestamp) -> IssuedCode {
+    /// The code of a verification, as its owner is told of it.
+    pub(crate) fn issued(
+        &self,
+        verification: &Verification,
+        destination: &DestinationRecord,
+        now: Timestamp,
+    ) -> IssuedCode {
         IssuedCode {
             verification_id: verification.id,
             purpose: verification.purpose,
@@ -194,29 +236,29 @@ impl Issuer {
         }
     }
 
-    /// Makes a committed code live and wakes the worker, which sends it even if this fails.
-    pub(crate) async fn publish(&self, code: Unpublished) -> Result<IssuedCode, Error> {
-        let put = self.codes.put(&code.live, self.clock.now()).await;
+    /// Makes a committed code live and wakes the delivery worker, which sends it even if this fails.
+    pub(crate) async fn activate(&self, code: InactiveCode) -> Result<IssuedCode, Error> {
+        let put = self.codes.put(&code.live, self.core.now()).await;
         self.wake.notify_one();
         put?;
         Ok(code.issued)
     }
 }
 
-/// The live form of a code on its way.
+/// A code on its way, as the code store has it.
 pub fn live_code(message: &CodeMessage, keyring: &Keyring) -> LiveCode {
     let macs = OneTimeCode::parse(&message.code)
-        .map(|code| keyring.code_macs(message.purpose.as_str(), &message.destination, &code))
+        .map(|code| keyring.code_macs(message.purpose, &message.to, &code))
         .unwrap_or_default();
     LiveCode {
         key: CodeKey {
-            destination: message.destination_hash.clone(),
+            destination: message.to.hash(),
             purpose: message.purpose,
-            verification: message.verification,
+            verification: message.verification_id,
         },
-        issue: message.issue,
+        generation: message.generation,
         mac: macs.into_iter().next().unwrap_or_default(),
         tries: message.tries,
-        expires_at: Timestamp::from_micros(message.expires_at),
+        expires_at: message.expires_at,
     }
 }

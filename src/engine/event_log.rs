@@ -1,63 +1,65 @@
+//! The event log: events are stored in the transaction that makes them true.
+
 use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
+use super::Core;
 use crate::{
-    crypto::Keyring,
-    domain::{Event, Happening, Method, Random, Timestamp},
+    domain::{Event, EventKind, LoginMethod, Timestamp},
     store::{StoreError, Tx},
 };
 
-/// Writes down what happens, in the transaction that makes it happen.
+/// Stores events in the transaction that makes them true.
 #[derive(Clone)]
-pub struct Journal {
-    pub keyring: Keyring,
-    pub random: Arc<dyn Random>,
-    /// Wakes the publisher.
-    pub wake: Arc<Notify>,
-    /// What is told after the answer and may be dropped.
-    pub failures: mpsc::Sender<Event>,
+pub struct EventLog {
+    pub(crate) core: Core,
+    /// Wakes the event relay.
+    pub(crate) wake: Arc<Notify>,
+    /// Best-effort events, written after the response.
+    pub(crate) failed_logins: mpsc::Sender<Event>,
 }
 
-impl Journal {
-    pub(crate) async fn record(
+impl EventLog {
+    /// Stores events; the caller commits by [`commit`](Self::commit).
+    pub(crate) async fn append(
         &self,
         tx: &mut Tx,
-        happened: impl IntoIterator<Item = Happening>,
+        kinds: impl IntoIterator<Item = EventKind>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let events: Vec<Event> = happened.into_iter().map(|what| self.event(what, now)).collect();
-        self.append(tx, &events).await
+        let events: Vec<Event> = kinds.into_iter().map(|kind| self.event(kind, now)).collect();
+        self.append_all(tx, &events).await
     }
 
-    /// Keeps events that were made before.
-    pub async fn append(&self, tx: &mut Tx, events: &[Event]) -> Result<(), StoreError> {
+    /// Stores events that were made before.
+    pub(crate) async fn append_all(&self, tx: &mut Tx, events: &[Event]) -> Result<(), StoreError> {
         let sealed: Vec<Vec<u8>> = events.iter().map(|event| self.seal(event)).collect();
         tx.append_events(&sealed).await
     }
 
-    /// Commits what was recorded, and wakes the publisher.
-    pub async fn commit(&self, tx: Tx) -> Result<(), StoreError> {
+    /// Commits the transaction and wakes the event relay.
+    pub(crate) async fn commit(&self, tx: Tx) -> Result<(), StoreError> {
         tx.commit().await?;
         self.wake.notify_one();
         Ok(())
     }
 
-    /// A login that failed: written alike for known and unknown, never in the way of the answer.
-    pub(crate) fn login_failed(&self, user_id: Option<Uuid>, method: Method, now: Timestamp) {
-        let event = self.event(Happening::LoginFailed { user_id, method }, now);
-        if self.failures.try_send(event).is_err() {
-            tracing::debug!("more logins fail than are written down");
+    /// Records a failed login, alike for known and unknown accounts and never in the way of the answer.
+    pub(crate) fn login_failed(&self, user_id: Option<Uuid>, method: LoginMethod) {
+        let event = self.event(EventKind::LoginFailed { user_id, method }, self.core.now());
+        if self.failed_logins.try_send(event).is_err() {
+            tracing::debug!("more logins fail than are recorded");
         }
     }
 
-    fn event(&self, what: Happening, now: Timestamp) -> Event {
-        Event { id: self.random.id(now), at: now, what }
+    fn event(&self, kind: EventKind, now: Timestamp) -> Event {
+        Event { id: self.core.random.id(now), at: now, kind }
     }
 
     fn seal(&self, event: &Event) -> Vec<u8> {
         let json = serde_json::to_vec(event).expect("ids, words and times always are JSON");
-        self.keyring.seal(&json, &*self.random)
+        self.core.keyring.seal(&json, &*self.core.random)
     }
 }

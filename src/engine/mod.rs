@@ -1,24 +1,30 @@
-//! What use cases share: issuing and checking codes, passwords, rate limits, the event log.
+//! The mechanisms that use cases share: issuing and checking codes, passwords, rate limits, sessions, the event
+//! log.
 
-pub(crate) mod code_checker;
-pub(crate) mod code_issuer;
+mod code_checker;
+mod code_issuer;
+mod core;
 mod event_log;
 mod notices;
-pub(crate) mod passwords;
-pub(crate) mod rate_limits;
+mod passwords;
+mod rate_limits;
 mod readiness;
-pub(crate) mod reauthentication;
-pub(crate) mod retry;
+mod retry;
 mod session_opener;
-pub(crate) mod verification_ref;
+mod verification_ref;
 
-pub use code_checker::{Guessing, Proof};
-pub use code_issuer::{CodeSettings, Issuer, live_code};
-pub use event_log::Journal;
+pub use self::core::{Actor, Core};
+pub(crate) use code_checker::Subject;
+pub use code_checker::{CodeChecker, CodeSubmission};
+pub use code_issuer::{CodeIssuer, CodeSettings, live_code};
+pub(crate) use code_issuer::{InactiveCode, NewCode};
+pub use event_log::EventLog;
 pub use notices::Notices;
-pub use passwords::{BasicCredentials, Credentials};
-pub use rate_limits::{LimitSettings, Throttle};
+pub use passwords::{BasicCredentials, CurrentPassword, PasswordChecker};
+pub(crate) use passwords::{Freshness, PasswordOwner};
+pub(crate) use rate_limits::{IDENTIFIER_FAILURES, PasswordAttempt};
+pub use rate_limits::{LimitSettings, RateLimits};
 pub use readiness::Readiness;
-pub use reauthentication::{CurrentPassword, Reauthentication};
+pub(crate) use retry::once_on_conflict;
 pub use session_opener::{SessionOpener, SessionSettings};
-pub use verification_ref::Which;
+pub use verification_ref::VerificationRef;

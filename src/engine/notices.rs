@@ -1,21 +1,20 @@
-use std::sync::Arc;
+//! Notices: messages without a code.
 
+use super::Core;
 use crate::{
-    crypto::Keyring,
-    domain::{Address, DAY, Notice, NoticeKind, Outgoing, Random, Timestamp, User},
-    store::{NewMessage, StoreError, Tx},
+    domain::{Address, DAY, MessagePayload, Notice, NoticeKind, Timestamp, User},
+    store::{QueuedMessage, StoreError, Tx},
 };
 
-/// Tells people what becomes of their account, by messages without a code.
+/// Informs people of changes to their account.
 #[derive(Clone)]
 pub struct Notices {
-    pub keyring: Keyring,
-    pub random: Arc<dyn Random>,
+    pub(crate) core: Core,
 }
 
 impl Notices {
-    /// Queues the notice to each of these addresses; the caller commits, and wakes the worker.
-    pub(crate) async fn tell(
+    /// Queues the notice to each address; the caller commits, and wakes the delivery worker.
+    pub(crate) async fn enqueue(
         &self,
         tx: &mut Tx,
         user: &User,
@@ -24,19 +23,18 @@ impl Notices {
         new_address: Option<&Address>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        for address in to {
-            let outgoing = Outgoing::Notice(Notice {
-                to: address.as_str().to_owned(),
-                channel: address.channel(),
+        for to in to {
+            let payload = MessagePayload::Notice(Notice {
+                to: to.clone(),
                 notice,
                 new_address: new_address.map(Address::masked),
                 locale: user.locale.clone(),
             });
-            let message = NewMessage {
+            let message = QueuedMessage {
                 verification: None,
-                void: false,
+                phantom: false,
                 user: Some(user.id),
-                body: self.keyring.seal(&outgoing.to_json(), &*self.random),
+                body: self.core.keyring.seal(&payload.to_json(), &*self.core.random),
                 deadline: now.plus(DAY),
             };
             tx.enqueue(&message, now).await?;

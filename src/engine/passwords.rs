@@ -1,108 +1,251 @@
-use std::sync::Arc;
+//! Checking passwords: by login, by HTTP Basic, and the current one of a caller with a session. Each is counted
+//! before it is compared, and costs alike for known and unknown accounts.
 
-use super::Throttle;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{Actor, Core, EventLog, RateLimits};
 use crate::{
-    crypto::{Hasher, Keyring, MacUse, Recipe, sha256},
-    domain::{Address, Client, Clock, Password, Registration},
+    crypto::{HashParams, Hasher, MacPurpose},
+    domain::{Address, Client, DestinationHash, Identifier, LoginMethod, Password, Registration, Timestamp, User},
     error::Error,
-    store::{Connection, Store, StoreError},
+    store::{Reader, StoreError},
 };
 
-/// Finds out whose password it is: by one hash, and one more where an account has the address.
+/// Checks passwords.
 #[derive(Clone)]
-pub struct Credentials {
-    pub store: Store,
-    pub throttle: Throttle,
-    pub hasher: Hasher,
-    pub keyring: Keyring,
-    pub clock: Arc<dyn Clock>,
+pub struct PasswordChecker {
+    pub(crate) core: Core,
+    pub(crate) rate_limits: RateLimits,
+    pub(crate) hasher: Hasher,
+    pub(crate) event_log: EventLog,
+    /// How long after its opening a session proves by itself who is there.
+    pub(crate) fresh_for: Duration,
 }
 
-/// A name and a password, as HTTP Basic carries them.
+/// An address and a password, as HTTP Basic carries them.
 #[derive(Debug, Clone)]
 pub struct BasicCredentials {
-    /// `None` for what can't be anybody's.
+    /// `None` for a text that is no address.
     pub address: Option<Address>,
-    /// As it was sent, for counting.
+    /// The address as it was sent, for counting.
     pub identifier: String,
+    /// `None` for a text that cannot be a password.
     pub password: Option<Password>,
 }
 
-impl BasicCredentials {
-    /// What wrong passwords are counted under.
-    pub(crate) fn counted_as(&self) -> String {
-        self.address.as_ref().map_or_else(|| self.identifier.clone(), Address::key)
-    }
+/// The current password of a caller with a session.
+#[derive(Debug, Clone)]
+pub enum CurrentPassword {
+    /// None was sent.
+    Missing,
+    /// A text that cannot be a password, and so a wrong one.
+    Invalid,
+    /// A password.
+    Present(Password),
 }
 
-/// Whose the password is.
-pub(crate) enum Owner {
-    Pending(Box<Registration>),
-    /// An account, active already.
-    Account,
+/// The session that is enough without the current password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// A recent one.
+    Recent,
+    /// A recent one that was opened by a code: that just proved who is there, as the password would.
+    RecentByCode,
 }
 
-impl Credentials {
-    /// How the first password pending for a destination is hashed: later ones take its salt, so that
-    /// the same person registering again is recognised by equality.
-    pub(crate) fn pending_recipe(&self, destination: &str) -> Recipe {
-        let mac = self.keyring.current().mac(MacUse::PendingSalt, &[destination.as_bytes()]);
-        self.hasher.recipe(&mac[..16])
+/// The registration or account that a password belongs to.
+pub(crate) enum PasswordOwner {
+    Registration(Box<Registration>),
+    Account(Box<User>),
+}
+
+/// The accounts and registrations that a password may belong to, read before it is hashed.
+struct Candidates {
+    account: Option<User>,
+    pending: Vec<Registration>,
+}
+
+impl PasswordChecker {
+    /// The parameters of the first pending password of a destination. Later ones take its salt, so that the same
+    /// person registering again is recognised by an equal hash.
+    pub(crate) fn pending_params(&self, destination: &str) -> HashParams {
+        let mac = self.core.keyring.current().mac(MacPurpose::PendingSalt, &[destination.as_bytes()]);
+        self.hasher.params(&mac[..16])
     }
 
-    /// The registration pending under this address and password, else the account that has both.
+    /// Hashes a new password, with a random salt.
+    pub(crate) async fn hash_new(&self, password: &Password) -> Result<String, Error> {
+        let params = self.hasher.params(&self.core.random.bytes::<16>());
+        Ok(self.hasher.hash(password, params).await?)
+    }
+
+    /// The account with this identifier and password, otherwise the registration pending with both; by one hash,
+    /// whoever it is.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidCredentials`], counted for the address and the client; where those are spent
+    /// [`Error::InvalidCredentials`], counted for the identifier as given and the client; once these are spent
     /// [`Error::TooManyAttempts`], for the right password too.
-    pub(crate) async fn owner(&self, basic: &BasicCredentials, client: &Client) -> Result<Owner, Error> {
-        let key = basic.counted_as();
-        let since = self.store.read().await?.destination(&sha256(key.as_bytes())).await?.lifted_at;
-        let counted = self.throttle.password(&key, since, client).await?;
-        let owner = self.find(basic, client).await;
-        counted.settle(matches!(owner, Err(Error::InvalidCredentials))).await;
-        owner
+    pub(crate) async fn check_login(
+        &self,
+        identifier: &Identifier,
+        password: Option<&Password>,
+        client: &Client,
+    ) -> Result<PasswordOwner, Error> {
+        let key = identifier.key();
+        let since = self.lifted_at(&key).await?;
+        self.counted(&key, since, client, async {
+            let Candidates { account, pending } = self.login_candidates(identifier).await?;
+            let stored = account.as_ref().map(|user| user.password_hash.as_deref());
+            let stored = stored.unwrap_or(pending.first().map(|newest| newest.password_hash.as_str()));
+            let params = stored.and_then(HashParams::of).unwrap_or_else(|| self.pending_params(&key));
+            let hash = match password {
+                Some(password) => Some(self.hasher.hash(password, params).await?),
+                None => None, // wrong, whatever its hash
+            };
+            let account_id = account.as_ref().map(|user| user.id);
+            let owner = match account {
+                Some(user) => {
+                    let is_right = hash.is_some() && user.password_hash == hash;
+                    is_right.then(|| PasswordOwner::Account(Box::new(user)))
+                }
+                None => pending_owner(pending, hash.as_deref()),
+            };
+            owner.ok_or_else(|| {
+                self.event_log.login_failed(account_id, LoginMethod::Password);
+                Error::InvalidCredentials
+            })
+        })
+        .await
     }
 
-    /// Those pending for the address, the newest first; else the newest that names it.
-    pub(crate) async fn pending(
-        &self,
-        reading: &mut Connection,
-        address: &Address,
-    ) -> Result<Vec<Registration>, StoreError> {
-        let now = self.clock.now();
-        let mut pending = reading.pending(&address.key(), now).await?;
+    async fn login_candidates(&self, identifier: &Identifier) -> Result<Candidates, Error> {
+        let mut reader = self.core.store.read().await?; // given back before the hashing
+        let account = match identifier {
+            Identifier::Address(address) => reader.user_by_address(address).await?,
+            Identifier::LoginId(login_id) => reader.user_by_login_id(login_id).await?,
+        };
+        let account = account.filter(|user| user.disabled_at.is_none());
+        let pending = match (&account, identifier) {
+            (None, Identifier::Address(address)) => self.pending(&mut reader, address).await?,
+            _ => Vec::new(),
+        };
+        Ok(Candidates { account, pending })
+    }
+
+    /// The registration pending with this address and password, otherwise the account that has both; by one
+    /// hash, and another one if an account has the address.
+    ///
+    /// # Errors
+    ///
+    /// As [`check_login`](Self::check_login).
+    pub(crate) async fn check_basic(&self, basic: &BasicCredentials, client: &Client) -> Result<PasswordOwner, Error> {
+        let key = basic.address.as_ref().map_or_else(|| basic.identifier.clone(), Address::key);
+        let since = self.lifted_at(&key).await?;
+        self.counted(&key, since, client, async {
+            let (Some(address), Some(password)) = (&basic.address, &basic.password) else {
+                return Err(Error::InvalidCredentials);
+            };
+            let Candidates { account, pending } = self.basic_candidates(address).await?;
+            let params = pending.first().and_then(|newest| HashParams::of(&newest.password_hash));
+            let params = params.unwrap_or_else(|| self.pending_params(&key));
+            let hash = self.hasher.hash(password, params).await?;
+            if let Some(owner) = pending_owner(pending, Some(&hash)) {
+                return Ok(owner);
+            }
+            let account = account.ok_or(Error::InvalidCredentials)?;
+            let is_right = self.is_right(account.password_hash.as_deref(), password).await?;
+            if is_right { Ok(PasswordOwner::Account(Box::new(account))) } else { Err(Error::InvalidCredentials) }
+        })
+        .await
+    }
+
+    async fn basic_candidates(&self, address: &Address) -> Result<Candidates, Error> {
+        let mut reader = self.core.store.read().await?; // given back before the hashing
+        let pending = self.pending(&mut reader, address).await?;
+        let account = reader.user_by_address(address).await?.filter(|user| user.disabled_at.is_none());
+        Ok(Candidates { account, pending })
+    }
+
+    /// The registrations pending for the address, the newest first; otherwise the newest that has it.
+    async fn pending(&self, reader: &mut Reader, address: &Address) -> Result<Vec<Registration>, StoreError> {
+        let now = self.core.now();
+        let mut pending = reader.pending_registrations(address, now).await?;
         if pending.is_empty() {
-            pending.extend(reading.newest_naming(address, now).await?);
+            pending.extend(reader.newest_registration_with(address, now).await?);
         }
         Ok(pending)
     }
 
-    async fn find(&self, basic: &BasicCredentials, client: &Client) -> Result<Owner, Error> {
-        let _counted = self.throttle.hash(client).await?;
-        let (Some(address), Some(password)) = (&basic.address, &basic.password) else {
-            return Err(Error::InvalidCredentials);
+    /// Confirms the session's owner before an irreversible action.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongPassword`] for a wrong one, counted for the account and the client;
+    /// [`Error::ReauthenticationRequired`] if it is missing and the session is not fresh enough.
+    pub(crate) async fn check_current(
+        &self,
+        actor: &Actor,
+        current: &CurrentPassword,
+        enough: Freshness,
+    ) -> Result<(), Error> {
+        let current = match current {
+            CurrentPassword::Missing => return self.check_freshness(actor.session, enough).await,
+            CurrentPassword::Invalid => None,
+            CurrentPassword::Present(current) => Some(current),
         };
-        let mut reading = self.store.read().await?;
-        let pending = self.pending(&mut reading, address).await?;
-        let account = reading.user_by_address(address).await?.filter(|user| user.disabled_at.is_none());
-        drop(reading); // a connection is not held while hashing
-
-        let recipe = pending.first().and_then(|newest| Recipe::of(&newest.password_hash));
-        let recipe = recipe.unwrap_or_else(|| self.pending_recipe(&address.key()));
-        let hash = self.hasher.hash(password, recipe).await?;
-        if let Some(registration) = pending.into_iter().find(|registration| registration.password_hash == hash) {
-            return Ok(Owner::Pending(Box::new(registration)));
-        }
-        let Some(kept) = account.and_then(|user| user.password_hash) else {
-            return Err(Error::InvalidCredentials);
-        };
-        let recipe = Recipe::of(&kept).ok_or(Error::InvalidCredentials)?;
-        if self.hasher.hash(password, recipe).await? == kept {
-            Ok(Owner::Account)
-        } else {
-            Err(Error::InvalidCredentials)
-        }
+        let account = format!("account:{}", actor.user.id);
+        self.counted(&account, Timestamp::default(), &actor.client, async {
+            let current = current.ok_or(Error::WrongPassword)?;
+            let is_right = self.is_right(actor.user.password_hash.as_deref(), current).await?;
+            if is_right { Ok(()) } else { Err(Error::WrongPassword) }
+        })
+        .await
     }
+
+    async fn check_freshness(&self, session: Uuid, enough: Freshness) -> Result<(), Error> {
+        let now = self.core.now();
+        let (session, _) = self.core.store.read().await?.session(session, now).await?.ok_or(Error::InvalidToken)?;
+        let is_recent = session.created_at.plus(self.fresh_for) > now;
+        let is_fresh = is_recent && (session.by_code || enough == Freshness::Recent);
+        if is_fresh { Ok(()) } else { Err(Error::ReauthenticationRequired) }
+    }
+
+    async fn is_right(&self, stored: Option<&str>, password: &Password) -> Result<bool, Error> {
+        let Some((stored, params)) = stored.and_then(|stored| Some((stored, HashParams::of(stored)?))) else {
+            return Ok(false);
+        };
+        Ok(self.hasher.hash(password, params).await? == stored)
+    }
+
+    /// When the operator last lifted the limits of an identifier.
+    async fn lifted_at(&self, identifier: &str) -> Result<Timestamp, Error> {
+        let hash = DestinationHash::of_key(identifier);
+        Ok(self.core.store.read().await?.destination(&hash).await?.lifted_at)
+    }
+
+    /// Runs a check that was counted before; only a wrong password stays counted.
+    async fn counted<T>(
+        &self,
+        identifier: &str,
+        since: Timestamp,
+        client: &Client,
+        check: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let attempt = self.rate_limits.count_password(identifier, since, client).await?;
+        let outcome = match self.rate_limits.count_hash(client).await {
+            Ok(()) => check.await,
+            Err(error) => Err(error),
+        };
+        attempt.settle(matches!(outcome, Err(Error::InvalidCredentials | Error::WrongPassword))).await;
+        outcome
+    }
+}
+
+fn pending_owner(pending: Vec<Registration>, hash: Option<&str>) -> Option<PasswordOwner> {
+    let hash = hash?;
+    let registration = pending.into_iter().find(|registration| registration.password_hash == hash)?;
+    Some(PasswordOwner::Registration(Box::new(registration)))
 }

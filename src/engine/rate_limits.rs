@@ -1,194 +1,205 @@
-use std::{sync::Arc, time::Duration};
+//! Rate limits: uses are counted before the thing is done.
 
+use std::sync::Arc;
+
+use super::Core;
 use crate::{
-    crypto::{hex, sha256},
-    domain::{Address, Client, Clock, Random, Timestamp, User, Windows},
-    error::{Error, Refused},
-    limits::{Counter, Limiter, Taken},
+    domain::{Address, Client, RateLimit, Timestamp, User, hex, sha256},
+    error::{Error, ExceededLimit},
+    limits::{LimitKey, Limiter},
 };
 
-/// How much passes, for each thing that is limited.
+/// The quota of each limited operation.
 #[derive(Debug, Clone)]
 pub struct LimitSettings {
-    pub sends_per_client: Windows,
-    pub sends_per_destination: Windows,
-    pub wrong_tries_per_destination: Windows,
-    pub wrong_tries_per_client: Windows,
-    pub login_failures_per_identifier: Windows,
-    pub login_failures_per_client: Windows,
-    pub logins_per_client: Windows,
+    /// Codes requested by a client.
+    pub sends_per_client: RateLimit,
+    /// Codes sent to a destination.
+    pub sends_per_destination: RateLimit,
+    /// Wrong codes of a destination and purpose.
+    pub wrong_tries_per_destination: RateLimit,
+    /// Wrong codes of a client.
+    pub wrong_tries_per_client: RateLimit,
+    /// Wrong passwords of an identifier.
+    pub login_failures_per_identifier: RateLimit,
+    /// Wrong passwords of a client.
+    pub login_failures_per_client: RateLimit,
+    /// Calls of a client that hash a password.
+    pub logins_per_client: RateLimit,
 }
 
-/// Counts what clients do and what happens to identifiers, before it happens.
+/// Counts the uses of clients and the failures of identifiers.
 #[derive(Clone)]
-pub struct Throttle {
-    limiter: Arc<dyn Limiter>,
-    /// This node's own, for passwords while the other can't be reached: people still log in, and
-    /// nobody guesses without bound.
-    local: Arc<dyn Limiter>,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
-    settings: LimitSettings,
+pub struct RateLimits {
+    pub(crate) core: Core,
+    /// The limiter of the fleet.
+    pub(crate) shared: Arc<dyn Limiter>,
+    /// The limiter of this node, for passwords while the shared one is down: people can still log in, and
+    /// nobody can guess without bound.
+    pub(crate) local: Arc<dyn Limiter>,
+    pub(crate) settings: LimitSettings,
 }
 
-/// A use that was counted; it stays counted unless given back.
+/// A counted use; it stays counted unless it is cancelled.
 #[must_use]
-pub(crate) struct Slot {
+pub(crate) struct Reservation {
     limiter: Arc<dyn Limiter>,
-    counter: Counter,
+    key: LimitKey,
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
-    Requests,
-    /// Calls that hash a password.
-    Hashes,
-    /// Guesses at codes.
-    Guesses,
-    /// Passwords tried.
-    Passwords,
+/// A password that was counted before it is compared.
+#[must_use]
+pub(crate) struct PasswordAttempt([Reservation; 2]);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    Send,
+    Hash,
+    CodeAttempt,
+    PasswordAttempt,
 }
 
-impl Kind {
-    fn falls_back(self) -> bool {
-        matches!(self, Self::Hashes | Self::Passwords)
+impl Operation {
+    fn may_use_local(self) -> bool {
+        matches!(self, Self::Hash | Self::PasswordAttempt)
     }
 }
 
-impl Throttle {
-    pub fn new(
-        limiter: Arc<dyn Limiter>,
-        local: Arc<dyn Limiter>,
-        clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
-        settings: LimitSettings,
-    ) -> Self {
-        Self { limiter, local, clock, random, settings }
+/// The policy of wrong passwords of an identifier.
+pub(crate) const IDENTIFIER_FAILURES: &str = "identifier-failures";
+
+impl RateLimits {
+    /// Sends a code for this client, which is counted before. The count is cancelled if that fails, except for
+    /// [`Error::AccountExists`]: the answer tells who is registered.
+    pub(crate) async fn count_send<T>(
+        &self,
+        client: &Client,
+        send: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let limit = &self.settings.sends_per_client;
+        let reservation = self.reserve_for_client(Operation::Send, "client-sends", limit, client).await?;
+        let outcome = send.await;
+        if !matches!(outcome, Ok(_) | Err(Error::AccountExists(_))) {
+            reservation.cancel().await;
+        }
+        outcome
     }
 
-    pub fn settings(&self) -> &LimitSettings {
-        &self.settings
+    /// Counts a password hash for this client; it stays counted.
+    pub(crate) async fn count_hash(&self, client: &Client) -> Result<(), Error> {
+        let limit = &self.settings.logins_per_client;
+        self.reserve_for_client(Operation::Hash, "client-hashes", limit, client).await.map(drop)
     }
 
-    /// A code to be sent for this client.
-    pub(crate) async fn send(&self, client: &Client) -> Result<Slot, Error> {
-        let windows = &self.settings.sends_per_client;
-        self.take(Kind::Requests, "client-sends", &client.network(), windows, Timestamp::default()).await
+    /// Counts a code attempt of this client.
+    pub(crate) async fn count_attempt(&self, client: &Client) -> Result<Reservation, Error> {
+        let limit = &self.settings.wrong_tries_per_client;
+        self.reserve_for_client(Operation::CodeAttempt, "client-guesses", limit, client).await
     }
 
-    /// A password to be hashed for this client.
-    pub(crate) async fn hash(&self, client: &Client) -> Result<Slot, Error> {
-        let windows = &self.settings.logins_per_client;
-        self.take(Kind::Hashes, "client-hashes", &client.network(), windows, Timestamp::default()).await
-    }
-
-    /// A code guessed by this client.
-    pub(crate) async fn guess(&self, client: &Client) -> Result<Slot, Error> {
-        let windows = &self.settings.wrong_tries_per_client;
-        self.take(Kind::Guesses, "client-guesses", &client.network(), windows, Timestamp::default()).await
-    }
-
-    /// A password tried for this identifier, as given, by this client.
-    pub(crate) async fn password(&self, identifier: &str, since: Timestamp, client: &Client) -> Result<Counted, Error> {
-        // The client's first: who is refused there leaves no trace at any identifier.
-        let windows = &self.settings.login_failures_per_client;
-        let network = client.network();
-        let of_client = self.take(Kind::Passwords, "client-failures", &network, windows, Timestamp::default()).await?;
-        let windows = &self.settings.login_failures_per_identifier;
-        match self.take(Kind::Passwords, FAILURES, &identifier_name(identifier), windows, since).await {
-            Ok(of_identifier) => Ok(Counted([of_identifier, of_client])),
-            Err(refused) => {
-                of_client.give_back().await;
-                Err(refused)
+    /// Counts a password attempt for this identifier, as given, and this client.
+    pub(crate) async fn count_password(
+        &self,
+        identifier: &str,
+        since: Timestamp,
+        client: &Client,
+    ) -> Result<PasswordAttempt, Error> {
+        let operation = Operation::PasswordAttempt;
+        // The client's first: a client that is refused leaves no trace at any identifier.
+        let limit = &self.settings.login_failures_per_client;
+        let of_client = self.reserve_for_client(operation, "client-failures", limit, client).await?;
+        let limit = &self.settings.login_failures_per_identifier;
+        match self.reserve(operation, IDENTIFIER_FAILURES, &identifier_name(identifier), limit, since).await {
+            Ok(of_identifier) => Ok(PasswordAttempt([of_identifier, of_client])),
+            Err(error) => {
+                of_client.cancel().await;
+                Err(error)
             }
         }
     }
 
-    /// Forgets the wrong passwords of who has come in: by the identifier as given, and by the
-    /// account's proven ones.
-    pub(crate) async fn forgive(&self, given: Option<String>, user: &User) {
-        let mut identifiers: Vec<String> = user.proven().iter().map(Address::key).chain(given).collect();
+    /// Forgets the wrong passwords of a person who has authenticated: under the identifier as given, and under
+    /// the account's proven addresses.
+    pub(crate) async fn reset_failures(&self, given: Option<String>, user: &User) {
+        let proven = user.proven_addresses();
+        let mut identifiers: Vec<String> = proven.iter().map(Address::key).chain(given).collect();
         identifiers.sort_unstable();
         identifiers.dedup();
-        let names = identifiers.iter().map(|identifier| format!("{FAILURES}:{}", identifier_name(identifier)));
+        let names =
+            identifiers.iter().map(|identifier| format!("{IDENTIFIER_FAILURES}:{}", identifier_name(identifier)));
         futures_util::future::join_all(names.map(async |name| {
-            if let Err(error) = self.local.clear(&name).await.and(self.limiter.clear(&name).await) {
-                tracing::warn!(%error, "wrong passwords of somebody who came in stay counted");
+            if let Err(error) = self.local.reset(&name).await.and(self.shared.reset(&name).await) {
+                tracing::warn!(%error, "wrong passwords stay counted after a login");
             }
         }))
         .await;
     }
 
-    async fn take(
+    async fn reserve_for_client(
         &self,
-        kind: Kind,
+        operation: Operation,
         policy: &'static str,
-        who: &str,
-        windows: &Windows,
+        limit: &RateLimit,
+        client: &Client,
+    ) -> Result<Reservation, Error> {
+        self.reserve(operation, policy, &client.network(), limit, Timestamp::default()).await
+    }
+
+    async fn reserve(
+        &self,
+        operation: Operation,
+        policy: &'static str,
+        subject: &str,
+        limit: &RateLimit,
         since: Timestamp,
-    ) -> Result<Slot, Error> {
-        let counter = Counter {
-            name: format!("{policy}:{who}"),
-            windows: windows.clone(),
+    ) -> Result<Reservation, Error> {
+        let key = LimitKey {
+            name: format!("{policy}:{subject}"),
+            limit: limit.clone(),
             since,
-            entry: hex(&self.random.bytes::<8>()),
+            use_id: hex(&self.core.random.bytes::<8>()),
         };
-        let now = self.clock.now();
-        let mut limiter = &self.limiter;
-        let asked = if windows.is_unlimited() { Ok(Taken::Passed) } else { limiter.take(&counter, now).await };
-        let taken = match asked {
-            Err(_) if kind.falls_back() => {
+        let now = self.core.now();
+        let mut limiter = &self.shared;
+        let denial = if limit.is_unlimited() { Ok(None) } else { limiter.reserve(&key, now).await };
+        let denial = match denial {
+            Err(_) if operation.may_use_local() => {
                 limiter = &self.local;
-                limiter.take(&counter, now).await?
+                limiter.reserve(&key, now).await?
             }
-            taken => taken?,
+            denial => denial?,
         };
-        match taken {
-            Taken::Passed => Ok(Slot { limiter: Arc::clone(limiter), counter }),
-            Taken::Refused { count, window_s, opens } => {
-                let refused = Refused {
-                    policy,
-                    quota: count,
-                    window: Duration::from_secs(window_s.into()),
-                    retry_after: opens.after(now),
-                };
-                Err(match kind {
-                    Kind::Requests | Kind::Hashes => Error::TooManyRequests(refused),
-                    Kind::Guesses | Kind::Passwords => Error::TooManyAttempts(refused),
-                })
-            }
-        }
+        let Some(denial) = denial else { return Ok(Reservation { limiter: Arc::clone(limiter), key }) };
+        let exceeded = ExceededLimit { policy, quota: denial.quota, retry_after: denial.allowed_at.after(now) };
+        Err(match operation {
+            Operation::Send | Operation::Hash => Error::TooManyRequests(exceeded),
+            Operation::CodeAttempt | Operation::PasswordAttempt => Error::TooManyAttempts(exceeded),
+        })
     }
 }
 
-pub(crate) const FAILURES: &str = "identifier-failures";
-
-/// Identifiers are kept hashed: a counter's name is no place for an address.
+/// Identifiers are hashed: the name of a counter is no place for an address.
 fn identifier_name(identifier: &str) -> String {
     hex(&sha256(identifier.to_ascii_lowercase().as_bytes()))
 }
 
-/// A password that was counted before it was compared.
-#[must_use]
-pub(crate) struct Counted([Slot; 2]);
-
-impl Counted {
-    /// Only a wrong one stays counted.
+impl PasswordAttempt {
+    /// Keeps only a wrong password counted.
     pub(crate) async fn settle(self, was_wrong: bool) {
         if !was_wrong {
             let [of_identifier, of_client] = self.0;
-            tokio::join!(of_identifier.give_back(), of_client.give_back());
+            tokio::join!(of_identifier.cancel(), of_client.cancel());
         }
     }
 }
 
-impl Slot {
-    /// The use is not to count. A part that is down keeps it counted, to the client's loss for a while.
-    pub(crate) async fn give_back(self) {
-        if self.counter.windows.is_unlimited() {
+impl Reservation {
+    /// Takes the use back. If the limiter is down it stays counted, to the client's loss for a while.
+    pub(crate) async fn cancel(self) {
+        if self.key.limit.is_unlimited() {
             return;
         }
-        if let Err(error) = self.limiter.give_back(&self.counter).await {
+        if let Err(error) = self.limiter.cancel(&self.key).await {
             tracing::debug!(%error, "a use stays counted");
         }
     }

@@ -1,3 +1,5 @@
+//! Whether this node should get requests.
+
 use std::{
     sync::{
         Arc,
@@ -7,54 +9,55 @@ use std::{
 };
 
 use crate::{
-    circuit_breaker::Breaker,
-    domain::{Clock, Part},
-    redis::RedisLink,
+    circuit_breaker::CircuitBreaker,
+    domain::{Clock, Dependency},
+    redis::RedisClient,
     store::Store,
 };
 
-/// Whether this node should get requests, which `/readyz` tells.
+/// Whether this node should get requests; `/readyz` shows it.
 #[derive(Clone)]
 pub struct Readiness {
     store: Store,
-    redis: Option<RedisLink>,
+    redis: Option<RedisClient>,
     clock: Arc<dyn Clock>,
     skew_ms: Arc<AtomicU64>,
     stopping: Arc<AtomicBool>,
 }
 
-/// A part is down once it has been for so long: a blip takes no node away.
+/// A dependency counts as down after so long: a blip takes no node out of service.
 const PATIENCE: Duration = Duration::from_secs(2);
 const SKEW_WARNS_MS: u64 = 2_000;
 const SKEW_STOPS_MS: u64 = 10_000;
 
 impl Readiness {
-    pub fn new(store: Store, redis: Option<RedisLink>, clock: Arc<dyn Clock>) -> Self {
+    /// The readiness of a node with these dependencies.
+    pub fn new(store: Store, redis: Option<RedisClient>, clock: Arc<dyn Clock>) -> Self {
         Self { store, redis, clock, skew_ms: Arc::default(), stopping: Arc::default() }
     }
 
-    /// The parts that have been down for two seconds, and `stopping` or `clock` where that is so.
+    /// The dependencies that have been down for two seconds, and `clock` or `stopping`.
     pub fn missing(&self) -> Vec<String> {
         let mut missing: Vec<String> = self.down().iter().map(ToString::to_string).collect();
-        // Expiry would be wrong by a clock that is so far from the database's.
+        // A clock so far from the database's would judge expiry wrongly.
         missing.extend((self.skew_ms.load(Ordering::Relaxed) > SKEW_STOPS_MS).then(|| "clock".to_owned()));
         missing.extend(self.stopping.load(Ordering::Relaxed).then(|| "stopping".to_owned()));
         missing
     }
 
-    /// The node takes no more requests before long.
+    /// Announces that the node is going to stop.
     pub fn stop_soon(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    fn down(&self) -> Vec<Part> {
-        let redis = self.redis.as_ref().map(RedisLink::breaker);
+    fn down(&self) -> Vec<Dependency> {
+        let redis = self.redis.as_ref().map(RedisClient::breaker);
         let breakers = std::iter::once(self.store.breaker()).chain(redis);
-        breakers.filter(|breaker| breaker.down_for() >= PATIENCE).map(Breaker::part).collect()
+        breakers.filter(|breaker| breaker.down_for() >= PATIENCE).map(CircuitBreaker::dependency).collect()
     }
 
-    /// Looks at all parts once.
-    pub async fn look(&self) {
+    /// Checks all dependencies once.
+    pub async fn check_dependencies(&self) {
         let sql = async {
             let answer = match self.store.read().await {
                 Ok(mut connection) => connection.now().await.map(drop),
@@ -71,11 +74,11 @@ impl Readiness {
     }
 
     /// Compares this node's clock with the database's.
-    pub async fn compare_clocks(&self) {
+    pub async fn check_clock(&self) {
         let Ok(mut connection) = self.store.read().await else { return };
         let before = self.clock.now();
         let Ok(theirs) = connection.now().await else { return };
-        // SQLite's is of this machine, and of whole seconds.
+        // The clock of SQLite is that of this machine, in whole seconds.
         let skew = if self.store.is_embedded() {
             Duration::ZERO
         } else {

@@ -1,39 +1,42 @@
-use std::{sync::Arc, time::Duration};
+//! Opening sessions.
 
+use std::time::Duration;
+
+use super::Core;
 use crate::{
     crypto::Tokens,
-    domain::{Client, Clock, OpenedSession, Random, RefreshToken, Session, Timestamp, User},
+    domain::{Client, NewSession, RefreshToken, Session, SessionTokens, Timestamp, User},
     error::Error,
     store::{StoreError, Tx},
 };
 
+/// The lifetimes of sessions.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionSettings {
     /// How long after its opening a session proves by itself who is there.
     pub fresh_for: Duration,
     /// How long the token just replaced still gets its successor: a lost answer, a second tab.
     pub refresh_grace: Duration,
-    /// The idle end, moved on by each refresh.
+    /// How long a session may be idle; each refresh starts it anew.
     pub refresh_ttl: Duration,
-    /// The end whatever a session does.
+    /// How long a session lives in any case.
     pub session_ttl: Duration,
 }
 
-/// Opens sessions, and makes their tokens.
+/// Opens sessions and makes their tokens.
 #[derive(Clone)]
 pub struct SessionOpener {
-    pub tokens: Tokens,
-    pub clock: Arc<dyn Clock>,
-    pub random: Arc<dyn Random>,
-    pub settings: SessionSettings,
+    pub(crate) core: Core,
+    pub(crate) tokens: Tokens,
+    pub(crate) settings: SessionSettings,
 }
 
-/// A device's name is a header of its own choosing.
+/// A client chooses its own `User-Agent`; more than this is cut off.
 const LONGEST_USER_AGENT: usize = 400;
 
 impl SessionOpener {
-    /// Writes a new session of the user, whose tokens are good once the transaction is committed;
-    /// `None` where the account has changed since it was read.
+    /// Inserts a session of the user, whose tokens are valid once the transaction is committed; `None` if the
+    /// account changed since it was read.
     pub(crate) async fn open(
         &self,
         tx: &mut Tx,
@@ -44,14 +47,14 @@ impl SessionOpener {
     ) -> Result<Option<Session>, StoreError> {
         let expires_at = now.plus(self.settings.session_ttl);
         let session = Session {
-            id: self.random.id(now),
+            id: self.core.random.id(now),
             user_id: user.id,
             counter: 0,
-            salt: self.random.bytes::<16>().to_vec(),
+            salt: self.core.random.bytes::<16>().to_vec(),
             epoch: user.epoch,
             by_code,
             user_agent: client.user_agent.as_ref().map(|text| text.chars().take(LONGEST_USER_AGENT).collect()),
-            address: Some(client.address.to_canonical().to_string()),
+            ip: Some(client.ip.to_canonical().to_string()),
             created_at: now,
             ends_at: now.plus(self.settings.refresh_ttl).min(expires_at),
             expires_at,
@@ -59,19 +62,24 @@ impl SessionOpener {
         Ok(tx.insert_session(&session).await?.then_some(session))
     }
 
-    pub(crate) fn tokens_of(&self, user: User, session: &Session, now: Timestamp) -> Result<OpenedSession, Error> {
-        let internal = |error: anyhow::Error| Error::Internal(error);
-        let salt = session.salt.as_slice().try_into().map_err(|_| internal(anyhow::anyhow!("a salt is 16 octets")))?;
+    /// The first tokens of a session.
+    pub(crate) fn first_tokens(&self, new: NewSession) -> Result<SessionTokens, Error> {
+        let opened_at = new.session.created_at;
+        self.tokens(new.user, &new.session, opened_at)
+    }
+
+    /// The tokens of a session as it stands.
+    pub(crate) fn tokens(&self, user: User, session: &Session, now: Timestamp) -> Result<SessionTokens, Error> {
+        let salt = session.salt.as_slice().try_into();
+        let salt = salt.map_err(|_| Error::Internal(anyhow::anyhow!("a salt is 16 octets")))?;
         let refresh = RefreshToken { session: session.id, counter: session.counter, salt };
-        Ok(OpenedSession {
+        let access = self.tokens.sign_access(session, self.core.random.secret_id(), now);
+        Ok(SessionTokens {
             user,
             opened_at: session.created_at,
-            access_token: self
-                .tokens
-                .access(session, self.random.secret_id(), now)
-                .map_err(|error| internal(error.into()))?,
+            access_token: access.map_err(|error| Error::Internal(error.into()))?,
             access_expires_in: self.tokens.access_ttl(),
-            refresh_token: self.tokens.refresh(&refresh),
+            refresh_token: self.tokens.encode_refresh(&refresh),
             refresh_expires_in: session.ends_at.after(now),
         })
     }

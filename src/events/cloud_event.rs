@@ -1,10 +1,12 @@
+//! The form that other programs read.
+
 use serde_json::{Value, json};
 
 use crate::domain::Event;
 
-/// An event as other programs read it (`CloudEvents` 1.0, JSON format), and its type.
+/// The type of an event, and the event in CloudEvents 1.0, JSON format.
 pub(super) fn cloud_event(event: &Event, source: &str) -> (String, Value) {
-    let written = serde_json::to_value(&event.what).unwrap_or_default();
+    let written = serde_json::to_value(&event.kind).unwrap_or_default();
     let kind = written["type"].as_str().unwrap_or_default().to_owned();
     let mut envelope = json!({
         "specversion": "1.0",
@@ -15,7 +17,7 @@ pub(super) fn cloud_event(event: &Event, source: &str) -> (String, Value) {
         "datacontenttype": "application/json",
         "data": written["data"],
     });
-    if let Some(user) = event.what.user() {
+    if let Some(user) = event.kind.user() {
         envelope["subject"] = json!(user);
     }
     (kind, envelope)

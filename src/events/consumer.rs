@@ -1,3 +1,5 @@
+//! Consuming events.
+
 use std::{
     collections::{HashSet, VecDeque},
     time::Duration,
@@ -15,74 +17,77 @@ use lapin::{
 };
 use serde_json::Value;
 
-use super::RabbitAddress;
+use super::RabbitUrl;
 
-/// A listener of its own queue: at least once from the exchange, and once for each id to the handler.
+/// Consumes a queue of its own: events come at least once from the exchange, and once for each id to the handler.
 pub struct Consumer {
-    address: RabbitAddress,
+    url: RabbitUrl,
     settings: ConsumerSettings,
-    /// Ids of late, for repeats.
+    /// The last ids, to drop repeats.
     seen: HashSet<String>,
     order: VecDeque<String>,
 }
 
+/// The settings of a consumer.
 #[derive(Debug, Clone)]
 pub struct ConsumerSettings {
-    /// Durable and replicated; listeners of one queue share its events.
+    /// The durable, replicated queue; consumers of one queue share its events.
     pub queue: String,
-    /// What it listens to, `user.*` or `#`.
+    /// The types that it consumes, as `user.*` or `#`.
     pub topics: Vec<String>,
 }
 
-/// What became of an event.
+/// The result of handling an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Handled {
+pub enum HandlerResult {
+    /// It is done.
     Done,
-    /// To come again; after some tries it is put among the dead.
+    /// It comes again; after some tries it becomes a dead letter.
     Failed,
 }
 
 const PREFETCH: u16 = 32;
-/// A poisonous event is tried so often.
+/// An event that always fails is tried so often.
 const TRIES: i64 = 5;
-/// Repeats come soon after the first, if at all: so many ids are remembered.
+/// Repeats come soon after the first, if at all; so many ids are remembered.
 const REMEMBERED: usize = 10_000;
 
 impl Consumer {
-    pub fn new(address: RabbitAddress, settings: ConsumerSettings) -> Self {
-        Self { address, settings, seen: HashSet::new(), order: VecDeque::new() }
+    /// A consumer that connects when it runs.
+    pub fn new(url: RabbitUrl, settings: ConsumerSettings) -> Self {
+        Self { url, settings, seen: HashSet::new(), order: VecDeque::new() }
     }
 
-    /// Hands each event to `handle`, for ever; connects again when the connection is lost.
-    pub async fn run(&mut self, handle: impl AsyncFn(&Value) -> Handled) {
+    /// Passes each event to `handle`, for ever; reconnects when the connection is lost.
+    pub async fn run(&mut self, handle: impl AsyncFn(&Value) -> HandlerResult) {
         let mut wait = Duration::from_millis(500);
         loop {
             let connected = tokio::time::Instant::now();
             if let Err(error) = self.listen(&handle).await {
-                tracing::warn!(rabbitmq = ?self.address, %error, "the connection is lost, or never was");
+                tracing::warn!(rabbitmq = ?self.url, %error, "the connection was lost, or could not be made");
             }
-            // A connection that held is followed by a quick try; a server that is down by slower ones.
-            let held = connected.elapsed() > Duration::from_secs(10);
-            wait = if held { Duration::from_millis(500) } else { (wait * 2).min(Duration::from_secs(8)) };
+            // A connection that lasted is followed by a quick try; a server that is down by slower ones.
+            let lasted = connected.elapsed() > Duration::from_secs(10);
+            wait = if lasted { Duration::from_millis(500) } else { (wait * 2).min(Duration::from_secs(8)) };
             tokio::time::sleep(wait).await;
         }
     }
 
-    async fn listen(&mut self, handle: &impl AsyncFn(&Value) -> Handled) -> Result<(), lapin::Error> {
-        let (_connection, channel) = self.address.connect("enroll consumer").await?;
+    async fn listen(&mut self, handle: &impl AsyncFn(&Value) -> HandlerResult) -> Result<(), lapin::Error> {
+        let (_connection, channel) = self.url.connect("enroll consumer").await?;
         self.declare(&channel).await?;
         channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
         let queue = self.settings.queue.as_str().into();
         let options = BasicConsumeOptions::default();
         let mut events = channel.basic_consume(queue, "".into(), options, FieldTable::default()).await?;
-        tracing::info!(rabbitmq = ?self.address, queue = self.settings.queue, "listening");
+        tracing::info!(rabbitmq = ?self.url, queue = self.settings.queue, "listening");
         while let Some(delivery) = events.next().await {
             self.take(delivery?, handle).await?;
         }
         Ok(())
     }
 
-    /// The queue, where it is bound, and where its poison goes.
+    /// Declares the queue, its bindings, and the queue of its dead letters.
     async fn declare(&self, channel: &Channel) -> Result<(), lapin::Error> {
         let ConsumerSettings { queue, topics } = &self.settings;
         let dead = format!("{queue}.dead");
@@ -100,19 +105,23 @@ impl Consumer {
         replicated.insert("x-dead-letter-exchange".into(), AMQPValue::LongString(dead.as_str().into()));
         channel.queue_declare(queue.as_str().into(), durable, replicated).await?;
         for topic in topics {
-            let exchange = self.address.exchange.as_str().into();
+            let exchange = self.url.exchange.as_str().into();
             channel.queue_bind(queue.as_str().into(), exchange, topic.as_str().into(), bind(), none()).await?;
         }
         Ok(())
     }
 
-    async fn take(&mut self, delivery: Delivery, handle: &impl AsyncFn(&Value) -> Handled) -> Result<(), lapin::Error> {
+    async fn take(
+        &mut self,
+        delivery: Delivery,
+        handle: &impl AsyncFn(&Value) -> HandlerResult,
+    ) -> Result<(), lapin::Error> {
         let event = serde_json::from_slice::<Value>(&delivery.data).ok();
         let Some((event, id)) = event.as_ref().and_then(|event| Some((event, event["id"].as_str()?))) else {
-            tracing::warn!("what is no event is put among the dead");
+            tracing::warn!("a message that is not an event becomes a dead letter");
             return delivery.reject(BasicRejectOptions { requeue: false }).await.map(drop);
         };
-        if self.seen.contains(id) || handle(event).await == Handled::Done {
+        if self.seen.contains(id) || handle(event).await == HandlerResult::Done {
             self.remember(id);
             return delivery.ack(BasicAckOptions::default()).await.map(drop);
         }

@@ -1,4 +1,4 @@
-//! Telling other programs what happened. A publisher is one file with one trait.
+//! Publishing events to other programs, and consuming them. A publisher is one file with one trait.
 
 mod cloud_event;
 mod consumer;
@@ -9,22 +9,23 @@ use async_trait::async_trait;
 
 use crate::domain::Event;
 
-pub use consumer::{Consumer, ConsumerSettings, Handled};
+pub use consumer::{Consumer, ConsumerSettings, HandlerResult};
 pub use log::LogPublisher;
-pub use rabbitmq::{RabbitAddress, RabbitPublisher};
+pub use rabbitmq::{RabbitPublisher, RabbitUrl};
 
-/// Carries events to whoever listens, in their order.
+/// Publishes events in their order.
 #[async_trait]
 pub trait EventPublisher: Send + Sync {
-    /// Publishes from the first on, and tells what became of as many as are done. Fewer than all
-    /// means that one failed: it and those after it are to be published again.
-    async fn publish(&self, events: &[Event]) -> Vec<Published>;
+    /// Publishes from the first on, and returns the outcomes of those that are done. Fewer than all means that one
+    /// failed: it and those after it are to be published again.
+    async fn publish(&self, events: &[Event]) -> Vec<PublishOutcome>;
 }
 
+/// The outcome of publishing an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Published {
-    /// Never lost from here on.
+pub enum PublishOutcome {
+    /// It is never lost from here on.
     Confirmed,
-    /// Nobody listens to its type.
+    /// No queue is bound to its type.
     Unroutable,
 }

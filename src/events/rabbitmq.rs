@@ -1,3 +1,5 @@
+//! Events in RabbitMQ.
+
 use std::{fmt, str::FromStr as _, time::Duration};
 
 use async_trait::async_trait;
@@ -10,43 +12,44 @@ use lapin::{
 };
 use tokio::{sync::Mutex, time::timeout};
 
-use super::{EventPublisher, Published, cloud_event::cloud_event};
+use super::{EventPublisher, PublishOutcome, cloud_event::cloud_event};
 use crate::domain::Event;
 
-/// Where `RabbitMQ` is, and the topic exchange that events go to; its `Debug` hides the password.
+/// The location of RabbitMQ, and the topic exchange of events. Its `Debug` hides the password.
 #[derive(Clone)]
-pub struct RabbitAddress {
+pub struct RabbitUrl {
     uri: AMQPUri,
+    /// The topic exchange.
     pub exchange: String,
 }
 
-/// Events to a durable topic exchange: persistent, confirmed, the routing key is the event's type.
+/// Publishes events to a durable topic exchange: persistent, confirmed, with the type as routing key.
 pub struct RabbitPublisher {
-    address: RabbitAddress,
-    /// Who tells: `CloudEvents`' `source`.
+    url: RabbitUrl,
+    /// The `source` of CloudEvents.
     source: String,
-    /// Dropped at any trouble: the next publishing connects anew.
-    open: Mutex<Option<Open>>,
+    /// Dropped at any trouble: the next batch connects anew.
+    open: Mutex<Option<OpenChannel>>,
 }
 
-struct Open {
+struct OpenChannel {
     _connection: Connection,
     channel: Channel,
 }
 
-const CONNECTING: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// For all confirms of a batch.
-const CONFIRMING: Duration = Duration::from_secs(4);
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(4);
 const PERSISTENT: u8 = 2;
 
-impl RabbitAddress {
-    /// From `amqp://` or `amqps://`.
+impl RabbitUrl {
+    /// Parses `amqp://` or `amqps://`.
     pub fn parse(url: &str, exchange: String) -> Result<Self, String> {
-        let uri = AMQPUri::from_str(url).map_err(|_| "is no amqp:// or amqps:// URL".to_owned())?;
+        let uri = AMQPUri::from_str(url).map_err(|_| "must begin with amqp:// or amqps://".to_owned())?;
         Ok(Self { uri, exchange })
     }
 
-    /// Opens a channel and makes sure that the exchange is there.
+    /// Opens a channel and declares the exchange.
     pub(super) async fn connect(&self, name: &str) -> Result<(Connection, Channel), lapin::Error> {
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let connection = Connection::connect_uri(self.uri.clone(), properties).await?;
@@ -58,25 +61,26 @@ impl RabbitAddress {
     }
 }
 
-impl fmt::Debug for RabbitAddress {
+impl fmt::Debug for RabbitUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.uri.authority.host, self.uri.authority.port)
     }
 }
 
 impl RabbitPublisher {
-    pub fn new(address: RabbitAddress, source: String) -> Self {
-        Self { address, source, open: Mutex::new(None) }
+    /// A publisher that connects at the first event.
+    pub fn new(url: RabbitUrl, source: String) -> Self {
+        Self { url, source, open: Mutex::new(None) }
     }
 
-    async fn connect(&self) -> Result<Open, lapin::Error> {
-        let (connection, channel) = self.address.connect("enroll publisher").await?;
+    async fn connect(&self) -> Result<OpenChannel, lapin::Error> {
+        let (connection, channel) = self.url.connect("enroll publisher").await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        tracing::info!(rabbitmq = ?self.address, "publishing events");
-        Ok(Open { _connection: connection, channel })
+        tracing::info!(rabbitmq = ?self.url, "publishing events");
+        Ok(OpenChannel { _connection: connection, channel })
     }
 
-    /// Writes all, then waits for all confirms: awaited one by one, each would cost a round trip.
+    /// Writes all events, then waits for all confirms: awaited one by one, each would cost a round trip.
     async fn publish_on(&self, channel: &Channel, events: &[Event]) -> Vec<Result<Confirmation, lapin::Error>> {
         let mut confirms = Vec::with_capacity(events.len());
         for event in events {
@@ -88,7 +92,7 @@ impl RabbitPublisher {
                 .with_type(kind.as_str().into());
             let mandatory = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
             let body = envelope.to_string();
-            let exchange = self.address.exchange.as_str().into();
+            let exchange = self.url.exchange.as_str().into();
             match channel.basic_publish(exchange, kind.as_str().into(), mandatory, body.as_bytes(), properties).await {
                 Ok(confirm) => confirms.push(confirm),
                 Err(error) => {
@@ -103,32 +107,32 @@ impl RabbitPublisher {
 
 #[async_trait]
 impl EventPublisher for RabbitPublisher {
-    async fn publish(&self, events: &[Event]) -> Vec<Published> {
+    async fn publish(&self, events: &[Event]) -> Vec<PublishOutcome> {
         let mut open = self.open.lock().await;
         let live = match open.take().filter(|open| open.channel.status().connected()) {
             Some(live) => live,
-            None => match timeout(CONNECTING, self.connect()).await {
+            None => match timeout(CONNECT_TIMEOUT, self.connect()).await {
                 Ok(Ok(live)) => live,
                 Ok(Err(error)) => {
-                    tracing::warn!(rabbitmq = ?self.address, %error, "RabbitMQ can't be reached; events wait");
+                    tracing::warn!(rabbitmq = ?self.url, %error, "cannot connect to RabbitMQ; events wait");
                     return Vec::new();
                 }
                 Err(_) => {
-                    tracing::warn!(rabbitmq = ?self.address, "RabbitMQ does not answer; events wait");
+                    tracing::warn!(rabbitmq = ?self.url, "RabbitMQ does not respond; events wait");
                     return Vec::new();
                 }
             },
         };
-        let Ok(confirmed) = timeout(CONFIRMING, self.publish_on(&live.channel, events)).await else {
-            tracing::warn!("RabbitMQ confirms nothing; events are published again");
+        let Ok(confirmed) = timeout(CONFIRM_TIMEOUT, self.publish_on(&live.channel, events)).await else {
+            tracing::warn!("RabbitMQ does not confirm; events are published again");
             return Vec::new(); // and the connection is dropped
         };
         let mut published = Vec::with_capacity(events.len());
         for confirmation in confirmed {
             match confirmation {
                 // An unroutable one is acknowledged too, with itself in it.
-                Ok(Confirmation::Ack(None)) => published.push(Published::Confirmed),
-                Ok(Confirmation::Ack(Some(_))) => published.push(Published::Unroutable),
+                Ok(Confirmation::Ack(None)) => published.push(PublishOutcome::Confirmed),
+                Ok(Confirmation::Ack(Some(_))) => published.push(PublishOutcome::Unroutable),
                 _ => break,
             }
         }

@@ -1,3 +1,5 @@
+//! Problems: errors as clients see them, and the only place where an error becomes a status.
+
 use std::time::Duration;
 
 use axum::{
@@ -7,25 +9,30 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::views::CodeView;
+use super::{
+    error_code::ErrorCode,
+    open_enum::{ErrorCodeName, FieldErrorCode},
+    views::VerificationView,
+};
 use crate::{
     domain::{FieldError, IssuedCode},
-    error::{Error, Refused},
+    error::{Error, ExceededLimit},
 };
 
-/// An error as clients see it (RFC 9457). The envelope writes it out, for it knows the request's id.
+/// An error as clients see it (RFC 9457). The request log writes it out, because it knows the request's id.
 #[derive(Debug, Clone)]
 pub(super) struct Problem {
-    pub(super) status: StatusCode,
-    pub(super) code: &'static str,
+    pub(super) code: ErrorCode,
+    /// That of the code, except for an error of the framework.
+    status: StatusCode,
     detail: String,
     errors: Vec<FieldError>,
-    /// What is still to be proven.
+    /// The verification that is still pending.
     verification: Option<Box<IssuedCode>>,
     headers: Vec<(&'static str, String)>,
 }
 
-/// `application/problem+json` (RFC 9457).
+/// An error, as `application/problem+json` (RFC 9457).
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(super) struct ProblemBody<'a> {
@@ -36,41 +43,54 @@ pub(super) struct ProblemBody<'a> {
     #[schema(example = 422)]
     status: u16,
     /// For people; it may change.
+    #[schema(example = "one field is invalid")]
     detail: &'a str,
-    /// For programs; it is stable.
     #[schema(example = "invalid_fields")]
-    code: &'a str,
-    /// The answer's `X-Request-Id`.
+    code: ErrorCodeName,
+    /// The response's `X-Request-Id`.
     request_id: &'a str,
+    /// With `invalid_fields` and `account_exists`: the fields.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<FieldView>,
-    /// With `account_not_activated`: the registration that is still to be proven.
+    #[schema(required = false)]
+    errors: Vec<FieldView<'a>>,
+    /// With `account_not_activated`: the verification that is still pending.
     #[serde(skip_serializing_if = "Option::is_none")]
-    verification: Option<CodeView>,
+    verification: Option<VerificationView>,
 }
 
+/// An invalid field.
 #[derive(Serialize, ToSchema)]
 #[schema(as = FieldError)]
-struct FieldView {
+struct FieldView<'a> {
+    /// The field's name in the request.
     #[schema(example = "mobile")]
     field: &'static str,
     #[schema(example = "unsupported_number")]
-    code: &'static str,
-    message: &'static str,
+    code: FieldErrorCode,
+    /// For people; it reads on after the field's name.
+    #[schema(example = "is not a mobile number")]
+    message: &'a str,
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), errors: Vec::new(), verification: None, headers: Vec::new() }
+    pub(super) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            status: code.status(),
+            detail: detail.into(),
+            errors: Vec::new(),
+            verification: None,
+            headers: Vec::new(),
+        }
     }
 
-    /// For an error that the framework made: the status says all that is known.
+    /// An error of the framework: nothing but the status is known.
     pub(super) fn of(status: StatusCode) -> Self {
         match status.as_u16() {
-            404 => Self::new(status, "not_found", "there is nothing at this path"),
-            405 => Self::new(status, "method_not_allowed", "this path does not take the method"),
-            500.. => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error"),
-            _ => Self::new(status, "malformed_body", "the request can't be read"),
+            404 => Self::new(ErrorCode::NotFound, "not found"),
+            405 => Self::new(ErrorCode::MethodNotAllowed, "method not allowed"),
+            500.. => Self::new(ErrorCode::Internal, "internal error"),
+            _ => Self { status, ..Self::new(ErrorCode::MalformedBody, "the request cannot be read") },
         }
     }
 
@@ -80,36 +100,47 @@ impl Problem {
         self
     }
 
-    /// A miss where the id is missing may have been meant for a login; said always, it tells nothing.
-    pub(super) fn hinting_at_login(mut self) -> Self {
-        if self.code == "invalid_code" {
-            self.detail.push_str("; for a login, send purpose:\"login\" with it");
+    /// Without the id the code may have been meant for a login. Said always, the hint reveals nothing.
+    pub(super) fn with_login_hint(mut self) -> Self {
+        if matches!(self.code, ErrorCode::InvalidCode | ErrorCode::InvalidLoginCode) {
+            self.detail.push_str("; for a login, send `purpose: \"login\"` too");
         }
         self
     }
 
     /// On calls that take HTTP Basic (RFC 7617), the challenge says so.
-    pub(super) fn basic(mut self) -> Self {
+    pub(super) fn with_basic_challenge(mut self) -> Self {
         if self.status == StatusCode::UNAUTHORIZED {
             self = self.with("www-authenticate", r#"Basic realm="enroll", charset="UTF-8""#);
         }
         self
     }
 
+    /// `Retry-After` (RFC 9110, 10.2.3) and the draft's `RateLimit` fields.
+    fn with_limit(self, exceeded: ExceededLimit) -> Self {
+        let ExceededLimit { policy, quota, retry_after } = exceeded;
+        let (seconds, span) = (whole_seconds(retry_after).max(1), whole_seconds(quota.span()));
+        self.with("retry-after", seconds.to_string())
+            .with("ratelimit", format!(r#""{policy}";r=0;t={seconds}"#))
+            .with("ratelimit-policy", format!(r#""{policy}";q={};w={span}"#, quota.count))
+    }
+
     pub(super) fn write(&self, request_id: &str) -> Response {
+        let code = self.code.as_str();
+        let errors = self.errors.iter().map(|error| FieldView {
+            field: error.field,
+            code: FieldErrorCode(error.code.as_str()),
+            message: &error.message,
+        });
         let body = ProblemBody {
-            r#type: format!("urn:enroll:problem:{}", self.code),
+            r#type: format!("urn:enroll:problem:{code}"),
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
             detail: &self.detail,
-            code: self.code,
+            code: ErrorCodeName(code),
             request_id,
-            errors: self
-                .errors
-                .iter()
-                .map(|error| FieldView { field: error.field, code: error.code.as_str(), message: error.message })
-                .collect(),
-            verification: self.verification.as_ref().map(|code| CodeView::new(code, true)),
+            errors: errors.collect(),
+            verification: self.verification.as_deref().map(VerificationView::from),
         };
         let json = serde_json::to_vec(&body).unwrap_or_default();
         let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
@@ -123,38 +154,36 @@ impl Problem {
     }
 }
 
-/// The status, and the stable code that clients match on.
-fn status_and_code(error: &Error) -> (StatusCode, &'static str) {
+fn code_of(error: &Error) -> ErrorCode {
     match error {
-        Error::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_fields"),
-        Error::InvalidCode => (StatusCode::BAD_REQUEST, "invalid_code"),
-        Error::InvalidLoginCode => (StatusCode::UNAUTHORIZED, "invalid_code"),
-        Error::InvalidCredentials => (StatusCode::UNAUTHORIZED, "invalid_credentials"),
-        Error::MissingToken => (StatusCode::UNAUTHORIZED, "missing_token"),
-        Error::InvalidToken => (StatusCode::UNAUTHORIZED, "invalid_token"),
-        Error::TokenReused => (StatusCode::UNAUTHORIZED, "token_reused"),
-        Error::NotActivated(_) => (StatusCode::FORBIDDEN, "account_not_activated"),
-        Error::WrongPassword => (StatusCode::FORBIDDEN, "wrong_password"),
-        Error::ReauthenticationRequired => (StatusCode::FORBIDDEN, "reauthentication_required"),
-        Error::NotFound => (StatusCode::NOT_FOUND, "not_found"),
-        Error::AccountExists(_) => (StatusCode::CONFLICT, "account_exists"),
-        Error::VerificationIdRequired => (StatusCode::CONFLICT, "verification_id_required"),
-        Error::UnknownVerification => (StatusCode::NOT_FOUND, "unknown_verification"),
-        Error::TooManyRequests(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
-        Error::TooManyAttempts(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_attempts"),
-        Error::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-        Error::Lost | Error::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
-        Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        Error::Invalid(_) => ErrorCode::InvalidFields,
+        Error::InvalidCode => ErrorCode::InvalidCode,
+        Error::InvalidLoginCode => ErrorCode::InvalidLoginCode,
+        Error::InvalidCredentials => ErrorCode::InvalidCredentials,
+        Error::MissingToken => ErrorCode::MissingToken,
+        Error::InvalidToken => ErrorCode::InvalidToken,
+        Error::TokenReused => ErrorCode::TokenReused,
+        Error::NotActivated(_) => ErrorCode::AccountNotActivated,
+        Error::WrongPassword => ErrorCode::WrongPassword,
+        Error::ReauthenticationRequired => ErrorCode::ReauthenticationRequired,
+        Error::NotFound => ErrorCode::NotFound,
+        Error::AccountExists(_) => ErrorCode::AccountExists,
+        Error::VerificationIdRequired => ErrorCode::VerificationIdRequired,
+        Error::UnknownVerification => ErrorCode::UnknownVerification,
+        Error::TooManyRequests(_) => ErrorCode::TooManyRequests,
+        Error::TooManyAttempts(_) => ErrorCode::TooManyAttempts,
+        Error::Unavailable(_) => ErrorCode::Unavailable,
+        Error::Conflict | Error::Overloaded => ErrorCode::Overloaded,
+        Error::Internal(_) => ErrorCode::Internal,
     }
 }
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        let (status, code) = status_and_code(&error);
-        let mut problem = Self::new(status, code, error.to_string());
+        let mut problem = Self::new(code_of(&error), error.to_string());
         match error {
             Error::Invalid(errors) | Error::AccountExists(errors) => problem.errors = errors,
-            Error::TooManyRequests(refused) | Error::TooManyAttempts(refused) => return problem.refused(refused),
+            Error::TooManyRequests(exceeded) | Error::TooManyAttempts(exceeded) => return problem.with_limit(exceeded),
             Error::NotActivated(code) => problem.verification = Some(code),
             Error::InvalidToken | Error::TokenReused => {
                 return problem.with("www-authenticate", r#"Bearer error="invalid_token""#);
@@ -162,12 +191,13 @@ impl From<Error> for Problem {
             Error::MissingToken | Error::InvalidCredentials | Error::InvalidLoginCode => {
                 return problem.with("www-authenticate", "Bearer");
             }
-            Error::Unavailable(cause) => {
-                tracing::warn!(part = %cause.part, cause = %format!("{:#}", cause.cause), "a part is unavailable");
-                problem.detail = String::from("a part of the service is down; asking again is safe");
+            Error::Unavailable(failed) => {
+                let cause = format!("{:#}", failed.cause);
+                tracing::warn!(dependency = %failed.dependency, cause, "a dependency is unavailable");
+                problem.detail = String::from("temporarily unavailable; you can retry");
                 return problem.with("retry-after", "1");
             }
-            Error::Lost | Error::Overloaded => return problem.with("retry-after", "1"),
+            Error::Conflict | Error::Overloaded => return problem.with("retry-after", "1"),
             Error::Internal(cause) => tracing::error!(cause = %format!("{cause:#}"), "internal error"),
             Error::InvalidCode
             | Error::VerificationIdRequired
@@ -180,18 +210,7 @@ impl From<Error> for Problem {
     }
 }
 
-impl Problem {
-    /// `Retry-After` (RFC 9110, 10.2.3) and the draft's `RateLimit` fields.
-    fn refused(self, refused: Refused) -> Self {
-        let Refused { policy, quota, window, retry_after } = refused;
-        let seconds = whole_seconds(retry_after).max(1);
-        self.with("retry-after", seconds.to_string())
-            .with("ratelimit", format!(r#""{policy}";r=0;t={seconds}"#))
-            .with("ratelimit-policy", format!(r#""{policy}";q={quota};w={}"#, whole_seconds(window)))
-    }
-}
-
-/// Rounded up: who waits so long is let in.
+/// Rounded up, so that a client who waits that long succeeds.
 pub(super) fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }

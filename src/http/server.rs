@@ -1,3 +1,5 @@
+//! Accepting connections.
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, http::Request};
@@ -10,50 +12,61 @@ use hyper_util::{
 use ipnet::IpNet;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::Semaphore,
 };
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::extract::client_ip::Peer;
 
+/// The settings of HTTP.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
+    /// The public listener.
     pub address: SocketAddr,
+    /// The URL by which clients and providers reach it.
     pub public_url: String,
-    /// It was set, so that others can be told of it.
-    pub public_url_given: bool,
+    /// Whether the URL was set, so that it can be given to others.
+    pub public_url_is_set: bool,
+    /// Where the API is mounted.
     pub prefixes: Vec<String>,
-    /// Where the API is mounted speaking camelCase.
+    /// Where the API is mounted in camelCase.
     pub camel_prefixes: Vec<String>,
+    /// Whether this is the only node on its database.
     pub single_node: bool,
-    /// Whose word on a client's address is taken.
+    /// The networks of proxies whose header is believed.
     pub trusted_proxies: Vec<IpNet>,
-    pub address_header: AddressHeader,
+    /// The header in which they report the client's IP address.
+    pub client_ip_header: ClientIpHeader,
+    /// The origins that may call from a browser.
     pub cors_origins: Vec<String>,
+    /// The time limit of a request.
     pub request_timeout: Duration,
+    /// The time limit of a request's headers.
     pub header_timeout: Duration,
+    /// Connections at once.
     pub max_connections: usize,
 }
 
-/// The one header that a trusted proxy tells a client's address in.
+/// The header in which a trusted proxy reports the client's IP address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AddressHeader {
+pub enum ClientIpHeader {
+    /// `X-Forwarded-For`
     XForwardedFor,
-    /// RFC 7239
+    /// `Forwarded` (RFC 7239)
     Forwarded,
 }
 
-#[derive(Debug, Clone, Copy)]
-pub struct ServerLimits {
-    pub header_timeout: Duration,
-    pub max_connections: usize,
-}
-
-/// Accepts connections until told to stop, then lets what runs finish.
+/// Accepts connections until told to stop, then lets running requests finish.
 pub struct HttpServer {
+    /// The public listener.
     pub listener: TcpListener,
+    /// The application.
     pub router: Router,
-    pub limits: ServerLimits,
+    /// The time limit of a request's headers.
+    pub header_timeout: Duration,
+    /// Connections at once.
+    pub max_connections: usize,
 }
 
 /// Longer header blocks are 431 (hyper's own default is 400 KiB).
@@ -61,20 +74,20 @@ const LONGEST_HEADERS: usize = 16 * 1024;
 const MOST_HEADERS: usize = 100;
 
 impl HttpServer {
-    /// Runs until `stop` turns true, and then `grace` at most.
-    pub async fn run(self, mut stop: watch::Receiver<bool>, grace: Duration) {
+    /// Runs until `stop` is cancelled, and then for `grace` at most.
+    pub async fn run(self, stop: CancellationToken, grace: Duration) {
         let graceful = GracefulShutdown::new();
-        let permits = Arc::new(Semaphore::new(self.limits.max_connections));
+        let permits = Arc::new(Semaphore::new(self.max_connections));
         let builder = self.builder();
-        while !*stop.borrow() {
+        while !stop.is_cancelled() {
             let accepting = async {
-                // Past the bound, connections wait in the kernel's queue.
+                // Beyond the bound, connections wait in the kernel's queue.
                 let permit = Arc::clone(&permits).acquire_owned().await.expect("nobody closes the semaphore");
                 (permit, self.listener.accept().await)
             };
             let (permit, accepted) = tokio::select! {
                 accepted = accepting => accepted,
-                _ = stop.changed() => continue,
+                () = stop.cancelled() => continue,
             };
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
@@ -99,20 +112,20 @@ impl HttpServer {
         }
     }
 
-    /// HTTP/1.1 alone: what speaks HTTP/2 to clients is the proxy before it, and one protocol's
-    /// time-outs are easier to get right. The header's runs from the connection's first moment on.
+    /// HTTP/1.1 only: the proxy in front speaks HTTP/2 to clients, and the time-outs of one protocol are easier to
+    /// get right. That of the headers runs from the connection's first moment.
     fn builder(&self) -> Builder {
         let mut builder = Builder::new();
         builder
             .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.header_timeout)
+            .header_read_timeout(self.header_timeout)
             .max_buf_size(LONGEST_HEADERS)
             .max_headers(MOST_HEADERS);
         builder
     }
 
     fn io(stream: TcpStream) -> TokioIo<TcpStream> {
-        // Answers are single small packets: waiting to fill one only delays them.
+        // Responses are single small packets: waiting to fill one only delays them.
         let _ = stream.set_nodelay(true);
         TokioIo::new(stream)
     }
@@ -126,7 +139,7 @@ impl HttpServer {
     }
 }
 
-/// What hyper asks of a service.
+/// The service that hyper needs.
 trait Handler:
     tower::Service<
         Request<Incoming>,

@@ -1,46 +1,81 @@
-//! What answers are made of.
+//! Response bodies.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{middleware::camel_case::Speech, problem::whole_seconds};
-use crate::domain::{Email, IssuedCode, ListedSession, LoginId, Mobile, OpenedSession, User};
+use super::{
+    extract::compat::Compat,
+    open_enum::{ChannelName, PurposeName},
+    problem::whole_seconds,
+};
+use crate::domain::{Email, Identifiers, IssuedCode, LoginId, Mobile, SessionSummary, SessionTokens, Timestamp, User};
+
+/// A verification, whose code is on its way.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Verification)]
+pub(super) struct VerificationView {
+    /// Send it with the code: only the caller of this request knows it.
+    verification_id: Uuid,
+    #[serde(flatten)]
+    code: CodeView,
+}
+
+/// A verification, with its id only if the request named it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ResentVerification)]
+pub(super) struct ResentVerificationView {
+    /// Absent if the request named an address alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verification_id: Option<Uuid>,
+    #[serde(flatten)]
+    code: CodeView,
+}
 
 /// A code that is on its way.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Verification)]
+#[schema(as = Code)]
 pub(super) struct CodeView {
-    /// Only who registered sees it: absent where the request named an address alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    verification_id: Option<Uuid>,
     #[schema(example = "registration")]
-    purpose: &'static str,
+    purpose: PurposeName,
     #[schema(example = "sms")]
-    channel: &'static str,
+    channel: ChannelName,
+    /// Where it goes, masked.
     #[schema(example = "+91******3210")]
     destination: String,
-    /// Seconds.
+    /// Seconds until the code expires.
     #[schema(example = 300)]
     expires_in: u64,
-    /// Seconds until a new code may be asked for.
+    /// Seconds until a new code may be requested.
     #[schema(example = 30)]
     resend_in: u64,
+    /// How many digits the code has.
     #[schema(example = 6)]
     code_length: u32,
 }
 
-impl CodeView {
-    pub(super) fn new(code: &IssuedCode, with_id: bool) -> Self {
+impl From<&IssuedCode> for CodeView {
+    fn from(code: &IssuedCode) -> Self {
         Self {
-            verification_id: with_id.then_some(code.verification_id),
-            purpose: code.purpose.as_str(),
-            channel: code.destination.channel().as_str(),
+            purpose: PurposeName(code.purpose.as_str()),
+            channel: ChannelName(code.destination.channel().as_str()),
             destination: code.destination.masked(),
             expires_in: code.expires_in.as_secs(),
             resend_in: whole_seconds(code.resend_in),
             code_length: code.code_length,
         }
+    }
+}
+
+impl From<&IssuedCode> for VerificationView {
+    fn from(code: &IssuedCode) -> Self {
+        Self { verification_id: code.verification_id, code: code.into() }
+    }
+}
+
+impl ResentVerificationView {
+    pub(super) fn new(code: &IssuedCode, with_id: bool) -> Self {
+        Self { verification_id: with_id.then_some(code.verification_id), code: code.into() }
     }
 }
 
@@ -52,96 +87,100 @@ pub(super) struct UserView {
     #[schema(example = "ann@example.com")]
     email: Option<String>,
     email_verified: bool,
+    /// E.164.
     #[schema(example = "+919876543210")]
     mobile: Option<String>,
     mobile_verified: bool,
+    #[schema(example = "ann.b")]
     login_id: Option<String>,
+    #[schema(example = "Ann B.")]
     name: Option<String>,
+    /// A BCP 47 tag.
     #[schema(example = "en-IN")]
     locale: Option<String>,
     is_active: bool,
-    /// RFC 3339, UTC.
-    #[schema(example = "2026-11-21T18:36:00Z")]
-    created_at: String,
-    /// RFC 3339, UTC.
-    #[schema(example = "2026-11-21T18:36:00Z")]
-    updated_at: String,
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T18:36:00Z")]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T18:36:00Z")]
+    updated_at: Timestamp,
     #[serde(flatten)]
     #[schema(ignore)]
-    older: Option<OlderUser>,
+    compat: Option<CompatUser>,
 }
 
-/// What older clients look for beside it.
+/// Fields that older clients read.
 #[derive(Serialize)]
-struct OlderUser {
+struct CompatUser {
     mobile_number: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    login_time: Option<String>,
+    login_time: Option<Timestamp>,
 }
 
 impl UserView {
-    pub(super) fn new(user: &User, speech: &Speech) -> Self {
-        let mobile_number = |rules| user.mobile.as_ref().map(|mobile| mobile.as_typed_in(rules).to_owned());
-        let older = |rules| OlderUser { mobile_number: mobile_number(rules), login_time: None };
+    pub(super) fn new(user: &User, compat: &Compat) -> Self {
+        let Identifiers { email, mobile, login_id } = &user.identifiers;
+        let mobile_number = |rules| mobile.as_ref().map(|mobile| mobile.as_typed_in(rules).to_owned());
         Self {
-            older: speech.0.as_ref().map(older),
+            compat: compat.0.as_ref().map(|rules| CompatUser { mobile_number: mobile_number(rules), login_time: None }),
             id: user.id,
-            email: user.email.as_ref().map(Email::as_str).map(str::to_owned),
+            email: email.as_ref().map(Email::as_str).map(str::to_owned),
             email_verified: user.email_verified,
-            mobile: user.mobile.as_ref().map(Mobile::as_str).map(str::to_owned),
+            mobile: mobile.as_ref().map(Mobile::as_str).map(str::to_owned),
             mobile_verified: user.mobile_verified,
-            login_id: user.login_id.as_ref().map(LoginId::as_str).map(str::to_owned),
+            login_id: login_id.as_ref().map(LoginId::as_str).map(str::to_owned),
             name: user.name.clone(),
             locale: user.locale.clone(),
             is_active: user.disabled_at.is_none(),
-            created_at: user.created_at.to_string(),
-            updated_at: user.updated_at.to_string(),
+            created_at: user.created_at,
+            updated_at: user.updated_at,
         }
     }
 }
 
-/// A session just opened.
+/// The tokens of a session.
 #[derive(Serialize, ToSchema)]
-pub(super) struct TokenAnswer {
+pub(super) struct TokenResponse {
     /// A JWT (RFC 9068), for `Authorization: Bearer`.
     access_token: String,
     #[schema(example = "Bearer")]
     token_type: &'static str,
-    /// Seconds.
+    /// Seconds until the access token expires.
     #[schema(example = 1800)]
     expires_in: u64,
+    /// An opaque token, for one refresh.
     refresh_token: String,
-    /// Seconds.
+    /// Seconds until the refresh token expires.
     #[schema(example = 2_592_000)]
     refresh_expires_in: u64,
     user: UserView,
     #[serde(flatten)]
     #[schema(ignore)]
-    older: Option<OlderTokens>,
+    compat: Option<CompatTokens>,
 }
 
-/// What older clients look for beside it.
+/// Fields that older clients read.
 #[derive(Serialize)]
-struct OlderTokens {
+struct CompatTokens {
     status: &'static str,
     message: &'static str,
     token: String,
 }
 
-impl TokenAnswer {
-    pub(super) fn new(opened: OpenedSession, speech: &Speech) -> Self {
-        let mut user = UserView::new(&opened.user, speech);
-        if let Some(older) = &mut user.older {
-            older.login_time = Some(opened.opened_at.to_string());
+impl TokenResponse {
+    pub(super) fn new(tokens: SessionTokens, compat: &Compat) -> Self {
+        let mut user = UserView::new(&tokens.user, compat);
+        if let Some(compat) = &mut user.compat {
+            compat.login_time = Some(tokens.opened_at);
         }
-        let older = || OlderTokens { status: "success", message: "Logged in.", token: opened.access_token.clone() };
+        let token = || tokens.access_token.clone();
+        let older = || CompatTokens { status: "success", message: "Logged in.", token: token() };
         Self {
-            older: speech.0.as_ref().map(|_| older()),
-            access_token: opened.access_token,
+            compat: compat.0.as_ref().map(|_| older()),
+            access_token: tokens.access_token,
             token_type: "Bearer",
-            expires_in: opened.access_expires_in.as_secs(),
-            refresh_token: opened.refresh_token,
-            refresh_expires_in: opened.refresh_expires_in.as_secs(),
+            expires_in: tokens.access_expires_in.as_secs(),
+            refresh_token: tokens.refresh_token,
+            refresh_expires_in: tokens.refresh_expires_in.as_secs(),
             user,
         }
     }
@@ -149,33 +188,40 @@ impl TokenAnswer {
 
 /// An account and nothing else.
 #[derive(Serialize, ToSchema)]
-pub(super) struct UserAnswer {
+pub(super) struct UserResponse {
     pub(super) user: UserView,
 }
 
+/// A session, as its owner sees it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Session)]
 pub(super) struct SessionView {
+    /// The `sid` of its access tokens.
     id: Uuid,
-    /// The one whose token this call was made with.
+    /// Whether it is the session of this request's token.
     current: bool,
+    /// The `User-Agent` of the login.
     user_agent: Option<String>,
+    /// The IP address of the login.
     #[schema(example = "192.0.2.7")]
     address: Option<String>,
-    /// RFC 3339, UTC.
-    created_at: String,
-    /// RFC 3339, UTC.
-    last_used_at: String,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When its tokens were last renewed.
+    #[schema(value_type = String, format = DateTime)]
+    last_used_at: Timestamp,
 }
 
-pub(super) fn session_views(listed: Vec<ListedSession>, current: Option<Uuid>) -> Vec<SessionView> {
-    let view = |session: ListedSession| SessionView {
-        id: session.id,
-        current: Some(session.id) == current,
-        user_agent: session.user_agent,
-        address: session.address,
-        created_at: session.created_at.to_string(),
-        last_used_at: session.last_used_at.to_string(),
-    };
-    listed.into_iter().map(view).collect()
+impl SessionView {
+    pub(super) fn list(sessions: Vec<SessionSummary>, current: Option<Uuid>) -> Vec<Self> {
+        let view = |session: SessionSummary| Self {
+            id: session.id,
+            current: Some(session.id) == current,
+            user_agent: session.user_agent,
+            address: session.ip,
+            created_at: session.created_at,
+            last_used_at: session.last_used_at,
+        };
+        sessions.into_iter().map(view).collect()
+    }
 }

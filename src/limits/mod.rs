@@ -1,44 +1,46 @@
-//! How often somebody may do something: sliding logs, exact, counted before the thing is done.
+//! Limits as exact sliding logs: a use is reserved before the thing is done, and cancelled if it is not to count.
 
 mod memory;
 mod redis;
 
 use async_trait::async_trait;
 
-use crate::domain::{Timestamp, Unavailable, Windows};
+use crate::domain::{Quota, RateLimit, Timestamp, Unavailable};
 
 pub use memory::MemoryLimits;
 pub use redis::RedisLimits;
 
-/// Counts uses within windows. A refused use counts for nothing.
+/// Counts uses within quotas. A denied use counts for nothing.
 #[async_trait]
 pub trait Limiter: Send + Sync {
-    async fn take(&self, counter: &Counter, now: Timestamp) -> Result<Taken, Unavailable>;
+    /// Counts a use, unless a quota is exhausted.
+    async fn reserve(&self, key: &LimitKey, now: Timestamp) -> Result<Option<Denial>, Unavailable>;
 
-    /// Takes back what was counted for a use that is not to count.
-    async fn give_back(&self, counter: &Counter) -> Result<(), Unavailable>;
+    /// Takes a counted use back.
+    async fn cancel(&self, key: &LimitKey) -> Result<(), Unavailable>;
 
-    async fn clear(&self, name: &str) -> Result<(), Unavailable>;
+    /// Forgets all uses under a name.
+    async fn reset(&self, name: &str) -> Result<(), Unavailable>;
 }
 
-/// What is counted, and how much of it passes.
+/// A use: the name that it counts under, the limit, and its own id.
 #[derive(Debug, Clone)]
-pub struct Counter {
+pub struct LimitKey {
+    /// The policy and the subject, for example a client's network.
     pub name: String,
-    pub windows: Windows,
-    /// Entries before it don't count: the operator lifted them.
+    /// The quotas.
+    pub limit: RateLimit,
+    /// Uses before this do not count: the operator lifted the limits.
     pub since: Timestamp,
-    /// Tells this use from every other.
-    pub entry: String,
+    /// Distinguishes this use from every other.
+    pub use_id: String,
 }
 
+/// A use that was not allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
-    Passed,
-    /// The window that is full, and when it has room.
-    Refused {
-        count: u32,
-        window_s: u32,
-        opens: Timestamp,
-    },
+pub struct Denial {
+    /// The exhausted quota.
+    pub quota: Quota,
+    /// When the next use is allowed.
+    pub allowed_at: Timestamp,
 }

@@ -1,55 +1,53 @@
+//! Limits in Redis.
+
 use std::sync::LazyLock;
 
 use ::redis::{Script, cmd};
 use async_trait::async_trait;
 
-use super::{Counter, Limiter, Taken};
+use super::{Denial, LimitKey, Limiter};
 use crate::{
-    domain::{Timestamp, Unavailable},
-    redis::RedisLink,
+    domain::{Quota, Timestamp, Unavailable},
+    redis::RedisClient,
 };
 
-static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take.lua")));
+static RESERVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("reserve.lua")));
 
 /// The counters of a fleet.
 pub struct RedisLimits {
-    link: RedisLink,
+    client: RedisClient,
 }
 
 impl RedisLimits {
-    pub fn new(link: RedisLink) -> Self {
-        Self { link }
+    /// Counters of this Redis.
+    pub fn new(client: RedisClient) -> Self {
+        Self { client }
     }
 
     fn key(&self, name: &str) -> String {
-        self.link.key(&format!("limits:{name}"))
+        self.client.key(&format!("limits:{name}"))
     }
 }
 
 #[async_trait]
 impl Limiter for RedisLimits {
-    async fn take(&self, counter: &Counter, now: Timestamp) -> Result<Taken, Unavailable> {
-        let mut script = TAKE.key(self.key(&counter.name));
-        script.arg(now.millis()).arg(counter.since.millis()).arg(&counter.entry);
-        for window in counter.windows.iter() {
-            script.arg(window.count).arg(window.millis);
+    async fn reserve(&self, key: &LimitKey, now: Timestamp) -> Result<Option<Denial>, Unavailable> {
+        let mut script = RESERVE.key(self.key(&key.name));
+        script.arg(now.millis()).arg(key.since.millis()).arg(&key.use_id);
+        for quota in key.limit.iter() {
+            script.arg(quota.count).arg(quota.millis);
         }
-        let answer: Vec<i64> = self.link.invoke(&script).await?;
-        Ok(match answer[..] {
-            [count, millis, opens] => Taken::Refused {
-                count: u32::try_from(count).unwrap_or(u32::MAX),
-                window_s: u32::try_from(millis / 1_000).unwrap_or(u32::MAX),
-                opens: Timestamp::from_millis(opens),
-            },
-            _ => Taken::Passed,
-        })
+        let answer: Vec<i64> = self.client.invoke(&script).await?;
+        let [count, millis, allowed_at] = answer[..] else { return Ok(None) };
+        let quota = Quota { count: u32::try_from(count).unwrap_or(u32::MAX), millis };
+        Ok(Some(Denial { quota, allowed_at: Timestamp::from_millis(allowed_at) }))
     }
 
-    async fn give_back(&self, counter: &Counter) -> Result<(), Unavailable> {
-        self.link.run::<i64>(cmd("ZREM").arg(self.key(&counter.name)).arg(&counter.entry)).await.map(drop)
+    async fn cancel(&self, key: &LimitKey) -> Result<(), Unavailable> {
+        self.client.run::<i64>(cmd("ZREM").arg(self.key(&key.name)).arg(&key.use_id)).await.map(drop)
     }
 
-    async fn clear(&self, name: &str) -> Result<(), Unavailable> {
-        self.link.run::<i64>(cmd("DEL").arg(self.key(name))).await.map(drop)
+    async fn reset(&self, name: &str) -> Result<(), Unavailable> {
+        self.client.run::<i64>(cmd("DEL").arg(self.key(name))).await.map(drop)
     }
 }

@@ -1,3 +1,5 @@
+//! The console, for development.
+
 use std::{io::Write as _, sync::Arc};
 
 use async_trait::async_trait;
@@ -6,12 +8,12 @@ use tokio::sync::Semaphore;
 use super::{Message, Notifier, SendError};
 use crate::domain::Channel;
 
-/// Prints messages, codes and all, to standard output: how one registers on a laptop.
+/// Prints messages, codes included, to standard output, so that a developer can register.
 ///
-/// It is the one place that shows a code; with `PostgreSQL` the settings must ask for it by name.
+/// It is the only place that shows codes; with PostgreSQL the settings must name it.
 pub struct Console {
-    /// One write at a time: while a full pipe holds one up, others wait here, where they can still
-    /// be called off, and not in a thread.
+    /// One write at a time: while a full pipe blocks one, the others wait here, where they can still be
+    /// cancelled, and not in a thread.
     writing: Arc<Semaphore>,
 }
 
@@ -33,9 +35,9 @@ impl Notifier for Console {
             Channel::Sms => format!("[console] SMS to {to}: {body}\n"),
             Channel::Email => format!("[console] email to {to}: {subject}: {body}\n"),
         };
-        let turn = Arc::clone(&self.writing).acquire_owned().await.map_err(SendError::later)?;
+        let permit = Arc::clone(&self.writing).acquire_owned().await.map_err(SendError::later)?;
         let printed = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
+            let _permit = permit;
             let mut out = std::io::stdout().lock();
             out.write_all(text.as_bytes())?;
             out.flush()

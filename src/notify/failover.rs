@@ -1,93 +1,100 @@
+//! Trying providers in their order.
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::{Inbox, Message, Notifier, SendError, provider_health::Breaker};
+use super::{Inbox, Message, Notifier, SendError, provider_health::ProviderHealth};
 use crate::domain::{Channel, Clock};
 
-/// Who carries what.
+/// The providers of each channel.
 #[derive(Clone)]
 pub struct Notifiers {
-    pub sms: Route,
-    pub email: Route,
-    /// Gets a copy of all that was sent.
+    /// For text messages.
+    pub sms: ProviderChain,
+    /// For emails.
+    pub email: ProviderChain,
+    /// Receives a copy of every message that was sent.
     pub inbox: Option<Arc<Inbox>>,
 }
 
 /// The providers of a channel, in the order they are tried.
 #[derive(Clone)]
-pub struct Route {
+pub struct ProviderChain {
     providers: Arc<[Provider]>,
     clock: Arc<dyn Clock>,
 }
 
 struct Provider {
     notifier: Arc<dyn Notifier>,
-    breaker: Breaker,
-    /// A provider that hangs keeps so many messages at most.
-    places: Semaphore,
+    health: ProviderHealth,
+    /// A provider that hangs holds up so many messages at most.
+    in_flight: Semaphore,
 }
 
-/// A try is given up after so long.
-pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+/// The time limit of a try.
+pub(super) const TRY_TIMEOUT: Duration = Duration::from_secs(3);
+/// Messages at one provider at once.
 const AT_ONCE: usize = 64;
 
 impl Notifiers {
-    /// Sends by the first provider that takes it, and tells which.
+    /// Sends by the first provider that takes the message, and returns its name.
     pub async fn send(&self, message: &Message) -> Result<&'static str, SendError> {
-        let route = match message.channel {
+        let chain = match message.channel {
             Channel::Sms => &self.sms,
             Channel::Email => &self.email,
         };
-        let provider = route.send(message).await?;
+        let provider = chain.send(message).await?;
         if let Some(inbox) = &self.inbox {
-            inbox.keep(message);
+            inbox.add(message);
         }
         Ok(provider)
     }
 
-    /// The longest that a message takes if every provider hangs.
+    /// How long a message takes if every provider hangs.
     pub fn longest(&self) -> Duration {
         let providers = self.sms.providers.len().max(self.email.providers.len());
-        PATIENCE * u32::try_from(providers).unwrap_or(u32::MAX)
+        TRY_TIMEOUT * u32::try_from(providers).unwrap_or(u32::MAX)
     }
 }
 
-impl Route {
+impl ProviderChain {
+    /// A chain of these providers.
     pub fn new(notifiers: Vec<Arc<dyn Notifier>>, clock: Arc<dyn Clock>) -> Self {
-        let provider = |notifier| Provider { notifier, breaker: Breaker::default(), places: Semaphore::new(AT_ONCE) };
+        let provider =
+            |notifier| Provider { notifier, health: ProviderHealth::default(), in_flight: Semaphore::new(AT_ONCE) };
         Self { providers: notifiers.into_iter().map(provider).collect(), clock }
     }
 
     async fn send(&self, message: &Message) -> Result<&'static str, SendError> {
-        let mut refused = SendError::later("every provider is being spared, or has its hands full");
+        let mut refusal = SendError::later("every provider is being skipped, or has too many messages");
         for provider in self.providers.iter() {
             let now = self.clock.now();
-            if now >= message.envelope.expires_at {
+            if now >= message.meta.expires_at {
                 break;
             }
-            let Ok(_place) = provider.places.try_acquire() else { continue };
-            if !provider.breaker.admits(now) {
+            let Ok(_permit) = provider.in_flight.try_acquire() else { continue };
+            if !provider.health.may_try(now) {
                 continue;
             }
             let name = provider.notifier.name();
-            let tried = timeout(PATIENCE, provider.notifier.send(message)).await;
+            let tried = timeout(TRY_TIMEOUT, provider.notifier.send(message)).await;
             match tried.unwrap_or_else(|_| Err(SendError::later("no answer in time"))) {
                 Ok(()) => {
-                    provider.breaker.worked();
+                    provider.health.worked();
                     return Ok(name);
                 }
-                Err(last @ SendError::Final(_)) => {
-                    provider.breaker.worked(); // it said so itself
-                    return Err(last);
+                Err(refused @ SendError::Final(_)) => {
+                    provider.health.worked(); // it answered
+                    return Err(refused);
                 }
                 Err(later) => {
-                    provider.breaker.failed(self.clock.now());
-                    tracing::warn!(provider = name, number = message.envelope.number, error = %later, "a provider did not take a message");
-                    refused = later;
+                    provider.health.failed(self.clock.now());
+                    tracing::warn!(provider = name, message.id = message.meta.number, error = %later, "a provider did not take a message");
+                    refusal = later;
                 }
             }
         }
-        Err(refused)
+        Err(refusal)
     }
 }

@@ -1,15 +1,15 @@
-//! What the providers behind HTTP share.
+//! What providers with an HTTP API share.
 
 use std::time::Duration;
 
 use reqwest::{Client, Response, header, redirect::Policy};
 
-use super::{SendError, failover::PATIENCE};
+use super::{SendError, failover::TRY_TIMEOUT};
 
 /// Follows no redirect: a message goes where the settings say.
 pub(super) fn client() -> Client {
     Client::builder()
-        .timeout(PATIENCE)
+        .timeout(TRY_TIMEOUT)
         .connect_timeout(Duration::from_secs(2))
         .redirect(Policy::none())
         .user_agent(concat!("enroll/", env!("CARGO_PKG_VERSION")))
@@ -17,21 +17,21 @@ pub(super) fn client() -> Client {
         .expect("the TLS library is built in")
 }
 
-/// Never with the request in it: an URL may hold an account.
+/// Without the request: its URL may contain an account.
 pub(super) fn unreachable(error: &reqwest::Error) -> SendError {
-    let what = if error.is_timeout() {
+    let cause = if error.is_timeout() {
         "no answer in time"
     } else if error.is_connect() {
-        "it can't be connected to"
+        "the connection was refused"
     } else {
         "the connection broke"
     };
-    SendError::later(what)
+    SendError::later(cause)
 }
 
-/// A refusal that is the provider's own matter; its `Retry-After` in seconds, if it has one.
-pub(super) fn refused(response: &Response, more: &str) -> SendError {
+/// A refusal for the provider's own reasons, with its `Retry-After` in seconds.
+pub(super) fn refused(response: &Response) -> SendError {
     let after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let cause = format!("it answered {}{more}", response.status().as_u16());
+    let cause = format!("it answered {}", response.status().as_u16());
     SendError::Later { cause, after: after.map(Duration::from_secs) }
 }

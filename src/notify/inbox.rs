@@ -1,3 +1,5 @@
+//! The development inbox.
+
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
@@ -8,12 +10,14 @@ use uuid::Uuid;
 use super::Message;
 use crate::domain::{Clock, Timestamp};
 
-/// The messages this node sent, for `GET /dev/inbox`: development only.
+/// The messages that this node sent, for `GET /dev/inbox`; for development only.
 pub struct Inbox {
     clock: Arc<dyn Clock>,
-    kept: Mutex<VecDeque<InboxEntry>>,
+    entries: Mutex<VecDeque<InboxEntry>>,
 }
 
+/// A message that was sent.
+#[expect(missing_docs, reason = "as in `Message`")]
 #[derive(Debug, Clone)]
 pub struct InboxEntry {
     pub to: String,
@@ -25,14 +29,15 @@ pub struct InboxEntry {
     pub at: Timestamp,
 }
 
-const KEPT: usize = 1_000;
+const MOST: usize = 1_000;
 
 impl Inbox {
+    /// An empty inbox.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, kept: Mutex::default() }
+        Self { clock, entries: Mutex::default() }
     }
 
-    pub(super) fn keep(&self, message: &Message) {
+    pub(super) fn add(&self, message: &Message) {
         let entry = InboxEntry {
             to: message.to.clone(),
             channel: message.channel.as_str(),
@@ -42,14 +47,14 @@ impl Inbox {
             verification_id: message.verification_id,
             at: self.clock.now(),
         };
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push_front(entry);
-        kept.truncate(KEPT);
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.push_front(entry);
+        entries.truncate(MOST);
     }
 
-    /// The newest first; of one address where `to` names it.
+    /// The messages, the newest first; of one address if `to` is given.
     pub fn messages(&self, to: Option<&str>) -> Vec<InboxEntry> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().filter(|entry| to.is_none_or(|to| entry.to.eq_ignore_ascii_case(to))).cloned().collect()
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.iter().filter(|entry| to.is_none_or(|to| entry.to.eq_ignore_ascii_case(to))).cloned().collect()
     }
 }

@@ -1,4 +1,4 @@
-//! Carrying messages to people. A provider is one file with one trait; `failover` tries them in order.
+//! Delivering messages to people. A provider is one file with one trait; `failover` tries them in order.
 
 mod console;
 mod failover;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::domain::{Channel, Timestamp};
 
 pub use console::Console;
-pub use failover::{Notifiers, Route};
+pub use failover::{Notifiers, ProviderChain};
 pub use inbox::{Inbox, InboxEntry};
 pub use smtp::{Smtp, SmtpSettings};
 #[cfg(feature = "aws")]
@@ -29,56 +29,64 @@ pub use templates::{TemplateSettings, Templates, segments};
 pub use twilio::{Twilio, TwilioCallback, TwilioSender, TwilioSettings};
 pub use webhook::{Webhook, WebhookSecret, WebhookSettings};
 
-/// A message as a person will read it.
+/// A message as a person reads it.
 #[derive(Clone)]
 pub struct Message {
-    pub envelope: Envelope,
+    /// Its identity.
+    pub meta: MessageMeta,
+    /// The address.
     pub to: String,
+    /// How it is delivered.
     pub channel: Channel,
-    /// The code's purpose, or what the notice tells.
+    /// The purpose of the code, or the kind of the notice.
     pub purpose: &'static str,
+    /// The subject of an email.
     pub subject: String,
+    /// A text message, or the plain part of an email.
     pub body: String,
-    /// An email's other part.
+    /// The HTML part of an email.
     pub html: Option<String>,
-    /// Notices have none.
+    /// The code; notices have none.
     pub otp: Option<String>,
+    /// The verification of the code.
     pub verification_id: Option<Uuid>,
 }
 
-/// What a message is known by, whatever stands in it.
+/// The identity of a message, whatever its content.
 #[derive(Debug, Clone)]
-pub struct Envelope {
-    /// The same at each try: what a provider may drop repeats by.
+pub struct MessageMeta {
+    /// The same at each try, so that a provider can drop repeats.
     pub id: String,
-    /// The outbox's number of it, for providers that report back.
+    /// Its number in the outbox, for providers that report back.
     pub number: i64,
-    /// It is worth nothing after that.
+    /// When it becomes worthless.
     pub expires_at: Timestamp,
 }
 
-/// Carries a message to one person.
+/// A provider: delivers a message to one person.
 #[async_trait]
 pub trait Notifier: Send + Sync {
+    /// The name in settings, logs and statistics.
     fn name(&self) -> &'static str;
 
     /// Hands `message` to the provider.
     ///
-    /// `Ok` means accepted, not delivered. Implementations never log the body: it holds a live code.
+    /// `Ok` means accepted, not delivered. Implementations never log the body: it contains a live code.
     async fn send(&self, message: &Message) -> Result<(), SendError>;
 }
 
-/// Why a provider did not take a message; never with the message in it.
+/// The reason why a provider did not take a message, without its content.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// No try at this address can ever succeed.
-    #[error("the address gets no messages: {0}")]
+    /// No try for this address can succeed.
+    #[error("the address cannot receive messages: {0}")]
     Final(String),
-    /// The provider's trouble, not the address': another one, or a later try, may do it.
+    /// The provider's problem, not the address': another provider, or a later try, may succeed.
     #[error("{cause}")]
     Later {
+        /// For the log.
         cause: String,
-        /// When the provider wants to be asked again.
+        /// How long the provider wants to be left alone.
         after: Option<Duration>,
     },
 }

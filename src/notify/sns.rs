@@ -1,3 +1,5 @@
+//! Text messages by Amazon SNS.
+
 use async_trait::async_trait;
 use aws_config::{BehaviorVersion, Region, retry::RetryConfig};
 use aws_sdk_sns::{Client, types::MessageAttributeValue};
@@ -5,24 +7,29 @@ use tokio::sync::OnceCell;
 
 use super::{Message, Notifier, SendError};
 
-/// Amazon SNS; credentials by the AWS SDK's own chain, looked for at the first message.
+/// Sends text messages by Amazon SNS. Credentials come from the chain of the AWS SDK, at the first message.
 pub struct Sns {
     client: OnceCell<Client>,
     settings: SnsSettings,
 }
 
+/// The settings of Amazon SNS.
 #[derive(Debug, Clone)]
 pub struct SnsSettings {
+    /// The AWS region.
     pub region: String,
-    /// Another than the region's own.
+    /// An endpoint in place of the region's.
     pub endpoint_url: Option<String>,
+    /// The sender that the phone shows.
     pub sender_id: Option<String>,
-    /// India's DLT: who sends, and the template that the text was registered as.
+    /// The sender as registered for India's DLT.
     pub entity_id: Option<String>,
+    /// The template as registered for India's DLT.
     pub template_id: Option<String>,
 }
 
 impl Sns {
+    /// Prepares the client without connecting.
     pub fn new(settings: SnsSettings) -> Self {
         Self { client: OnceCell::new(), settings }
     }
@@ -31,7 +38,7 @@ impl Sns {
         let connect = async || {
             let mut config = aws_config::defaults(BehaviorVersion::latest())
                 .region(Region::new(self.settings.region.clone()))
-                .retry_config(RetryConfig::disabled()); // the outbox tries again, and knows for how long
+                .retry_config(RetryConfig::disabled()); // the outbox retries, and knows for how long
             if let Some(url) = &self.settings.endpoint_url {
                 config = config.endpoint_url(url);
             }
@@ -66,11 +73,12 @@ impl Notifier for Sns {
         }
         let Err(error) = publish.send().await else { return Ok(()) };
         let Some(refused) = error.as_service_error() else {
-            return Err(SendError::later("the connection broke, or could not be made"));
+            return Err(SendError::later("could not connect, or the connection broke"));
         };
         let code = refused.meta().code().unwrap_or("an unknown error").to_owned();
-        let of_the_number = refused.meta().message().is_some_and(|text| text.contains("PhoneNumber"));
-        if of_the_number && (refused.is_invalid_parameter_exception() || refused.is_invalid_parameter_value_exception())
+        let concerns_number = refused.meta().message().is_some_and(|text| text.contains("PhoneNumber"));
+        if concerns_number
+            && (refused.is_invalid_parameter_exception() || refused.is_invalid_parameter_value_exception())
         {
             return Err(SendError::Final(code));
         }

@@ -1,3 +1,5 @@
+//! Text messages by Twilio, and its delivery reports.
+
 use async_trait::async_trait;
 use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -11,51 +13,59 @@ use super::{
 };
 use crate::domain::{Clock, DeliveryState, SystemClock};
 
-/// Twilio's Programmable Messaging (`Messages`, API version 2010-04-01).
+/// Sends text messages by Twilio (Programmable Messaging, API version 2010-04-01).
 pub struct Twilio {
     client: Client,
     settings: TwilioSettings,
 }
 
+/// The settings of Twilio.
 #[derive(Debug, Clone)]
 pub struct TwilioSettings {
+    /// The account.
     pub account_sid: String,
-    /// Authenticates where there is no API key, and signs Twilio's callbacks.
+    /// Authenticates if there is no API key, and signs Twilio's callbacks.
     pub auth_token: Option<SecretString>,
-    /// Its id and its secret.
+    /// The id and the secret of an API key.
     pub api_key: Option<(String, SecretString)>,
+    /// The sender.
     pub sender: TwilioSender,
+    /// The URL of the API.
     pub base_url: String,
-    /// Where Twilio reports back; none without a public address and a token to check its signature.
+    /// The URL that Twilio reports to; none without a public URL and a token to check the signature with.
     pub callback: Option<String>,
 }
 
+/// The sender of text messages.
 #[derive(Debug, Clone)]
 pub enum TwilioSender {
+    /// A number.
     Number(String),
+    /// The SID of a messaging service.
     MessagingService(String),
 }
 
-/// An error's body.
+/// The body of an error.
 #[derive(Deserialize)]
 struct Refusal {
     code: Option<u32>,
 }
 
-/// Invalid, not a mobile, unreachable, unsubscribed: no try can help (Twilio's error dictionary).
-const NEVER: [u32; 7] = [21_211, 21_214, 21_217, 21_401, 21_601, 21_610, 21_614];
+/// The number is invalid, not a mobile, unreachable or unsubscribed (Twilio's error dictionary).
+const PERMANENT: [u32; 7] = [21_211, 21_214, 21_217, 21_401, 21_601, 21_610, 21_614];
 
 impl Twilio {
+    /// Prepares the client without connecting.
     pub fn new(settings: TwilioSettings) -> Self {
         Self { client: client(), settings }
     }
 
     fn form(&self, message: &Message) -> Vec<(&'static str, String)> {
-        let left = message.envelope.expires_at.after(SystemClock.now()).as_secs().clamp(1, 36_000);
+        let left = message.meta.expires_at.after(SystemClock.now()).as_secs().clamp(1, 36_000);
         let mut form = vec![
             ("To", message.to.clone()),
             ("Body", message.body.clone()),
-            // What Twilio can't send in time it is not to send at all.
+            // A message that Twilio cannot send in time is not to be sent at all.
             ("ValidityPeriod", left.to_string()),
         ];
         form.push(match &self.settings.sender {
@@ -63,7 +73,7 @@ impl Twilio {
             TwilioSender::MessagingService(sid) => ("MessagingServiceSid", sid.clone()),
         });
         if let Some(callback) = &self.settings.callback {
-            form.push(("StatusCallback", format!("{callback}?message={}", message.envelope.number)));
+            form.push(("StatusCallback", format!("{callback}?message={}", message.meta.number)));
         }
         form
     }
@@ -89,11 +99,11 @@ impl Notifier for Twilio {
             return Ok(());
         }
         let is_bad_request = response.status() == StatusCode::BAD_REQUEST;
-        let later = refused(&response, "");
+        let later = refused(&response);
         let body = response.bytes().await.unwrap_or_default();
         let code = serde_json::from_slice::<Refusal>(&body).ok().and_then(|refusal| refusal.code);
         match (code, later) {
-            (Some(code), _) if is_bad_request && NEVER.contains(&code) => {
+            (Some(code), _) if is_bad_request && PERMANENT.contains(&code) => {
                 Err(SendError::Final(format!("Twilio's error {code}")))
             }
             (Some(code), SendError::Later { cause, after }) => {
@@ -104,7 +114,7 @@ impl Notifier for Twilio {
     }
 }
 
-/// Checks and reads what Twilio reports of messages.
+/// Checks and reads the delivery reports of Twilio.
 #[derive(Clone)]
 pub struct TwilioCallback {
     key: hmac::Key,
@@ -112,13 +122,14 @@ pub struct TwilioCallback {
 }
 
 impl TwilioCallback {
+    /// `None` if the settings have no token or no public URL.
     pub fn new(settings: &TwilioSettings) -> Option<Self> {
         let token = settings.auth_token.as_ref()?;
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, token.expose_secret().as_bytes());
         Some(Self { key, url: settings.callback.clone()? })
     }
 
-    /// Whether Twilio signed it: the URL with its query, then each field's name and value, sorted.
+    /// Whether Twilio signed the report: the URL with its query, then each field's name and value, sorted.
     pub fn is_genuine(&self, query: &str, fields: &[(String, String)], signature: &str) -> bool {
         let mut fields: Vec<_> = fields.iter().collect();
         fields.sort();
@@ -132,7 +143,7 @@ impl TwilioCallback {
         verify_slices_are_equal(expected.as_ref(), &given).is_ok()
     }
 
-    /// What the report says of a message that we call sent, if it says more.
+    /// The state of the message, if the report says more than that it was sent.
     pub fn state(fields: &[(String, String)]) -> Option<DeliveryState> {
         let status = fields.iter().find(|(name, _)| name == "MessageStatus").map(|(_, value)| value.as_str());
         match status? {

@@ -1,3 +1,5 @@
+//! Messages by a webhook.
+
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -10,31 +12,34 @@ use super::{
 };
 use crate::domain::{Clock, SystemClock};
 
-/// A gateway of one's own: a POST signed as the Standard Webhooks specification says (1.0: id,
-/// timestamp and body under HMAC-SHA256).
+/// Sends messages to the operator's own gateway: a POST signed as Standard Webhooks 1.0 says (id, timestamp and
+/// body under HMAC-SHA256).
 pub struct Webhook {
     client: Client,
     settings: WebhookSettings,
 }
 
+/// The settings of the webhook.
 #[derive(Debug, Clone)]
 pub struct WebhookSettings {
+    /// The gateway.
     pub url: Url,
+    /// Signs the messages.
     pub secret: WebhookSecret,
-    /// Signs too, while receivers change over.
+    /// Signs them too, while receivers change over.
     pub previous_secret: Option<WebhookSecret>,
 }
 
-/// 24 to 64 octets.
+/// A secret of 24 to 64 octets. Its `Debug` shows nothing.
 #[derive(Clone)]
 pub struct WebhookSecret(Box<hmac::Key>);
 
 impl WebhookSecret {
-    /// From `whsec_` and base64.
+    /// Parses `whsec_` and base64.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let octets = STANDARD.decode(text.strip_prefix("whsec_").unwrap_or(text)).ok();
         let octets = octets.filter(|octets| (24..=64).contains(&octets.len()));
-        let octets = octets.ok_or("is not `whsec_` and 24 to 64 octets in base64")?;
+        let octets = octets.ok_or("must be `whsec_` and 24 to 64 octets in base64")?;
         Ok(Self(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &octets))))
     }
 
@@ -51,6 +56,7 @@ impl std::fmt::Debug for WebhookSecret {
 }
 
 impl Webhook {
+    /// Prepares the client without connecting.
     pub fn new(settings: WebhookSettings) -> Self {
         Self { client: client(), settings }
     }
@@ -63,7 +69,7 @@ impl Notifier for Webhook {
     }
 
     async fn send(&self, message: &Message) -> Result<(), SendError> {
-        // The receiver compares it with its own clock, not with ours.
+        // The receiver compares it with the real time, not with the clock of a test.
         let now = SystemClock.now();
         let body = json!({
             "type": "message.send",
@@ -75,18 +81,18 @@ impl Notifier for Webhook {
                 "subject": message.subject,
                 "text": message.body,
                 "html": message.html,
-                "expires_at": message.envelope.expires_at.to_string(),
+                "expires_at": message.meta.expires_at.to_string(),
             },
         })
         .to_string();
         let secrets = std::iter::once(&self.settings.secret).chain(&self.settings.previous_secret);
         let signatures: Vec<String> =
-            secrets.map(|secret| secret.sign(&message.envelope.id, now.seconds(), &body)).collect();
+            secrets.map(|secret| secret.sign(&message.meta.id, now.seconds(), &body)).collect();
         let request = self
             .client
             .post(self.settings.url.clone())
             .header(header::CONTENT_TYPE, "application/json")
-            .header("webhook-id", &message.envelope.id)
+            .header("webhook-id", &message.meta.id)
             .header("webhook-timestamp", now.seconds().to_string())
             .header("webhook-signature", signatures.join(" "))
             .body(body);
@@ -94,7 +100,7 @@ impl Notifier for Webhook {
         match response.status() {
             status if status.is_success() => Ok(()),
             StatusCode::UNPROCESSABLE_ENTITY => Err(SendError::Final("the gateway answered 422".to_owned())),
-            _ => Err(refused(&response, "")),
+            _ => Err(refused(&response)),
         }
     }
 }

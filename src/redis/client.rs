@@ -1,64 +1,79 @@
+//! Calls to Redis.
+
 use std::{sync::Arc, time::Duration};
 
 use ::redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ScriptInvocation};
 
 use super::{
-    RedisAddress,
-    topology::{Connection, Way},
+    RedisUrl,
+    topology::{Connection, Topology},
 };
 use crate::{
-    circuit_breaker::Breaker,
-    domain::{Part, Unavailable},
+    circuit_breaker::CircuitBreaker,
+    domain::{Dependency, Unavailable},
 };
 
-/// The way to Redis: every call has one deadline, connecting and retries included.
+/// A client of Redis: every call has one deadline, connecting and retries included.
 #[derive(Clone)]
-pub struct RedisLink {
-    way: Arc<Way>,
+pub struct RedisClient {
+    topology: Arc<Topology>,
     timeout: Duration,
-    breaker: Arc<Breaker>,
-    /// Before every key; tests that share a server differ in it.
+    breaker: Arc<CircuitBreaker>,
+    /// The prefix of every key; tests that share a server differ in it.
     namespace: Arc<str>,
 }
 
-impl RedisLink {
+impl RedisClient {
     /// Prepares the connection without making it.
-    pub fn open(address: &RedisAddress, timeout: Duration, namespace: &str) -> RedisResult<Self> {
+    pub fn open(url: &RedisUrl, timeout: Duration, namespace: &str) -> RedisResult<Self> {
         Ok(Self {
-            way: Arc::new(Way::new(address, timeout)?),
+            topology: Arc::new(Topology::new(url, timeout)?),
             timeout,
-            breaker: Arc::new(Breaker::new(Part::Redis)),
+            breaker: Arc::new(CircuitBreaker::new(Dependency::Redis)),
             namespace: namespace.into(),
         })
     }
 
-    pub fn breaker(&self) -> &Breaker {
+    /// Its circuit breaker.
+    pub fn breaker(&self) -> &CircuitBreaker {
         &self.breaker
     }
 
+    /// The name with the namespace before it.
     pub fn key(&self, name: &str) -> String {
         format!("{}{name}", self.namespace)
     }
 
+    /// Runs a command.
     pub async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Unavailable> {
         self.within_time(async |mut connection: Connection| command.query_async(&mut connection).await).await
     }
 
-    /// A script is not tried again after a time-out: it may have run.
+    /// Runs a script. It is not retried after a time-out: it may have run.
     pub async fn invoke<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Unavailable> {
         self.within_time(async |mut connection: Connection| script.invoke_async(&mut connection).await).await
     }
 
+    /// Asks for an answer.
     pub async fn ping(&self) -> Result<(), Unavailable> {
         self.run::<String>(&::redis::cmd("PING")).await.map(drop)
     }
 
+    /// The server's `maxmemory-policy`; `None` where it may not be read (managed servers hide it).
+    pub async fn eviction_policy(&self) -> Result<Option<String>, Unavailable> {
+        let asked = self.run::<Vec<(String, String)>>(::redis::cmd("CONFIG").arg("GET").arg("maxmemory-policy")).await;
+        match asked {
+            Ok(policy) => Ok(policy.into_iter().map(|(_, policy)| policy).next()),
+            Err(_) => self.ping().await.map(|()| None),
+        }
+    }
+
     async fn within_time<T>(&self, call: impl AsyncFnOnce(Connection) -> RedisResult<T>) -> Result<T, Unavailable> {
         self.breaker.check()?;
-        let call = async { call(self.way.connection().await?).await };
+        let call = async { call(self.topology.connection().await?).await };
         let answer = tokio::time::timeout(self.timeout, call).await;
         if !matches!(answer, Ok(Ok(_))) {
-            self.way.forget().await;
+            self.topology.disconnect().await;
         }
         match answer {
             Ok(Ok(answer)) => {
@@ -74,7 +89,7 @@ impl RedisLink {
 
 fn refused(error: RedisError) -> Unavailable {
     if matches!(error.kind(), ErrorKind::UnexpectedReturnType) {
-        tracing::error!(%error, "redis answered what no script of ours answers");
+        tracing::error!(%error, "Redis gave an unexpected type of answer");
     }
-    Unavailable::new(Part::Redis, error)
+    Unavailable::new(Dependency::Redis, error)
 }

@@ -1,8 +1,8 @@
-//! Clients of Redis, single, cluster or behind sentinels: circuit breaker, time-out, health.
+//! The client of Redis, single, cluster or behind sentinels: deadline, circuit breaker, health.
 
 mod client;
 mod topology;
 mod url;
 
-pub use client::RedisLink;
-pub use url::RedisAddress;
+pub use client::RedisClient;
+pub use url::RedisUrl;

@@ -1,3 +1,5 @@
+//! The connections of each topology.
+
 use std::time::Duration;
 
 use redis::{
@@ -9,24 +11,24 @@ use redis::{
 };
 use tokio::sync::Mutex;
 
-use super::RedisAddress;
+use super::RedisUrl;
 
-/// How connections are made and kept.
-pub(super) enum Way {
-    /// It mends itself.
+/// How Redis is deployed, and the connection to it.
+pub(super) enum Topology {
+    /// The connection reconnects by itself.
     Single(ConnectionManager),
     Cluster {
         client: ClusterClient,
-        made: Mutex<Option<ClusterConnection>>,
+        connected: Mutex<Option<ClusterConnection>>,
     },
-    /// Made anew, to whichever server is the master then, after each error.
+    /// Connected anew after each error, to whichever server is the primary then.
     Sentinel {
         client: Mutex<SentinelClient>,
-        made: Mutex<Option<MultiplexedConnection>>,
+        connected: Mutex<Option<MultiplexedConnection>>,
     },
 }
 
-/// A connection by any of the ways.
+/// A connection in any topology.
 #[derive(Clone)]
 pub(super) enum Connection {
     Single(ConnectionManager),
@@ -34,20 +36,20 @@ pub(super) enum Connection {
     Sentinel(MultiplexedConnection),
 }
 
-impl Way {
-    /// Prepares connections without making any.
-    pub(super) fn new(address: &RedisAddress, timeout: Duration) -> RedisResult<Self> {
-        Ok(match address {
-            RedisAddress::Single(url) => Self::Single(manager(url, timeout)?),
-            RedisAddress::Cluster(nodes) => Self::Cluster {
+impl Topology {
+    /// Prepares the client without connecting.
+    pub(super) fn new(url: &RedisUrl, timeout: Duration) -> RedisResult<Self> {
+        Ok(match url {
+            RedisUrl::Single(url) => Self::Single(manager(url, timeout)?),
+            RedisUrl::Cluster(nodes) => Self::Cluster {
                 client: ClusterClientBuilder::new(nodes.iter().map(String::as_str))
                     .connection_timeout(timeout)
                     .response_timeout(timeout)
                     .retries(2)
                     .build()?,
-                made: Mutex::default(),
+                connected: Mutex::default(),
             },
-            RedisAddress::Sentinel { nodes, master, database, credentials } => {
+            RedisUrl::Sentinel { nodes, master, database, credentials } => {
                 let nodes = nodes.iter().map(|(host, port)| ConnectionAddr::Tcp(host.clone(), *port));
                 let mut builder = SentinelClientBuilder::new(nodes, master, SentinelServerType::Master)?
                     .set_client_to_redis_db(*database)
@@ -58,7 +60,7 @@ impl Way {
                         builder = builder.set_client_to_redis_username(user);
                     }
                 }
-                Self::Sentinel { client: Mutex::new(builder.build()?), made: Mutex::default() }
+                Self::Sentinel { client: Mutex::new(builder.build()?), connected: Mutex::default() }
             }
         })
     }
@@ -66,33 +68,33 @@ impl Way {
     pub(super) async fn connection(&self) -> RedisResult<Connection> {
         Ok(match self {
             Self::Single(manager) => Connection::Single(manager.clone()),
-            Self::Cluster { client, made } => {
-                let mut made = made.lock().await;
-                if made.is_none() {
-                    *made = Some(client.get_async_connection().await?);
+            Self::Cluster { client, connected } => {
+                let mut connected = connected.lock().await;
+                if connected.is_none() {
+                    *connected = Some(client.get_async_connection().await?);
                 }
-                made.clone().map(Connection::Cluster).expect("it was just made")
+                connected.clone().map(Connection::Cluster).expect("just connected")
             }
-            Self::Sentinel { client, made } => {
-                let mut made = made.lock().await;
-                if made.is_none() {
-                    *made = Some(client.lock().await.get_async_connection().await?);
+            Self::Sentinel { client, connected } => {
+                let mut connected = connected.lock().await;
+                if connected.is_none() {
+                    *connected = Some(client.lock().await.get_async_connection().await?);
                 }
-                made.clone().map(Connection::Sentinel).expect("it was just made")
+                connected.clone().map(Connection::Sentinel).expect("just connected")
             }
         })
     }
 
-    /// After an error: the master may be another by now.
-    pub(super) async fn forget(&self) {
-        if let Self::Sentinel { made, .. } = self {
-            made.lock().await.take();
+    /// Drops the connection after an error: the primary may be another server by now.
+    pub(super) async fn disconnect(&self) {
+        if let Self::Sentinel { connected, .. } = self {
+            connected.lock().await.take();
         }
     }
 }
 
 fn manager(url: &str, timeout: Duration) -> RedisResult<ConnectionManager> {
-    // RESP3 notices a lost connection at once; under RESP2 the next call would be its victim.
+    // RESP3 notices a lost connection at once; under RESP2 the next call would fail on it.
     let resp3 = if url.contains("protocol=") {
         url.to_owned()
     } else {

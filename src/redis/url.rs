@@ -1,25 +1,38 @@
-use redis::{Client, RedisError};
+//! The forms of `REDIS_URL`.
 
-/// Where Redis is: one server, a cluster, or whatever server the sentinels name.
+use ::redis::{Client, RedisError};
+
+/// The location of Redis: one server, a cluster, or the server that sentinels name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RedisAddress {
+pub enum RedisUrl {
     /// `redis://…`, `rediss://…`
     Single(String),
-    /// `redis+cluster://[user:password@]host[:port],host[:port]`: some of its nodes, each as a URL.
+    /// `redis+cluster://[user:password@]host[:port],host[:port]`: some nodes, each as a URL.
     Cluster(Vec<String>),
     /// `redis+sentinel://[user:password@]host[:port],host[:port]/master/database`
-    Sentinel { nodes: Vec<(String, u16)>, master: String, database: i64, credentials: Option<(String, String)> },
+    Sentinel {
+        /// Hosts and ports of the sentinels.
+        nodes: Vec<(String, u16)>,
+        /// The name that the sentinels have for the primary.
+        master: String,
+        /// The database's number.
+        database: i64,
+        /// The user, which may be empty, and the password of the primary.
+        credentials: Option<(String, String)>,
+    },
 }
 
 const SENTINEL_PORT: u16 = 26_379;
 
-impl RedisAddress {
+impl RedisUrl {
+    /// Parses any of the forms.
+    ///
     /// # Errors
     ///
-    /// A message that says what a URL looks like, and nothing of this one: it may hold a password.
+    /// A message with the forms, and nothing of this URL: it may hold a password.
     pub fn parse(url: &str) -> Result<Self, &'static str> {
-        const FORMS: &str = "is none of redis://host, rediss://host, redis+cluster://host1,host2 \
-            and redis+sentinel://host1,host2/master/0";
+        const FORMS: &str = "must be redis://host, rediss://host, redis+cluster://host1,host2 or \
+            redis+sentinel://host1,host2/master/0";
         let checked = |url: String| Client::open(url.as_str()).map(|_| url).map_err(|_: RedisError| FORMS);
         if let Some(rest) = url.strip_prefix("redis+cluster://") {
             let (credentials, hosts) = rest.rsplit_once('@').map_or((None, rest), |(who, hosts)| (Some(who), hosts));
@@ -59,11 +72,11 @@ mod tests {
 
     #[test]
     fn every_form_is_read() {
-        let cluster = RedisAddress::parse("redis+cluster://u:p@a:1,b:2").unwrap();
-        assert_eq!(cluster, RedisAddress::Cluster(vec!["redis://u:p@a:1".into(), "redis://u:p@b:2".into()]));
-        let sentinel = RedisAddress::parse("redis+sentinel://a,b:2/mymaster/3").unwrap();
+        let cluster = RedisUrl::parse("redis+cluster://u:p@a:1,b:2").unwrap();
+        assert_eq!(cluster, RedisUrl::Cluster(vec!["redis://u:p@a:1".into(), "redis://u:p@b:2".into()]));
+        let sentinel = RedisUrl::parse("redis+sentinel://a,b:2/mymaster/3").unwrap();
         let nodes = vec![("a".to_owned(), SENTINEL_PORT), ("b".to_owned(), 2)];
-        let expected = RedisAddress::Sentinel { nodes, master: "mymaster".into(), database: 3, credentials: None };
+        let expected = RedisUrl::Sentinel { nodes, master: "mymaster".into(), database: 3, credentials: None };
         assert_eq!(sentinel, expected);
         for wrong in [
             "",
@@ -73,7 +86,7 @@ mod tests {
             "redis+sentinel://a/m/x",
             "redis+cluster://",
         ] {
-            let message = RedisAddress::parse(wrong).unwrap_err();
+            let message = RedisUrl::parse(wrong).unwrap_err();
             assert!(message.contains("redis://host"), "{wrong}");
         }
     }

@@ -1,119 +1,153 @@
+//! Importing accounts: everything is planned before the first is written.
+
 use std::collections::{HashMap, HashSet};
 
-use super::accounts::{Accounts, BATCH, Person};
+use super::accounts::{AccountDetails, AccountService, BATCH};
 use crate::{
-    domain::{Address, Email, Happening, LoginId, User},
-    engine::retry::run_twice,
+    domain::{Address, Email, EventKind, LoginId, User},
+    engine::once_on_conflict,
     error::Error,
     store::StoreError,
 };
 
-/// What an import would do, line by line.
+/// The accounts that an import would create and update.
 #[derive(Debug, Default)]
-pub struct Plan {
-    create: Vec<Person>,
-    /// The account as it was found, and what is told of it.
-    update: Vec<(User, Person)>,
-    pub unchanged: usize,
+pub struct ImportPlan {
+    create: Vec<AccountDetails>,
+    /// The account as it was found, and what is given of it.
+    update: Vec<(User, AccountDetails)>,
+    unchanged: usize,
 }
 
-impl Plan {
+/// An entry that cannot be imported.
+#[derive(Debug)]
+pub struct ImportConflict {
+    /// The entry's place in the list.
+    pub index: usize,
+    /// Why.
+    pub message: String,
+}
+
+/// What an import does with an entry.
+enum Step {
+    Create,
+    Keep,
+    Update(Box<User>),
+}
+
+impl ImportPlan {
+    /// How many accounts would be created.
     pub fn created(&self) -> usize {
         self.create.len()
     }
 
+    /// How many accounts would be updated.
     pub fn updated(&self) -> usize {
         self.update.len()
     }
+
+    /// How many accounts already have the given values.
+    pub fn unchanged(&self) -> usize {
+        self.unchanged
+    }
 }
 
-impl Accounts {
-    /// What an import of these would do; else what is wrong, by their places in the list.
-    pub async fn plan(&self, people: Vec<Person>, update: bool) -> Result<Result<Plan, Vec<(usize, String)>>, Error> {
-        let (mut plan, mut wrong, mut met) = (Plan::default(), Vec::new(), HashSet::new());
-        for (number, batch) in people.chunks(BATCH).enumerate() {
-            let there = self.there(batch).await?;
-            for (place, person) in batch.iter().enumerate() {
-                let mut same: Vec<&User> = person.keys().iter().filter_map(|key| there.get(key)).collect();
-                same.dedup_by_key(|user| user.id);
-                match same[..] {
-                    [] => plan.create.push(person.clone()),
-                    [user] => {
-                        if !met.insert(user.id) {
-                            wrong.push((number * BATCH + place, format!("another line is about {} already", user.id)));
-                        } else if person.is(user) {
-                            plan.unchanged += 1;
-                        } else if update {
-                            plan.update.push((user.clone(), person.clone()));
-                        } else {
-                            let message = format!("{} is there with other values; --update takes these", user.id);
-                            wrong.push((number * BATCH + place, message));
-                        }
-                    }
-                    [one, other, ..] => {
-                        let message = format!("its names are of two accounts, {} and {}", one.id, other.id);
-                        wrong.push((number * BATCH + place, message));
-                    }
+impl AccountService {
+    /// Plans an import; otherwise returns everything that is in its way.
+    pub async fn plan_import(
+        &self,
+        entries: Vec<AccountDetails>,
+        update: bool,
+    ) -> Result<Result<ImportPlan, Vec<ImportConflict>>, Error> {
+        let (mut plan, mut conflicts, mut met) = (ImportPlan::default(), Vec::new(), HashSet::new());
+        for (number, batch) in entries.chunks(BATCH).enumerate() {
+            let existing = self.existing(batch).await?;
+            for (place, details) in batch.iter().enumerate() {
+                match plan_entry(details, &existing, update, &mut met) {
+                    Ok(Step::Create) => plan.create.push(details.clone()),
+                    Ok(Step::Keep) => plan.unchanged += 1,
+                    Ok(Step::Update(user)) => plan.update.push((*user, details.clone())),
+                    Err(message) => conflicts.push(ImportConflict { index: number * BATCH + place, message }),
                 }
             }
         }
-        Ok(if wrong.is_empty() { Ok(plan) } else { Err(wrong) })
+        Ok(if conflicts.is_empty() { Ok(plan) } else { Err(conflicts) })
     }
 
-    /// Does what was planned, a batch a transaction, and tells after each how many are done. Broken
-    /// off, it may be planned and done again: what is there already is unchanged.
-    pub async fn carry_out(&self, mut plan: Plan, mut done: impl FnMut(usize)) -> Result<(), Error> {
-        // One order for all: two imports at once wait for each other, and don't deadlock.
-        plan.create.sort_by_key(Person::keys);
-        plan.update.sort_by_key(|(there, _)| there.id);
-        let mut count = 0;
+    /// Carries out a plan, a batch in each transaction, and reports after each how many accounts are done. If it
+    /// breaks off, it can be planned and carried out again: what was done is unchanged then.
+    pub async fn import(&self, mut plan: ImportPlan, mut progress: impl FnMut(usize)) -> Result<(), Error> {
+        // One order for all: two imports at once wait for each other, and do not deadlock.
+        plan.create.sort_by_key(|details| details.identifiers.keys());
+        plan.update.sort_by_key(|(user, _)| user.id);
+        let mut done = 0;
         for batch in plan.create.chunks(BATCH) {
-            run_twice(|| async {
-                let mut tx = self.store.begin().await?;
+            once_on_conflict(|| async {
+                let mut tx = self.core.store.begin().await?;
                 self.insert(&mut tx, batch.to_vec()).await?;
-                Ok(self.journal.commit(tx).await?)
+                Ok(self.event_log.commit(tx).await?)
             })
             .await?;
-            count += batch.len();
-            done(count);
+            done += batch.len();
+            progress(done);
         }
         for batch in plan.update.chunks(BATCH) {
-            run_twice(|| self.update(batch)).await?;
-            count += batch.len();
-            done(count);
+            once_on_conflict(|| self.update(batch)).await?;
+            done += batch.len();
+            progress(done);
         }
         Ok(())
     }
 
-    /// Who has these names now.
-    async fn there(&self, people: &[Person]) -> Result<HashMap<String, User>, StoreError> {
-        let emails: Vec<String> = people.iter().filter_map(|person| person.email.as_ref().map(Email::key)).collect();
-        let mobile = |person: &Person| person.mobile.as_ref().map(|mobile| mobile.as_str().to_owned());
-        let mobiles: Vec<String> = people.iter().filter_map(mobile).collect();
-        let login_ids: Vec<String> =
-            people.iter().filter_map(|person| person.login_id.as_ref().map(LoginId::key)).collect();
-        let users = self.store.users_named(&emails, &mobiles, &login_ids).await?;
+    async fn update(&self, batch: &[(User, AccountDetails)]) -> Result<(), Error> {
+        let now = self.core.now();
+        let mut tx = self.core.store.begin().await?;
+        for (existing, details) in batch {
+            let new = details.clone().into_user(existing.id, now);
+            let changed = new.proven_addresses().into_iter().filter(|new| existing.proven_address(new).is_none());
+            let changed: Vec<Address> = changed.collect();
+            let epoch = tx.update_user(existing, &new, !changed.is_empty(), now).await?.ok_or(Error::Conflict)?;
+            if !changed.is_empty() {
+                tx.move_sessions_to_epoch(existing.id, None, epoch).await?;
+            }
+            let user_id = existing.id;
+            let events = changed.iter().map(|new| EventKind::ContactChanged { user_id, channel: new.channel() });
+            self.event_log.append(&mut tx, events, now).await?;
+        }
+        Ok(self.event_log.commit(tx).await?)
+    }
+
+    /// The accounts that have these identifiers now, by key.
+    async fn existing(&self, batch: &[AccountDetails]) -> Result<HashMap<String, User>, StoreError> {
+        let identifiers = || batch.iter().map(|details| &details.identifiers);
+        let emails: Vec<String> = identifiers().filter_map(|own| own.email.as_ref().map(Email::key)).collect();
+        let mobile = |mobile: &crate::domain::Mobile| mobile.as_str().to_owned();
+        let mobiles: Vec<String> = identifiers().filter_map(|own| own.mobile.as_ref().map(mobile)).collect();
+        let login_ids: Vec<String> = identifiers().filter_map(|own| own.login_id.as_ref().map(LoginId::key)).collect();
+        let users = self.core.store.read().await?.users_by_keys(&emails, &mobiles, &login_ids).await?;
         let keys = |user: &User| {
-            let login_id = user.login_id.as_ref().map(|login_id| format!("login_id {}", login_id.key()));
-            user.proven().iter().map(Address::key).chain(login_id).collect::<Vec<_>>()
+            let login_id = user.identifiers.login_id.as_ref().map(|login_id| format!("login_id {}", login_id.key()));
+            user.proven_addresses().iter().map(Address::key).chain(login_id).collect::<Vec<_>>()
         };
         Ok(users.iter().flat_map(|user| keys(user).into_iter().map(|key| (key, user.clone()))).collect())
     }
+}
 
-    async fn update(&self, batch: &[(User, Person)]) -> Result<(), Error> {
-        let now = self.clock.now();
-        let mut tx = self.store.begin().await?;
-        for (there, told) in batch {
-            let (user_id, told) = (there.id, told.clone().into_user(there.id, now));
-            let changed: Vec<Address> =
-                told.proven().into_iter().filter(|address| there.as_proven(address).is_none()).collect();
-            let epoch = tx.update_user(there, &told, !changed.is_empty(), now).await?.ok_or(Error::Lost)?;
-            if !changed.is_empty() {
-                tx.take_sessions_along(user_id, None, epoch).await?;
-            }
-            let happened = changed.iter().map(|new| Happening::ContactChanged { user_id, channel: new.channel() });
-            self.journal.record(&mut tx, happened, now).await?;
-        }
-        Ok(self.journal.commit(tx).await?)
+fn plan_entry(
+    details: &AccountDetails,
+    existing: &HashMap<String, User>,
+    update: bool,
+    met: &mut HashSet<uuid::Uuid>,
+) -> Result<Step, String> {
+    let keys = details.identifiers.keys();
+    let mut found: Vec<&User> = keys.iter().filter_map(|key| existing.get(key)).collect();
+    found.dedup_by_key(|user| user.id);
+    match found[..] {
+        [] => Ok(Step::Create),
+        [user] if !met.insert(user.id) => Err(format!("another line describes account {} already", user.id)),
+        [user] if details.matches(user) => Ok(Step::Keep),
+        [user] if update => Ok(Step::Update(Box::new(user.clone()))),
+        [user] => Err(format!("account {} exists with different values; use --update to overwrite", user.id)),
+        [one, other, ..] => Err(format!("its identifiers belong to two accounts, {} and {}", one.id, other.id)),
     }
 }

@@ -1,55 +1,44 @@
-use std::sync::Arc;
+//! Accounts as operators manage them.
 
 use uuid::Uuid;
 
 use crate::{
     domain::{
-        Address, Clock, Email, Happening, ListedSession, Locale, LoginId, Mobile, PersonName, Random, Reason,
-        Timestamp, User,
+        Address, Email, EventKind, Identifier, Identifiers, Locale, PersonName, Reason, SessionSummary, Timestamp, User,
     },
-    engine::Journal,
+    engine::{Core, EventLog},
     error::Error,
-    store::{Store, Tx},
+    store::Tx,
 };
 
-/// What an operator does with accounts: their names are taken as proven.
+/// Manages accounts for operators, whose word on addresses is taken as proof.
 #[derive(Clone)]
-pub struct Accounts {
-    pub store: Store,
-    pub journal: Journal,
-    pub clock: Arc<dyn Clock>,
-    pub random: Arc<dyn Random>,
+pub struct AccountService {
+    pub(crate) core: Core,
+    pub(crate) event_log: EventLog,
 }
 
-/// An account as an operator writes it down. It has an address, and what is not told stays as it is.
+/// An account as an operator describes it. It has an address; what is not given stays as it is.
 #[derive(Debug, Clone, Default)]
-pub struct Person {
-    pub login_id: Option<LoginId>,
-    pub mobile: Option<Mobile>,
-    pub email: Option<Email>,
+pub struct AccountDetails {
+    /// Its email, mobile and login id.
+    pub identifiers: Identifiers,
+    /// The person's name.
     pub name: Option<PersonName>,
+    /// The person's language.
     pub locale: Option<Locale>,
 }
 
-/// So many are looked up, or written, at once.
+/// Accounts that are read or written at once.
 pub(super) const BATCH: usize = 500;
 
-impl Person {
-    /// The keys that no two accounts share.
-    pub fn keys(&self) -> Vec<String> {
-        let mobile = self.mobile.as_ref().map(|mobile| mobile.as_str().to_owned());
-        let login_id = self.login_id.as_ref().map(|login_id| format!("login_id {}", login_id.key()));
-        [self.email.as_ref().map(Email::key), mobile, login_id].into_iter().flatten().collect()
-    }
-
+impl AccountDetails {
     pub(super) fn into_user(self, id: Uuid, now: Timestamp) -> User {
         User {
             id,
-            email_verified: self.email.is_some(),
-            email: self.email,
-            mobile_verified: self.mobile.is_some(),
-            mobile: self.mobile,
-            login_id: self.login_id,
+            email_verified: self.identifiers.email.is_some(),
+            mobile_verified: self.identifiers.mobile.is_some(),
+            identifiers: self.identifiers,
             name: self.name.map(|name| name.as_str().to_owned()),
             locale: self.locale.map(|locale| locale.as_str().to_owned()),
             password_hash: None,
@@ -60,99 +49,107 @@ impl Person {
         }
     }
 
-    /// Whether the account has all that is told of it here.
-    pub(super) fn is(&self, there: &User) -> bool {
-        let told = self.clone().into_user(there.id, there.created_at);
-        told.email.is_none_or(|email| there.email_verified && there.email.as_ref() == Some(&email))
-            && told.mobile.is_none_or(|mobile| there.mobile_verified && there.mobile.as_ref() == Some(&mobile))
-            && told.login_id.is_none_or(|login_id| there.login_id.as_ref() == Some(&login_id))
-            && told.name.is_none_or(|name| there.name.as_ref() == Some(&name))
-            && told.locale.is_none_or(|locale| there.locale.as_ref() == Some(&locale))
+    /// Whether the account already has everything that is given here.
+    pub(super) fn matches(&self, user: &User) -> bool {
+        let Identifiers { email, mobile, login_id } = &self.identifiers;
+        let same_email = |new: &Email| user.email_verified && user.identifiers.email.as_ref() == Some(new);
+        let has_text = |stored: &Option<String>, new: Option<&str>| new.is_none() || stored.as_deref() == new;
+        email.as_ref().is_none_or(same_email)
+            && (mobile.is_none() || user.mobile_verified && user.identifiers.mobile == *mobile)
+            && (login_id.is_none() || user.identifiers.login_id == *login_id)
+            && has_text(&user.name, self.name.as_ref().map(PersonName::as_str))
+            && has_text(&user.locale, self.locale.as_ref().map(Locale::as_str))
     }
 }
 
-impl Accounts {
+impl AccountService {
+    /// Creates an account, without a password or a message.
+    ///
     /// # Errors
     ///
-    /// [`Error::AccountExists`] where another has one of the names.
-    pub async fn create(&self, person: Person) -> Result<User, Error> {
-        let mut tx = self.store.begin().await?;
-        let taken = tx.taken(person.email.as_ref(), person.mobile.as_ref(), person.login_id.as_ref()).await?;
-        if let Some(taken) = taken {
+    /// [`Error::AccountExists`] if another account has an identifier.
+    pub async fn create(&self, details: AccountDetails) -> Result<User, Error> {
+        let mut tx = self.core.store.begin().await?;
+        if let Some(taken) = tx.taken_identifier(&details.identifiers).await? {
             return Err(Error::taken(taken));
         }
-        let users = self.insert(&mut tx, vec![person]).await?;
-        self.journal.commit(tx).await?;
+        let users = self.insert(&mut tx, vec![details]).await?;
+        self.event_log.commit(tx).await?;
         users.into_iter().next().ok_or(Error::NotFound)
     }
 
-    /// By id, proven address or login id.
-    pub async fn find(
-        &self,
-        id: Option<Uuid>,
-        address: Option<&Address>,
-        login_id: Option<&LoginId>,
-    ) -> Result<User, Error> {
-        let mut reading = self.store.read().await?;
-        let mut found = match id {
-            Some(id) => reading.user(id).await?,
+    pub(super) async fn insert(&self, tx: &mut Tx, details: Vec<AccountDetails>) -> Result<Vec<User>, Error> {
+        let now = self.core.now();
+        let users = details.into_iter().map(|details| details.into_user(self.core.random.id(now), now));
+        let users: Vec<User> = users.collect();
+        tx.insert_users(&users).await?;
+        let events = users.iter().flat_map(|user| {
+            let user_id = user.id;
+            [EventKind::UserRegistered { user_id }, EventKind::UserActivated { user_id, channel: None }]
+        });
+        self.event_log.append(tx, events, now).await?;
+        Ok(users)
+    }
+
+    /// Finds an account by its id or by an identifier; an address must be proven.
+    pub async fn find(&self, id: Option<Uuid>, identifier: Option<&Identifier>) -> Result<User, Error> {
+        let mut reader = self.core.store.read().await?;
+        let by_id = match id {
+            Some(id) => reader.user(id).await?,
             None => None,
         };
-        if let (None, Some(address)) = (&found, address) {
-            found = reading.user_by_address(address).await?.filter(|user| user.as_proven(address).is_some());
-        }
-        if let (None, Some(login_id)) = (&found, login_id) {
-            found = reading.user_by_login_id(login_id).await?;
-        }
+        let found = match (by_id, identifier) {
+            (None, Some(Identifier::Address(address))) => {
+                let user = reader.user_by_address(address).await?;
+                user.filter(|user| user.proven_address(address).is_some())
+            }
+            (None, Some(Identifier::LoginId(login_id))) => reader.user_by_login_id(login_id).await?,
+            (by_id, _) => by_id,
+        };
         found.ok_or(Error::NotFound)
     }
 
-    /// Keeps somebody out: no login, no refresh, and every token is refused at once.
+    /// Disables an account: no login, no refresh, and its tokens are refused at once.
     pub async fn disable(&self, user: &User) -> Result<(), Error> {
-        let now = self.clock.now();
-        let mut tx = self.store.begin().await?;
+        let now = self.core.now();
+        let mut tx = self.core.store.begin().await?;
         if tx.disable_user(user.id, now).await? {
-            let reason = Reason::Disabled;
-            let happened = [Happening::SessionRevoked { user_id: user.id, session_id: None, but: None, reason }];
-            self.journal.record(&mut tx, happened, now).await?;
+            let revoked = EventKind::all_revoked(user.id, None, Reason::Disabled);
+            self.event_log.append(&mut tx, [revoked], now).await?;
         }
-        Ok(self.journal.commit(tx).await?)
+        Ok(self.event_log.commit(tx).await?)
     }
 
+    /// Enables a disabled account.
     pub async fn enable(&self, user: &User) -> Result<(), Error> {
-        Ok(self.store.write().await?.enable_user(user.id, self.clock.now()).await?)
+        Ok(self.core.store.write().await?.enable_user(user.id, self.core.now()).await?)
     }
 
+    /// Deletes an account and all personal data.
     pub async fn delete(&self, user: &User) -> Result<(), Error> {
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.core.store.begin().await?;
         if !tx.delete_user(user).await? {
             return Err(Error::Overloaded); // changed meanwhile
         }
-        self.journal.record(&mut tx, [Happening::UserDeleted { user_id: user.id }], self.clock.now()).await?;
-        Ok(self.journal.commit(tx).await?)
+        let deleted = EventKind::UserDeleted { user_id: user.id };
+        self.event_log.append(&mut tx, [deleted], self.core.now()).await?;
+        Ok(self.event_log.commit(tx).await?)
     }
 
-    /// The next accounts behind this id, by id, each with its sessions that are good.
-    pub async fn after(&self, id: Uuid) -> Result<Vec<(User, Vec<ListedSession>)>, Error> {
-        let mut reading = self.store.read().await?;
-        let users = reading.users_after(id, i64::try_from(BATCH).unwrap_or(i64::MAX)).await?;
+    /// The next accounts after this id, in the order of ids, each with its valid sessions.
+    pub async fn page_after(&self, id: Uuid) -> Result<Vec<(User, Vec<SessionSummary>)>, Error> {
+        let mut reader = self.core.store.read().await?;
+        let users = reader.users_after(id, i64::try_from(BATCH).unwrap_or(i64::MAX)).await?;
         let mut with_sessions = Vec::with_capacity(users.len());
         for user in users {
-            let sessions = reading.sessions_of(&user, self.clock.now()).await?;
+            let sessions = reader.sessions_of(&user, self.core.now()).await?;
             with_sessions.push((user, sessions));
         }
         Ok(with_sessions)
     }
 
-    pub(super) async fn insert(&self, tx: &mut Tx, people: Vec<Person>) -> Result<Vec<User>, Error> {
-        let now = self.clock.now();
-        let users: Vec<User> = people.into_iter().map(|person| person.into_user(self.random.id(now), now)).collect();
-        tx.insert_users(&users).await?;
-        let happened = users.iter().flat_map(|user| {
-            let user_id = user.id;
-            [Happening::UserRegistered { user_id }, Happening::UserActivated { user_id, channel: None }]
-        });
-        self.journal.record(tx, happened, now).await?;
-        Ok(users)
+    /// Resets the rate limits of an address, in the code store too.
+    pub async fn lift_limits(&self, address: &Address) -> Result<(), Error> {
+        Ok(self.core.store.write().await?.lift_limits(&address.hash(), self.core.now()).await?)
     }
 }

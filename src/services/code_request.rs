@@ -1,79 +1,72 @@
+//! Codes that anyone may request: to log in, or to set a new password.
+
 use crate::{
     domain::{Address, Client, Holder, IssuedCode, LoginId, Purpose, User},
-    engine::{
-        Issuer, Throttle,
-        code_checker::asked_with,
-        code_issuer::{NewCode, Unpublished},
-        retry::run_twice,
-    },
+    engine::{CodeIssuer, Core, InactiveCode, NewCode, RateLimits, once_on_conflict},
     error::Error,
-    store::{Connection, Store, StoreError},
+    store::{Reader, StoreError},
 };
 
-/// Sends codes that anybody may ask for, to log in or to set a new password.
+/// Sends codes that anyone may request.
 #[derive(Clone)]
-pub struct AskingService {
-    pub store: Store,
-    pub issuer: Issuer,
-    pub throttle: Throttle,
+pub struct CodeRequestService {
+    pub(crate) core: Core,
+    pub(crate) issuer: CodeIssuer,
+    pub(crate) rate_limits: RateLimits,
 }
 
-/// Whose code is asked for: with a login id, both must be of one account.
+/// The account that a code is requested for; with a login id, both identifiers must be of one account.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct CodeRequest {
+    /// Where the code is to go.
     pub address: Address,
+    /// A login id beside the address.
     pub login_id: Option<LoginId>,
 }
 
-impl AskingService {
-    /// Sends a code to the account that has proven the address. For an unknown one the same is
-    /// written and answered, and nothing sent.
+impl CodeRequestService {
+    /// Sends a code to the account that has proven the address. For an unknown one the same is written and
+    /// answered, and nothing is sent.
     ///
     /// # Errors
     ///
     /// [`Error::TooManyRequests`], alike for known and unknown.
-    pub async fn ask(&self, purpose: Purpose, asked: &Asked, client: &Client) -> Result<IssuedCode, Error> {
-        let send = self.throttle.send(client).await?;
-        match run_twice(|| self.write(purpose, asked)).await {
-            Ok(code) => self.issuer.publish(code).await,
-            Err(error) => {
-                send.give_back().await;
-                Err(error)
-            }
-        }
+    pub async fn send(&self, purpose: Purpose, request: &CodeRequest, client: &Client) -> Result<IssuedCode, Error> {
+        let write = once_on_conflict(|| self.write(purpose, request));
+        let code = self.rate_limits.count_send(client, write).await?;
+        self.issuer.activate(code).await
     }
 
-    async fn write(&self, purpose: Purpose, asked: &Asked) -> Result<Unpublished, Error> {
-        let mut tx = self.store.begin().await?;
-        let (mut history, now) = self.issuer.lock(&mut tx, &asked.address.key()).await?;
-        self.issuer.admit(&history, purpose, now)?;
-        let verification = self.issuer.random.secret_id();
-        let account = account(&mut tx, asked).await?;
-        // A deletion waits, or came first; for nobody something is looked for all the same.
-        let is_there = tx.hold_user(account.as_ref().map_or(verification, |user| user.id)).await?;
-        let account = account.filter(|_| is_there);
+    async fn write(&self, purpose: Purpose, request: &CodeRequest) -> Result<InactiveCode, Error> {
+        let mut tx = self.core.store.begin().await?;
+        let (mut record, now) = self.issuer.lock(&mut tx, &request.address).await?;
+        self.issuer.check_cooldown(&record, purpose, now)?;
+        let verification_id = self.core.random.secret_id();
+        let account = find_account(&mut tx, request).await?;
+        // A deletion waits, or came first; for a phantom something is looked for all the same.
+        let exists = tx.lock_user(account.as_ref().map_or(verification_id, |user| user.id)).await?;
+        let account = account.filter(|_| exists);
         // As the account has it, never as the request spells it.
-        let destination = account.as_ref().and_then(|user| user.as_proven(&asked.address));
-        let locale = account.as_ref().and_then(|user| user.locale.clone());
+        let destination = account.as_ref().and_then(|user| user.proven_address(&request.address));
         let code = NewCode {
-            locale,
             purpose,
-            destination: destination.as_ref().unwrap_or(&asked.address),
-            verification,
-            first: true,
-            holder: account.map_or(Holder::Nobody, |user| Holder::Account { id: user.id, epoch: user.epoch }),
-            asked_with: asked_with(asked.login_id.as_ref()),
+            destination: destination.as_ref().unwrap_or(&request.address),
+            verification_id,
+            is_first: true,
+            locale: account.as_ref().and_then(|user| user.locale.clone()),
+            holder: account.map_or(Holder::Phantom, |user| Holder::Account { id: user.id, epoch: user.epoch }),
+            login_id_hash: request.login_id.as_ref().map(LoginId::hash),
         };
-        let code = self.issuer.issue(&mut tx, &mut history, &code, now).await?;
+        let code = self.issuer.issue(&mut tx, &mut record, &code, now).await?;
         tx.commit().await?;
         Ok(code)
     }
 }
 
-async fn account(connection: &mut Connection, asked: &Asked) -> Result<Option<User>, StoreError> {
-    let user = match &asked.login_id {
-        Some(login_id) => connection.user_by_login_id(login_id).await?,
-        None => connection.user_by_address(&asked.address).await?,
+async fn find_account(reader: &mut Reader, request: &CodeRequest) -> Result<Option<User>, StoreError> {
+    let user = match &request.login_id {
+        Some(login_id) => reader.user_by_login_id(login_id).await?,
+        None => reader.user_by_address(&request.address).await?,
     };
-    Ok(user.filter(|user| user.disabled_at.is_none() && user.as_proven(&asked.address).is_some()))
+    Ok(user.filter(|user| user.disabled_at.is_none() && user.proven_address(&request.address).is_some()))
 }

@@ -1,16 +1,15 @@
+//! Changing the email or the mobile of an account.
+
 use uuid::Uuid;
 
 use crate::{
     domain::{
-        Address, Client, FieldCode, FieldError, Happening, Holder, IssuedCode, NoticeKind, OneTimeCode, Purpose, User,
+        Address, EventKind, FieldCode, FieldError, Holder, IssuedCode, NoticeKind, OneTimeCode, Purpose, User,
         Verification,
     },
     engine::{
-        CurrentPassword, Guessing, Journal, Notices, Reauthentication,
-        code_checker::Found,
-        code_issuer::{NewCode, Unpublished},
-        reauthentication::Enough,
-        retry::run_twice,
+        Actor, CodeChecker, CodeIssuer, Core, CurrentPassword, EventLog, Freshness, InactiveCode, NewCode, Notices,
+        PasswordChecker, RateLimits, Subject, once_on_conflict,
     },
     error::Error,
 };
@@ -18,119 +17,104 @@ use crate::{
 /// Replaces an account's email or mobile; a new one counts only once its code proves it.
 #[derive(Clone)]
 pub struct ContactService {
-    pub guessing: Guessing,
-    pub reauthentication: Reauthentication,
-    pub notices: Notices,
-    pub journal: Journal,
+    pub(crate) core: Core,
+    pub(crate) issuer: CodeIssuer,
+    pub(crate) checker: CodeChecker,
+    pub(crate) passwords: PasswordChecker,
+    pub(crate) rate_limits: RateLimits,
+    pub(crate) notices: Notices,
+    pub(crate) event_log: EventLog,
 }
 
 impl ContactService {
-    /// Sends a code to the new address, and tells the old one.
+    /// Sends a code to the new address, and informs the old one.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for one's own proven address, [`Error::AccountExists`] for one that another
-    /// account has proven; as [`Reauthentication`], where any young session is enough.
-    pub async fn request(
-        &self,
-        user: &User,
-        session: Uuid,
-        new: &Address,
-        current: &CurrentPassword,
-        client: &Client,
-    ) -> Result<IssuedCode, Error> {
-        if user.as_proven(new).is_some() {
-            return Err(Error::field(FieldError::new(new.field(), FieldCode::Invalid, "is proven already")));
+    /// [`Error::Invalid`] for the account's own proven address, [`Error::AccountExists`] for one that another
+    /// account has proven. A wrong or missing current password as for [`ProfileService`](super::ProfileService),
+    /// but any recent session is enough without it.
+    pub async fn request(&self, actor: &Actor, new: &Address, current: &CurrentPassword) -> Result<IssuedCode, Error> {
+        if actor.user.proven_address(new).is_some() {
+            return Err(Error::field(FieldError::new(new.field(), FieldCode::Invalid, "is already verified")));
         }
-        let Guessing { throttle, issuer, .. } = &self.guessing;
-        let send = throttle.send(client).await?;
-        let written = async {
-            self.reauthentication.require(user, session, current, Enough::Young, client).await?;
-            run_twice(|| self.write(user, new)).await
+        let write = async {
+            self.passwords.check_current(actor, current, Freshness::Recent).await?;
+            once_on_conflict(|| self.write(&actor.user, new)).await
         };
-        match written.await {
-            Ok(code) => issuer.publish(code).await,
-            // It told who is registered: so it counts.
-            Err(error @ Error::AccountExists(_)) => Err(error),
-            Err(error) => {
-                send.give_back().await;
-                Err(error)
-            }
-        }
+        let code = self.rate_limits.count_send(&actor.client, write).await?;
+        self.issuer.activate(code).await
     }
 
-    async fn write(&self, user: &User, new: &Address) -> Result<Unpublished, Error> {
-        let Guessing { store, issuer, .. } = &self.guessing;
-        let mut tx = store.begin().await?;
-        let (mut history, now) = issuer.lock(&mut tx, &new.key()).await?;
-        let (email, mobile) = match new {
-            Address::Email(email) => (Some(email), None),
-            Address::Mobile(mobile) => (None, Some(mobile)),
-        };
-        if let Some(taken) = tx.taken(email, mobile, None).await? {
+    async fn write(&self, user: &User, new: &Address) -> Result<InactiveCode, Error> {
+        let mut tx = self.core.store.begin().await?;
+        let (mut record, now) = self.issuer.lock(&mut tx, new).await?;
+        if let Some(taken) = tx.taken_identifier(&new.clone().into()).await? {
             return Err(Error::taken(taken));
         }
-        issuer.admit(&history, Purpose::ContactChange, now)?;
-        if !tx.hold_user(user.id).await? {
-            return Err(Error::InvalidToken); // gone meanwhile
+        self.issuer.check_cooldown(&record, Purpose::ContactChange, now)?;
+        if !tx.lock_user(user.id).await? {
+            return Err(Error::InvalidToken); // deleted meanwhile
         }
         let code = NewCode {
             purpose: Purpose::ContactChange,
             destination: new,
-            verification: issuer.random.secret_id(),
-            first: true,
+            verification_id: self.core.random.secret_id(),
+            is_first: true,
             holder: Holder::Account { id: user.id, epoch: user.epoch },
-            asked_with: None,
+            login_id_hash: None,
             locale: user.locale.clone(),
         };
-        let code = issuer.issue(&mut tx, &mut history, &code, now).await?;
-        self.notices.tell(&mut tx, user, &told(user, new), NoticeKind::ContactRequested, Some(new), now).await?;
+        let code = self.issuer.issue(&mut tx, &mut record, &code, now).await?;
+        let to = informed_addresses(user, new);
+        self.notices.enqueue(&mut tx, user, &to, NoticeKind::ContactRequested, Some(new), now).await?;
         tx.commit().await?;
         Ok(code)
     }
 
-    /// Makes the address the account's own; its sessions live on, its other codes are dead.
+    /// Makes the address the account's own. Its sessions stay, its other codes are dead.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidCode`] for any code that is not good now, or not this account's.
-    /// [`Error::AccountExists`] where another has proven the address meanwhile; the code stays good.
-    pub async fn verify(&self, user: &User, id: Uuid, code: &OneTimeCode, client: &Client) -> Result<User, Error> {
-        let Guessing { store, issuer, throttle, .. } = &self.guessing;
-        let challenge = store.read().await?.challenge(id, issuer.clock.now()).await?;
-        let its_own = |it: &Verification| {
-            it.purpose == Purpose::ContactChange && matches!(it.holder, Holder::Account { id, .. } if id == user.id)
+    /// [`Error::InvalidCode`] for a code that is not valid now, or is another account's.
+    /// [`Error::AccountExists`] if another account has proven the address meanwhile; the code stays valid.
+    pub async fn verify(&self, actor: &Actor, id: Uuid, code: &OneTimeCode) -> Result<User, Error> {
+        let challenge = self.core.store.read().await?.challenge(id, self.core.now()).await?;
+        let is_own = |verification: &Verification| {
+            verification.purpose == Purpose::ContactChange && verification.holder.account() == Some(actor.user.id)
         };
-        let challenge = challenge.filter(|challenge| its_own(&challenge.verification));
-        let found = Found::owned(Purpose::ContactChange, challenge);
-        let changed = self.guessing.prove(code, found, client, |it| self.change(user, it)).await?;
-        throttle.forgive(None, &changed).await;
-        issuer.wake.notify_one();
+        let challenge = challenge.filter(|challenge| is_own(&challenge.verification));
+        let subject = Subject::owned(Purpose::ContactChange, challenge);
+        let change = |verification| self.change(&actor.user, verification);
+        let changed = self.checker.redeem(code, subject, &actor.client, change).await?;
+        self.rate_limits.reset_failures(None, &changed).await;
+        self.issuer.wake.notify_one();
         Ok(changed)
     }
 
     async fn change(&self, user: &User, proven: Verification) -> Result<User, Error> {
         let Holder::Account { id, epoch } = proven.holder else { return Err(Error::InvalidCode) };
-        let (now, new) = (self.guessing.issuer.clock.now(), &proven.destination);
-        let mut tx = self.guessing.store.begin().await?;
+        let (now, new) = (self.core.now(), &proven.destination);
+        let mut tx = self.core.store.begin().await?;
         let epoch = tx.change_contact(id, epoch, new, now).await?.ok_or(Error::InvalidCode)?;
-        tx.take_sessions_along(id, None, epoch).await?;
-        tx.end_registrations(&new.key()).await?;
+        tx.move_sessions_to_epoch(id, None, epoch).await?;
+        tx.delete_registrations(new).await?;
         if !tx.mark_verified(proven.id, None, now).await? {
             return Err(Error::InvalidCode);
         }
-        self.notices.tell(&mut tx, user, &told(user, new), NoticeKind::ContactChanged, Some(new), now).await?;
-        let happened = [Happening::ContactChanged { user_id: id, channel: new.channel() }];
-        self.journal.record(&mut tx, happened, now).await?;
-        let changed = tx.user(id).await?.ok_or(Error::InvalidCode)?;
-        self.journal.commit(tx).await?;
-        Ok(changed)
+        let to = informed_addresses(user, new);
+        self.notices.enqueue(&mut tx, user, &to, NoticeKind::ContactChanged, Some(new), now).await?;
+        let changed = EventKind::ContactChanged { user_id: id, channel: new.channel() };
+        self.event_log.append(&mut tx, [changed], now).await?;
+        let user = tx.user(id).await?.ok_or(Error::InvalidCode)?;
+        self.event_log.commit(tx).await?;
+        Ok(user)
     }
 }
 
-/// The proven address that the new one replaces; where there is none, the account's other one.
-fn told(user: &User, new: &Address) -> Vec<Address> {
-    let proven = user.proven();
+/// The proven address that the new one replaces; if there is none, the account's other one.
+fn informed_addresses(user: &User, new: &Address) -> Vec<Address> {
+    let proven = user.proven_addresses();
     let replaced = proven.iter().find(|old| old.channel() == new.channel());
     replaced.or(proven.first()).cloned().into_iter().collect()
 }

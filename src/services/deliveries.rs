@@ -1,65 +1,63 @@
-use std::{sync::Arc, time::Duration};
+//! The delivery of messages, as operators and providers see it.
+
+use std::time::Duration;
 
 use crate::{
-    crypto::Keyring,
-    domain::{Address, Clock, DAY, DeliveryState, Outgoing, Timestamp},
+    domain::{DAY, DeliveryState, MessagePayload},
+    engine::Core,
     error::Error,
-    store::{Conversion, KeptMessage, Store},
+    store::{Conversion, StoredMessage},
 };
 
-/// What operators see and do of messages.
+/// Lists messages for operators, and records the reports of providers.
 #[derive(Clone)]
-pub struct Deliveries {
-    pub store: Store,
-    pub keyring: Keyring,
-    pub clock: Arc<dyn Clock>,
+pub struct DeliveryService {
+    pub(crate) core: Core,
 }
 
 /// A message of the last day.
 #[derive(Debug, Clone)]
-pub struct ListedMessage {
-    pub kept: KeptMessage,
-    /// Of one that waits: what it is, and for whom, masked.
-    pub about: Option<(&'static str, String)>,
+pub struct MessageSummary {
+    /// The row.
+    pub stored: StoredMessage,
+    /// The purpose and the masked address, while the message waits.
+    pub content: Option<(&'static str, String)>,
 }
 
-/// A message that a worker has is due when its lease ends, which is sooner than this.
+/// A message that a worker has leased is due when its lease ends, which is sooner than this.
 const LONGEST_LEASE: Duration = Duration::from_mins(1);
 
-impl Deliveries {
-    /// Those that wait, or those that ended failed within the last day; the oldest first.
-    pub async fn list(&self, state: DeliveryState) -> Result<Vec<ListedMessage>, Error> {
-        let kept = self.store.kept_messages(state).await?;
-        Ok(kept.into_iter().map(|kept| ListedMessage { about: self.about(&kept), kept }).collect())
+impl DeliveryService {
+    /// The messages that wait, or that failed within the last day; the oldest first.
+    pub async fn list(&self, state: DeliveryState) -> Result<Vec<MessageSummary>, Error> {
+        let stored = self.core.store.read().await?.messages(state).await?;
+        Ok(stored.into_iter().map(|stored| MessageSummary { content: self.content(&stored), stored }).collect())
     }
 
-    /// Hastens what waits for long, and tells how many; an ended message can't be sent again.
+    /// Retries messages now that wait for long, and returns how many; an ended message cannot be sent again.
     pub async fn retry(&self) -> Result<u64, Error> {
-        let now = self.clock.now();
-        Ok(self.store.hasten_messages(now, now.plus(LONGEST_LEASE)).await?)
+        let now = self.core.now();
+        Ok(self.core.store.write().await?.make_due_now(now, now.plus(LONGEST_LEASE)).await?)
     }
 
-    /// Sent, and come back verified, over the last day.
+    /// The conversion of the last day.
     pub async fn stats(&self) -> Result<Vec<Conversion>, Error> {
-        Ok(self.store.conversion(self.since()).await?)
+        Ok(self.core.store.read().await?.conversion(self.core.now().minus(DAY)).await?)
     }
 
     /// Records a provider's report of a message, named by its number in the outbox. A report of an ended
     /// verification, or of a code that was replaced, changes nothing.
     pub async fn record_report(&self, message: i64, state: DeliveryState) -> Result<(), Error> {
-        Ok(self.store.mark_reported(message, state, self.clock.now()).await?)
+        Ok(self.core.store.write().await?.mark_report(message, state, self.core.now()).await?)
     }
 
-    fn since(&self) -> Timestamp {
-        self.clock.now().minus(DAY)
+    /// Puts back the events that no queue received, and returns how many.
+    pub async fn requeue_events(&self) -> Result<u64, Error> {
+        Ok(self.core.store.write().await?.requeue_events().await?)
     }
 
-    fn about(&self, kept: &KeptMessage) -> Option<(&'static str, String)> {
-        let json = self.keyring.open(&kept.body)?;
-        let (purpose, to) = match serde_json::from_slice(&json).ok()? {
-            Outgoing::Code(code) => (code.purpose.as_str(), code.to),
-            Outgoing::Notice(notice) => (notice.notice.as_str(), notice.to),
-        };
-        Some((purpose, Address::from_stored(to).masked()))
+    fn content(&self, stored: &StoredMessage) -> Option<(&'static str, String)> {
+        let payload = MessagePayload::from_json(&self.core.keyring.open(&stored.body)?)?;
+        Some((payload.purpose(), payload.to().masked()))
     }
 }

@@ -1,5 +1,6 @@
-//! The rules. A method runs in one order: limits, hashing, judging the code, then one transaction
-//! with its outbox rows, then waking the worker. Nothing slow or remote happens inside a transaction.
+//! Use cases. A method runs in one order: limits, hashing, judging the code, then one transaction with its outbox
+//! rows, then waking the worker. Nothing slow or remote happens inside a transaction, and nothing is visible
+//! outside before its commit.
 
 mod account_import;
 mod accounts;
@@ -15,16 +16,16 @@ mod sessions;
 mod verification;
 mod verification_status;
 
-pub use account_import::Plan;
-pub use accounts::{Accounts, Person};
-pub use code_request::{Asked, AskingService};
+pub use account_import::{ImportConflict, ImportPlan};
+pub use accounts::{AccountDetails, AccountService};
+pub use code_request::{CodeRequest, CodeRequestService};
 pub use contacts::ContactService;
-pub use deliveries::{Deliveries, ListedMessage};
-pub use login::{Identifier, LoginService};
+pub use deliveries::{DeliveryService, MessageSummary};
+pub use login::LoginService;
 pub use profile::ProfileService;
 pub use recovery::RecoveryService;
-pub use registration::{NewRegistration, Registered, RegistrationService};
-pub use resend::{Resend, ResendService};
-pub use sessions::Sessions;
+pub use registration::{NewRegistration, PendingRegistration, RegistrationService};
+pub use resend::{ResendService, ResentCode};
+pub use sessions::SessionService;
 pub use verification::VerificationService;
 pub use verification_status::{StatusService, VerificationStatus};

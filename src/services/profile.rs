@@ -1,90 +1,67 @@
-use uuid::Uuid;
+//! What people change of their own account.
 
+use super::AccountService;
 use crate::{
-    domain::{Change, Client, FieldError, Happening, Password, Reason, User},
-    engine::{CurrentPassword, Journal, Reauthentication, reauthentication::Enough, retry::run_twice},
+    domain::{EventKind, FieldUpdate, Password, Reason, User},
+    engine::{Actor, Core, CurrentPassword, EventLog, Freshness, PasswordChecker, RateLimits, once_on_conflict},
     error::Error,
 };
 
-/// What people change of their own account.
+/// Changes and deletes people's own accounts.
 #[derive(Clone)]
 pub struct ProfileService {
-    pub reauthentication: Reauthentication,
-    pub journal: Journal,
+    pub(crate) core: Core,
+    pub(crate) passwords: PasswordChecker,
+    pub(crate) rate_limits: RateLimits,
+    pub(crate) accounts: AccountService,
+    pub(crate) event_log: EventLog,
 }
 
 impl ProfileService {
-    pub async fn change(&self, user: &User, name: &Change, locale: &Change) -> Result<User, Error> {
-        let Reauthentication { store, clock, .. } = &self.reauthentication;
-        let mut writing = store.write().await?;
-        writing.change_profile(user.id, name, locale, clock.now()).await?;
-        writing.user(user.id).await?.ok_or(Error::InvalidToken)
+    /// Updates the name and the language.
+    pub async fn update(&self, user: &User, name: &FieldUpdate, locale: &FieldUpdate) -> Result<User, Error> {
+        let mut writer = self.core.store.write().await?;
+        writer.update_profile(user.id, name, locale, self.core.now()).await?;
+        writer.user(user.id).await?.ok_or(Error::InvalidToken)
     }
 
     /// Replaces the password; every session but this one ends.
     ///
     /// # Errors
     ///
-    /// As [`Reauthentication`]; a session is enough that was opened by a code within `fresh_for`.
-    /// [`Error::Overloaded`] where the account changed meanwhile: asking again is safe.
-    pub async fn change_password(
-        &self,
-        user: &User,
-        session: Uuid,
-        current: &CurrentPassword,
-        new: &Password,
-        client: &Client,
-    ) -> Result<(), Error> {
-        let Reauthentication { hasher, throttle, random, .. } = &self.reauthentication;
-        user.admits(new).map_err(|error| Error::field(FieldError { field: "new_password", ..error }))?;
-        self.reauthentication.require(user, session, current, Enough::YoungAndByCode, client).await?;
+    /// [`Error::WrongPassword`] for a wrong current one; [`Error::ReauthenticationRequired`] if it is missing,
+    /// unless the session was opened by a code within `fresh_for`. [`Error::Overloaded`] if the account changed
+    /// meanwhile: trying again is safe.
+    pub async fn change_password(&self, actor: &Actor, current: &CurrentPassword, new: &Password) -> Result<(), Error> {
+        actor.user.check_password(new).map_err(|error| Error::field(error.at("new_password")))?;
+        self.passwords.check_current(actor, current, Freshness::RecentByCode).await?;
         if matches!(current, CurrentPassword::Missing) {
-            let _counted = throttle.hash(client).await?; // the current one's hash was not counted
+            self.rate_limits.count_hash(&actor.client).await?; // that of the current one would have counted
         }
-        let recipe = hasher.recipe(&random.bytes::<16>());
-        let hash = hasher.hash(new, recipe).await?;
-        run_twice(|| self.set_password(user, session, &hash)).await
+        let hash = self.passwords.hash_new(new).await?;
+        once_on_conflict(|| self.set_password(actor, &hash)).await
     }
 
-    async fn set_password(&self, user: &User, session: Uuid, hash: &str) -> Result<(), Error> {
-        let Reauthentication { store, clock, .. } = &self.reauthentication;
-        let now = clock.now();
-        let mut tx = store.begin().await?;
-        // Changed meanwhile: asked again, the token tells whether that ended its session.
+    async fn set_password(&self, actor: &Actor, hash: &str) -> Result<(), Error> {
+        let (user, session, now) = (&actor.user, actor.session, self.core.now());
+        let mut tx = self.core.store.begin().await?;
+        // Changed meanwhile: tried again, the token shows whether that ended its session.
         let epoch = tx.change_password(user, hash, now).await?.ok_or(Error::Overloaded)?;
-        tx.take_sessions_along(user.id, Some(session), epoch).await?;
-        let (user_id, reason) = (user.id, Reason::PasswordChanged);
-        let happened = [
-            Happening::PasswordChanged { user_id, reason },
-            Happening::SessionRevoked { user_id, session_id: None, but: Some(session), reason },
-        ];
-        self.journal.record(&mut tx, happened, now).await?;
-        Ok(self.journal.commit(tx).await?)
+        tx.move_sessions_to_epoch(user.id, Some(session), epoch).await?;
+        let reason = Reason::PasswordChanged;
+        let changed = EventKind::PasswordChanged { user_id: user.id, reason };
+        let revoked = EventKind::all_revoked(user.id, Some(session), reason);
+        self.event_log.append(&mut tx, [changed, revoked], now).await?;
+        Ok(self.event_log.commit(tx).await?)
     }
 
-    /// Removes the account and all that names it.
+    /// Deletes the account and all personal data.
     ///
     /// # Errors
     ///
     /// As [`change_password`](Self::change_password).
-    pub async fn delete(
-        &self,
-        user: &User,
-        session: Uuid,
-        current: &CurrentPassword,
-        client: &Client,
-    ) -> Result<(), Error> {
-        self.reauthentication.require(user, session, current, Enough::YoungAndByCode, client).await?;
-        run_twice(|| self.remove(user)).await
-    }
-
-    async fn remove(&self, user: &User) -> Result<(), Error> {
-        let mut tx = self.reauthentication.store.begin().await?;
-        if !tx.delete_user(user).await? {
-            return Err(Error::Overloaded); // changed meanwhile
-        }
-        let now = self.reauthentication.clock.now();
-        self.journal.record(&mut tx, [Happening::UserDeleted { user_id: user.id }], now).await?;
-        Ok(self.journal.commit(tx).await?)
+    pub async fn delete(&self, actor: &Actor, current: &CurrentPassword) -> Result<(), Error> {
+        self.passwords.check_current(actor, current, Freshness::RecentByCode).await?;
+        once_on_conflict(|| self.accounts.delete(&actor.user)).await
     }
 }

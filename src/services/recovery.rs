@@ -1,56 +1,57 @@
+//! Account recovery: a new password by a code.
+
 use crate::{
-    crypto::Hasher,
-    domain::{Address, Client, FieldError, Happening, Holder, NoticeKind, Password, Reason, User, Verification},
-    engine::{Guessing, Journal, Notices, Proof},
+    domain::{Address, Client, EventKind, Holder, NoticeKind, Password, Reason, User, Verification},
+    engine::{CodeChecker, CodeSubmission, Core, EventLog, Notices, PasswordChecker, RateLimits},
     error::Error,
 };
 
-/// Gives an account a new password, by a code.
+/// Sets a new password by a code.
 #[derive(Clone)]
 pub struct RecoveryService {
-    pub guessing: Guessing,
-    pub hasher: Hasher,
-    pub notices: Notices,
-    pub journal: Journal,
+    pub(crate) core: Core,
+    pub(crate) checker: CodeChecker,
+    pub(crate) passwords: PasswordChecker,
+    pub(crate) rate_limits: RateLimits,
+    pub(crate) notices: Notices,
+    pub(crate) event_log: EventLog,
 }
 
 impl RecoveryService {
-    /// Sets the password and ends every session, live code and pending contact change; the owner is told.
+    /// Sets the password and ends every session, live code and pending contact change; the owner is informed.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidCode`] for any code that is not good now. [`Error::Invalid`] where the password
-    /// is one of the account's names: the code stays good.
-    pub async fn reset(&self, proof: &Proof, new: &Password, client: &Client) -> Result<(), Error> {
-        let found = self.guessing.find(proof, client).await?;
-        let _counted = self.guessing.throttle.hash(client).await?;
-        let recipe = self.hasher.recipe(&self.guessing.issuer.random.bytes::<16>());
-        let hash = self.hasher.hash(new, recipe).await?;
-        let user = self.guessing.prove(&proof.code, found, client, |it| self.set(it, new, &hash)).await?;
-        let given = proof.which.address.as_ref().map(Address::key);
-        self.guessing.throttle.forgive(given, &user).await;
-        self.guessing.issuer.wake.notify_one();
+    /// [`Error::InvalidCode`] for a code that is not valid now. [`Error::Invalid`] if the password is one of the
+    /// account's identifiers: the code stays valid.
+    pub async fn reset(&self, submission: &CodeSubmission, new: &Password, client: &Client) -> Result<(), Error> {
+        let subject = self.checker.find(submission, client).await?;
+        self.rate_limits.count_hash(client).await?;
+        let hash = self.passwords.hash_new(new).await?;
+        let set = |verification| self.set_password(verification, new, &hash);
+        let user = self.checker.redeem(&submission.code, subject, client, set).await?;
+        let given = submission.reference.address.as_ref().map(Address::key);
+        self.rate_limits.reset_failures(given, &user).await;
+        self.checker.issuer.wake.notify_one();
         Ok(())
     }
 
-    async fn set(&self, proven: Verification, new: &Password, hash: &str) -> Result<User, Error> {
+    async fn set_password(&self, proven: Verification, new: &Password, hash: &str) -> Result<User, Error> {
         let Holder::Account { id, epoch } = proven.holder else { return Err(Error::InvalidCode) };
-        let now = self.guessing.issuer.clock.now();
-        let mut tx = self.guessing.store.begin().await?;
+        let now = self.core.now();
+        let mut tx = self.core.store.begin().await?;
         let user = tx.user(id).await?.filter(|user| user.epoch == epoch).ok_or(Error::InvalidCode)?;
-        user.admits(new).map_err(|error| Error::field(FieldError { field: "new_password", ..error }))?;
+        user.check_password(new).map_err(|error| Error::field(error.at("new_password")))?;
         tx.change_password(&user, hash, now).await?.ok_or(Error::InvalidCode)?;
         if !tx.mark_verified(proven.id, None, now).await? {
             return Err(Error::InvalidCode);
         }
-        self.notices.tell(&mut tx, &user, &user.proven(), NoticeKind::PasswordReset, None, now).await?;
-        let (user_id, reason) = (user.id, Reason::PasswordReset);
-        let happened = [
-            Happening::PasswordChanged { user_id, reason },
-            Happening::SessionRevoked { user_id, session_id: None, but: None, reason },
-        ];
-        self.journal.record(&mut tx, happened, now).await?;
-        self.journal.commit(tx).await?;
+        let to = user.proven_addresses();
+        self.notices.enqueue(&mut tx, &user, &to, NoticeKind::PasswordReset, None, now).await?;
+        let reason = Reason::PasswordReset;
+        let changed = EventKind::PasswordChanged { user_id: id, reason };
+        self.event_log.append(&mut tx, [changed, EventKind::all_revoked(id, None, reason)], now).await?;
+        self.event_log.commit(tx).await?;
         Ok(user)
     }
 }

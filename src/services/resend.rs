@@ -1,42 +1,51 @@
+//! Sending a new code for a pending registration.
+
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use crate::{
     domain::{Address, Client, IssuedCode, Purpose, Registration},
-    engine::{
-        Issuer, Throttle, Which,
-        code_issuer::{NewCode, Unpublished},
-        retry::run_twice,
-    },
+    engine::{CodeIssuer, Core, InactiveCode, NewCode, RateLimits, VerificationRef, once_on_conflict},
     error::Error,
-    store::Store,
 };
 
 /// Sends new codes for pending registrations.
 #[derive(Clone)]
 pub struct ResendService {
-    pub store: Store,
-    pub issuer: Issuer,
-    pub throttle: Throttle,
-    pub registration_ttl: std::time::Duration,
+    pub(crate) core: Core,
+    pub(crate) issuer: CodeIssuer,
+    pub(crate) rate_limits: RateLimits,
+    /// How long a registration outlives its last code's sending.
+    pub(crate) registration_ttl: Duration,
 }
 
-/// A new code, and whether who asked showed the id: only they are told it.
+/// A new code, and whether the caller supplied the id; it is returned only then.
 #[derive(Debug, Clone)]
-pub struct Resend {
+pub struct ResentCode {
+    /// The code.
     pub code: IssuedCode,
+    /// Whether the caller supplied the id.
     pub with_id: bool,
 }
 
-/// Whom a new code is for.
+/// The registration that a new code is for.
 enum Target {
     Registration {
-        id: Uuid,
+        verification_id: Uuid,
         destination: Address,
-        /// Who asked showed the id; else it must not be told whether anything is pending.
+        /// Without the id, nothing may tell whether a registration is pending.
         with_id: bool,
     },
     /// Nothing is pending at the address; the answer does not say so.
-    Nobody(Address),
+    Phantom(Address),
+}
+
+impl Target {
+    fn destination(&self) -> &Address {
+        let (Self::Phantom(destination) | Self::Registration { destination, .. }) = self;
+        destination
+    }
 }
 
 impl ResendService {
@@ -44,52 +53,50 @@ impl ResendService {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownVerification`] for an id that belongs to no registration, or not to the
-    /// address beside it; none for an address where nothing is pending.
-    pub async fn resend(&self, which: Which, client: &Client) -> Result<Resend, Error> {
-        let send = self.throttle.send(client).await?;
-        let with_id = which.id.is_some();
-        let outcome = match self.target(which, client).await {
-            Ok(target) => run_twice(|| self.write(&target)).await,
-            Err(error) => Err(error),
+    /// [`Error::UnknownVerification`] for an id that belongs to no registration, or not to the address beside it;
+    /// none for an address with nothing pending.
+    pub async fn resend(&self, reference: VerificationRef, client: &Client) -> Result<ResentCode, Error> {
+        let with_id = reference.id.is_some();
+        let write = async {
+            let target = self.target(reference, client).await?;
+            once_on_conflict(|| self.write(&target)).await
         };
-        match outcome {
-            Ok(code) => Ok(Resend { code: self.issuer.publish(code).await?, with_id }),
-            Err(error) => {
-                send.give_back().await;
-                Err(error)
-            }
-        }
+        let code = self.rate_limits.count_send(client, write).await?;
+        Ok(ResentCode { code: self.issuer.activate(code).await?, with_id })
     }
 
-    async fn target(&self, which: Which, client: &Client) -> Result<Target, Error> {
-        let mut reading = self.store.read().await?;
-        let (registration, with_id) = match (which.id, which.address) {
+    async fn target(&self, reference: VerificationRef, client: &Client) -> Result<Target, Error> {
+        let mut reader = self.core.store.read().await?;
+        let (registration, with_id) = match (reference.id, reference.address) {
             (Some(id), address) => {
-                let registration = reading.registration(id, self.issuer.clock.now()).await?;
-                let its_own = |it: &Registration| address.is_none_or(|address| it.names(&address));
-                (registration.filter(its_own).ok_or(Error::UnknownVerification)?, true)
+                let registration = reader.registration(id, self.core.now()).await?;
+                let has_address = |registration: &Registration| {
+                    address.is_none_or(|address| registration.identifiers.contains(&address))
+                };
+                (registration.filter(has_address).ok_or(Error::UnknownVerification)?, true)
             }
-            (None, Some(address)) => match Which::pending_at(&mut reading, &address, &self.issuer, client).await? {
-                Some(registration) => (registration, false),
-                None => return Ok(Target::Nobody(address)),
-            },
+            (None, Some(address)) => {
+                match VerificationRef::pending_at(&mut reader, &address, &self.issuer, client).await? {
+                    Some(registration) => (registration, false),
+                    None => return Ok(Target::Phantom(address)),
+                }
+            }
             (None, None) => return Err(Error::UnknownVerification),
         };
-        let Registration { verification_id: id, destination, .. } = registration;
-        Ok(Target::Registration { id, destination, with_id })
+        let destination = registration.destination();
+        Ok(Target::Registration { verification_id: registration.verification_id, destination, with_id })
     }
 
-    async fn write(&self, target: &Target) -> Result<Unpublished, Error> {
-        let (Target::Nobody(destination) | Target::Registration { destination, .. }) = target;
-        let mut tx = self.store.begin().await?;
-        let (mut history, now) = self.issuer.lock(&mut tx, &destination.key()).await?;
-        self.issuer.admit(&history, Purpose::Registration, now)?;
-        // Read under the lock: another code may have come, or the account.
+    async fn write(&self, target: &Target) -> Result<InactiveCode, Error> {
+        let destination = target.destination();
+        let mut tx = self.core.store.begin().await?;
+        let (mut record, now) = self.issuer.lock(&mut tx, destination).await?;
+        self.issuer.check_cooldown(&record, Purpose::Registration, now)?;
+        // Read under the lock: another code may have been issued, or the account created.
         let pending = match target {
-            Target::Nobody(_) => None,
-            Target::Registration { id, with_id, .. } => {
-                let registration = tx.registration(*id, now).await?;
+            Target::Phantom(_) => None,
+            Target::Registration { verification_id, with_id, .. } => {
+                let registration = tx.registration(*verification_id, now).await?;
                 if registration.is_none() && *with_id {
                     return Err(Error::UnknownVerification);
                 }
@@ -98,17 +105,17 @@ impl ResendService {
         };
         let code = match pending {
             None => {
-                let code = NewCode::phantom(Purpose::Registration, destination, self.issuer.random.secret_id());
-                self.issuer.issue(&mut tx, &mut history, &code, now).await?
+                let code = NewCode::phantom(Purpose::Registration, destination, self.core.random.secret_id());
+                self.issuer.issue(&mut tx, &mut record, &code, now).await?
             }
             Some(mut registration) => {
                 registration.last_code_at = now;
                 registration.expires_at = now.plus(self.registration_ttl);
                 if !tx.renew_registration(&registration).await? {
-                    return Err(Error::Lost); // proven meanwhile
+                    return Err(Error::Conflict); // proven meanwhile
                 }
-                let code = NewCode::registration(&registration, false);
-                self.issuer.issue(&mut tx, &mut history, &code, now).await?
+                let code = NewCode::registration(&registration, destination, false);
+                self.issuer.issue(&mut tx, &mut record, &code, now).await?
             }
         };
         tx.commit().await?;

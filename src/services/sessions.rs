@@ -1,137 +1,139 @@
-use std::time::Duration;
+//! Sessions: refreshing, listing and revoking them.
 
 use uuid::Uuid;
 
 use crate::{
-    domain::{Happening, ListedSession, OpenedSession, Reason, RefreshToken, Session, Timestamp, User},
-    engine::{Journal, SessionOpener, retry::run_twice},
+    domain::{EventKind, Reason, RefreshToken, Session, SessionSummary, SessionTokens, Timestamp, User},
+    engine::{Core, EventLog, SessionOpener, once_on_conflict},
     error::Error,
-    store::{Connection, Store},
+    store::Writer,
 };
 
-/// Opens sessions, and tells whose a token is.
+/// Refreshes, lists and revokes sessions, and authenticates access tokens.
 #[derive(Clone)]
-pub struct Sessions {
-    pub store: Store,
-    pub opener: SessionOpener,
-    pub journal: Journal,
+pub struct SessionService {
+    pub(crate) core: Core,
+    pub(crate) opener: SessionOpener,
+    pub(crate) event_log: EventLog,
 }
 
-enum Standing {
-    /// Its successor's session, as it stands.
+/// A refresh token whose rotation failed.
+enum TokenStatus {
+    /// It was replaced within the grace: its successor is that of the session as it stands.
     JustReplaced(Box<Session>),
-    /// It is the session's own: a change of the account was in the way, and is over.
+    /// It is the session's present one: a change of the account was in the way for a moment.
     Current,
-    Older,
+    /// It was replaced before.
+    Reused,
 }
 
-/// A change of the account is in a refresh's way for a moment; several in a row hardly ever.
+/// A change of the account is in the way of a refresh for a moment; several in a row hardly ever.
 const TRIES: usize = 3;
-impl Sessions {
-    /// A new token for the one given, which is dead from here on.
+
+impl SessionService {
+    /// Replaces a refresh token, which is dead from then on.
     ///
     /// # Errors
     ///
-    /// [`Error::TokenReused`] for a token that was replaced before: whoever has it, its session ends
-    /// (RFC 9700, 4.14.2), but within the grace the last one replaced gets the same successor again.
-    /// [`Error::InvalidToken`] for one that is none of ours (no row is touched), or of an ended session.
-    pub async fn refresh(&self, text: &str) -> Result<OpenedSession, Error> {
-        let token = self.opener.tokens.read_refresh(text).ok_or(Error::InvalidToken)?;
-        let now = self.opener.clock.now();
-        let mut writing = self.store.write().await?;
+    /// [`Error::TokenReused`] for a token that was replaced before: whoever has it, its session is revoked (RFC
+    /// 9700, 4.14.2), but within the grace the last one replaced gets the same successor again.
+    /// [`Error::InvalidToken`] for a token that is not ours (no row is touched), or of an ended session.
+    pub async fn refresh(&self, text: &str) -> Result<SessionTokens, Error> {
+        let token = self.opener.tokens.verify_refresh(text).ok_or(Error::InvalidToken)?;
+        let now = self.core.now();
+        let mut writer = self.core.store.write().await?;
         let idle_end = now.plus(self.opener.settings.refresh_ttl);
         for _ in 0..TRIES {
-            let session = match writing.rotate_session(&token, now, idle_end).await? {
+            let session = match writer.rotate_session(&token, now, idle_end).await? {
                 Some(session) => session,
-                None => match Self::standing(&mut writing, &token, now, self.opener.settings.refresh_grace).await? {
-                    Standing::JustReplaced(session) => *session,
-                    Standing::Current => continue,
-                    Standing::Older => {
-                        drop(writing);
+                None => match self.status(&mut writer, &token, now).await? {
+                    TokenStatus::JustReplaced(session) => *session,
+                    TokenStatus::Current => continue,
+                    TokenStatus::Reused => {
+                        drop(writer);
                         self.end(token.session, None, Reason::Reused).await?;
                         return Err(Error::TokenReused);
                     }
                 },
             };
-            let user = writing.user(session.user_id).await?.ok_or(Error::InvalidToken)?;
-            return self.opener.tokens_of(user, &session, now);
+            let user = writer.user(session.user_id).await?.ok_or(Error::InvalidToken)?;
+            return self.opener.tokens(user, &session, now);
         }
-        Err(Error::Lost)
+        Err(Error::Conflict)
     }
 
-    /// What a token is that did not replace itself.
-    async fn standing(
-        writing: &mut Connection,
-        token: &RefreshToken,
-        now: Timestamp,
-        grace: Duration,
-    ) -> Result<Standing, Error> {
-        let (session, rotated_at) = writing.session(token.session, now).await?.ok_or(Error::InvalidToken)?;
+    /// Classifies a refresh token whose rotation failed.
+    async fn status(&self, writer: &mut Writer, token: &RefreshToken, now: Timestamp) -> Result<TokenStatus, Error> {
+        let (session, rotated_at) = writer.session(token.session, now).await?.ok_or(Error::InvalidToken)?;
         let same_salt = token.salt[..] == session.salt[..];
         if same_salt && token.counter == session.counter {
-            return Ok(Standing::Current);
+            return Ok(TokenStatus::Current);
         }
-        let just_replaced = same_salt && token.counter + 1 == session.counter;
-        let in_grace = just_replaced && rotated_at.plus(grace) > now;
-        Ok(if in_grace { Standing::JustReplaced(Box::new(session)) } else { Standing::Older })
+        let is_last = same_salt && token.counter + 1 == session.counter;
+        let in_grace = is_last && rotated_at.plus(self.opener.settings.refresh_grace) > now;
+        Ok(if in_grace { TokenStatus::JustReplaced(Box::new(session)) } else { TokenStatus::Reused })
     }
 
-    /// Ends the session of a token of either kind; one that is worth nothing ends nothing (RFC 7009).
+    /// Revokes the session of a token of either kind; an invalid token revokes nothing (RFC 7009, 2.2).
     pub async fn log_out(&self, access: Option<&str>, refresh: Option<&str>) -> Result<(), Error> {
-        let now = self.opener.clock.now();
-        let by_access = access.and_then(|token| self.opener.tokens.read_access(token, now)).map(|claims| claims.sid);
-        let by_refresh = refresh.and_then(|token| self.opener.tokens.read_refresh(token)).map(|token| token.session);
+        let (tokens, now) = (&self.opener.tokens, self.core.now());
+        let by_access = access.and_then(|token| tokens.verify_access(token, now)).map(|claims| claims.sid);
+        let by_refresh = refresh.and_then(|token| tokens.verify_refresh(token)).map(|token| token.session);
         for session in [by_access, by_refresh].into_iter().flatten() {
             self.end(session, None, Reason::LoggedOut).await?;
         }
         Ok(())
     }
 
+    /// Revokes all sessions of the user.
     pub async fn log_out_all(&self, user: &User) -> Result<(), Error> {
-        run_twice(|| self.end_all(user.id)).await
+        once_on_conflict(|| self.end_all(user.id)).await
     }
 
     async fn end_all(&self, user_id: Uuid) -> Result<(), Error> {
-        let now = self.opener.clock.now();
-        let mut tx = self.store.begin().await?;
-        tx.end_all_sessions(user_id, now).await?;
-        let reason = Reason::LoggedOutAll;
-        let happened = [Happening::SessionRevoked { user_id, session_id: None, but: None, reason }];
-        self.journal.record(&mut tx, happened, now).await?;
-        Ok(self.journal.commit(tx).await?)
+        let now = self.core.now();
+        let mut tx = self.core.store.begin().await?;
+        tx.revoke_all_sessions(user_id, now).await?;
+        let revoked = EventKind::all_revoked(user_id, None, Reason::LoggedOutAll);
+        self.event_log.append(&mut tx, [revoked], now).await?;
+        Ok(self.event_log.commit(tx).await?)
     }
 
-    /// The user's sessions that are good, the newest first.
-    pub async fn list(&self, user: &User) -> Result<Vec<ListedSession>, Error> {
-        Ok(self.store.read().await?.sessions_of(user, self.opener.clock.now()).await?)
+    /// The user's valid sessions, the newest first.
+    pub async fn list(&self, user: &User) -> Result<Vec<SessionSummary>, Error> {
+        Ok(self.core.store.read().await?.sessions_of(user, self.core.now()).await?)
     }
 
-    /// Ends one of the user's own sessions.
+    /// Revokes one of the user's own sessions.
     pub async fn revoke(&self, user: &User, session: Uuid) -> Result<(), Error> {
-        let ended = self.end(session, Some(user.id), Reason::Ended).await?;
-        if ended { Ok(()) } else { Err(Error::NotFound) }
+        let was_valid = self.end(session, Some(user.id), Reason::Ended).await?;
+        if was_valid { Ok(()) } else { Err(Error::NotFound) }
     }
 
-    /// Ends a session, of this user if one is named; `false` where there is none that is good.
-    pub async fn end(&self, session: Uuid, of: Option<Uuid>, reason: Reason) -> Result<bool, Error> {
-        let now = self.opener.clock.now();
-        let mut tx = self.store.begin().await?;
-        let Some(user_id) = tx.revoke_session(session, of, now).await? else { return Ok(false) };
-        let happened = [Happening::SessionRevoked { user_id, session_id: Some(session), but: None, reason }];
-        self.journal.record(&mut tx, happened, now).await?;
-        self.journal.commit(tx).await?;
+    /// Revokes a session, of this user if one is given; `false` if there is no valid one.
+    pub async fn end(&self, session: Uuid, user: Option<Uuid>, reason: Reason) -> Result<bool, Error> {
+        let now = self.core.now();
+        let mut tx = self.core.store.begin().await?;
+        let Some(user_id) = tx.revoke_session(session, user, now).await? else { return Ok(false) };
+        self.event_log.append(&mut tx, [EventKind::revoked(user_id, session, reason)], now).await?;
+        self.event_log.commit(tx).await?;
         Ok(true)
     }
 
-    /// The user and the session of an access token, good at this moment, on every node.
+    /// The user and the session of an access token that is valid at this moment, on every node.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidToken`] for a token that is none of ours, over, or of a session that ended.
+    /// [`Error::InvalidToken`] for a token that is not ours, has expired, or belongs to an ended session.
     pub async fn authenticate(&self, token: &str) -> Result<(User, Uuid), Error> {
-        let now = self.opener.clock.now();
-        let claims = self.opener.tokens.read_access(token, now).ok_or(Error::InvalidToken)?;
-        let user = self.store.read().await?.session_user(claims.sid, claims.sub, now).await?;
+        let now = self.core.now();
+        let claims = self.opener.tokens.verify_access(token, now).ok_or(Error::InvalidToken)?;
+        let user = self.core.store.read().await?.session_user(claims.sid, claims.sub, now).await?;
         Ok((user.ok_or(Error::InvalidToken)?, claims.sid))
+    }
+
+    /// The public keys of access tokens.
+    pub fn jwks(&self) -> serde_json::Value {
+        serde_json::json!(self.opener.tokens.jwks())
     }
 }

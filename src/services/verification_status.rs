@@ -1,73 +1,76 @@
+//! The status of a verification.
+
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::{
     codes::CodeKey,
-    crypto::{hex, sha256},
-    domain::{DAY, DeliveryState, IssuedCode, Timestamp, Windows},
-    engine::Issuer,
+    domain::{Challenge, DAY, DeliveryState, FailedAttempt, IssuedCode, RateLimit, Timestamp, Verification},
+    engine::{CodeIssuer, Core},
     error::Error,
-    store::{Challenge, Store},
 };
 
-/// Tells who has the id how far a verification is.
+/// Reports how far a verification has come.
 #[derive(Clone)]
 pub struct StatusService {
-    pub store: Store,
-    pub issuer: Issuer,
-    pub budget: Windows,
+    pub(crate) core: Core,
+    pub(crate) issuer: CodeIssuer,
+    /// The destination's limit of failed attempts.
+    pub(crate) budget: RateLimit,
 }
 
+/// The status of a verification.
 #[derive(Debug, Clone)]
 pub struct VerificationStatus {
+    /// Its last code.
     pub code: IssuedCode,
+    /// How far it has come.
     pub state: DeliveryState,
+    /// When the state changed.
     pub changed_at: Timestamp,
-    /// `None` while the code store can't be asked.
+    /// The wrong attempts left to callers that present the id; `None` while the code store is down.
     pub attempts_left: Option<u32>,
 }
 
 impl StatusService {
+    /// Returns the status.
+    ///
     /// # Errors
     ///
-    /// [`Error::UnknownVerification`] for an id that never was, or ended a day ago.
+    /// [`Error::UnknownVerification`] for an id that never existed, or ended a day ago.
     pub async fn status(&self, id: Uuid) -> Result<VerificationStatus, Error> {
-        let now = self.issuer.clock.now();
-        let challenge = self.store.read().await?.challenge(id, now).await?;
-        let challenge = challenge.filter(|it| it.verification.expires_at.plus(DAY) > now);
+        let now = self.core.now();
+        let challenge = self.core.store.read().await?.challenge(id, now).await?;
+        let challenge = challenge.filter(|challenge| challenge.verification.expires_at.plus(DAY) > now);
         let challenge = challenge.ok_or(Error::UnknownVerification)?;
-        let verification = &challenge.verification;
-        let state = challenge.state(now);
-        let mut code = self.issuer.issued(verification, &challenge.destination, now);
+        let mut code = self.issuer.issued(&challenge.verification, &challenge.destination, now);
         if !challenge.is_live(now) {
             code.expires_in = Duration::ZERO;
         }
-        let changed_at = match state {
-            DeliveryState::Expired if now >= verification.expires_at => verification.expires_at,
-            DeliveryState::Sent if verification.purpose.is_asked_by_strangers() => verification.issued_at,
-            _ => verification.changed_at,
-        };
-        Ok(VerificationStatus { attempts_left: self.attempts_left(&challenge, now).await, code, state, changed_at })
+        Ok(VerificationStatus {
+            code,
+            state: challenge.state(now),
+            changed_at: challenge.changed_at(now),
+            attempts_left: self.attempts_left(&challenge, now).await,
+        })
     }
 
     async fn attempts_left(&self, challenge: &Challenge, now: Timestamp) -> Option<u32> {
         if !challenge.is_live(now) {
             return Some(0);
         }
-        let verification = &challenge.verification;
-        let (id, issue) = (verification.id, verification.issue);
-        let destination = hex(&sha256(verification.destination.key().as_bytes()));
-        let key = CodeKey { destination, purpose: verification.purpose, verification: id };
-        let tries = self.issuer.codes.tries_left(&key, issue, now).await.ok()?;
+        let Verification { id, generation, purpose, destination, .. } = &challenge.verification;
+        let key = CodeKey { destination: destination.hash(), purpose: *purpose, verification: *id };
+        let tries = self.issuer.codes.tries_left(&key, *generation, now).await.ok()?;
 
-        let guesses = challenge.destination.history.guesses(verification.purpose);
-        let mut times: Vec<i64> = guesses.iter().map(crate::domain::Guess::at).collect();
+        let attempts = challenge.destination.history.failed_attempts(*purpose);
+        let mut times: Vec<i64> = attempts.iter().map(FailedAttempt::at).collect();
         times.sort_unstable();
-        if self.budget.closed(&times, now.millis()).is_none() {
+        if self.budget.next_allowed(&times, now.millis()).is_none() {
             return Some(tries);
         }
-        let extra_gone = guesses.iter().any(|guess| guess.is_extra_of(id, issue));
-        Some(if extra_gone { 0 } else { tries.min(1) })
+        let extra_is_spent = attempts.iter().any(|attempt| attempt.is_extra_of(*id, *generation));
+        Some(if extra_is_spent { 0 } else { tries.min(1) })
     }
 }

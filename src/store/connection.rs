@@ -1,3 +1,5 @@
+//! Connections and transactions, and how a statement runs on either database.
+
 use std::{
     ops::{Deref, DerefMut},
     sync::Arc,
@@ -7,65 +9,83 @@ use std::{
 use sqlx::{PgConnection, SqliteConnection};
 use tokio::time::error::Elapsed;
 
-use super::{StoreError, pool::Lease};
+use super::{Sql, StoreError, dialect::statements, pool::Lease};
 use crate::{
-    circuit_breaker::Breaker,
-    domain::{Part, Timestamp, Unavailable},
+    circuit_breaker::CircuitBreaker,
+    domain::{Dependency, Timestamp, Unavailable},
 };
 
-/// One connection, with the statements that run on it.
-pub struct Connection {
-    pub(super) raw: Raw,
+statements! {
+    BEGIN_WRITING = BEGIN;
+    COMMIT = "COMMIT";
+    ROLLBACK = "ROLLBACK";
+    SELECT_NOW = "SELECT ", NOW_MICROS;
+}
+
+/// A connection for statements that only read.
+pub struct Reader {
+    pub(super) driver: Driver,
     timeout: Duration,
-    breaker: Arc<Breaker>,
-    /// A statement was begun and its answer not read: nobody else may have this connection.
+    breaker: Arc<CircuitBreaker>,
+    /// A statement has begun and its answer was not read: nobody else may have this connection.
     in_statement: bool,
     in_transaction: bool,
 }
 
-pub(super) enum Raw {
+/// A connection for single statements that may write.
+pub struct Writer(Reader);
+
+/// A transaction; dropped without [`commit`](Tx::commit), it undoes everything.
+pub struct Tx(Writer);
+
+pub(super) enum Driver {
     Postgres(Lease<PgConnection>),
     Sqlite(Lease<SqliteConnection>),
     Gone,
 }
 
-/// One unit of work; dropped without [`commit`](Tx::commit), it undoes everything.
-pub struct Tx(Connection);
-
-/// Runs the body, a statement's future, on whichever database the connection is to; it is
-/// compiled once for each driver.
+/// Runs the body, a statement's future, on either database; it is compiled once for each driver. `sql` is the
+/// statement's text for that database.
 macro_rules! on {
-    ($connection:expr, |$db:ident| $body:expr) => {{
+    ($connection:expr, $statement:expr, |$db:ident, $sql:ident| $body:expr) => {{
         let timeout = $connection.begin_statement();
-        let answer = match &mut $connection.raw {
-            $crate::store::connection::Raw::Postgres(raw) => {
-                let $db = &mut **raw;
+        let answer = match &mut $connection.driver {
+            $crate::store::connection::Driver::Postgres(driver) => {
+                let ($db, $sql) = (&mut **driver, $statement.postgres);
                 tokio::time::timeout(timeout, $body).await
             }
-            $crate::store::connection::Raw::Sqlite(raw) => {
-                let $db = &mut **raw;
+            $crate::store::connection::Driver::Sqlite(driver) => {
+                let ($db, $sql) = (&mut **driver, $statement.sqlite);
                 tokio::time::timeout(timeout, $body).await
             }
-            $crate::store::connection::Raw::Gone => unreachable!("only drop takes the connection out"),
+            $crate::store::connection::Driver::Gone => unreachable!("only drop takes the driver out"),
         };
         $connection.end_statement(answer)
     }};
 }
 pub(super) use on;
 
-/// Runs a query that answers no rows, and tells how many it touched.
+/// Runs a statement and returns how many rows it touched.
 macro_rules! execute {
-    ($connection:expr, $query:expr) => {
-        $crate::store::connection::on!($connection, |db| async {
-            $query.execute(db).await.map(|done| done.rows_affected())
+    ($connection:expr, $statement:expr, [$($value:expr),* $(,)?]) => {
+        $crate::store::connection::on!($connection, $statement, |db, sql| async {
+            sqlx::query(sql)$(.bind($value))*.execute(db).await.map(|done| done.rows_affected())
         })
     };
 }
 pub(super) use execute;
 
-impl Connection {
-    pub(super) fn new(raw: Raw, timeout: Duration, breaker: Arc<Breaker>) -> Self {
-        Self { raw, timeout, breaker, in_statement: false, in_transaction: false }
+/// Runs a statement and returns its rows: `fetch_one`, `fetch_optional` or `fetch_all`.
+macro_rules! fetch {
+    ($how:ident, $connection:expr, $statement:expr, [$($value:expr),* $(,)?]) => {
+        $crate::store::connection::on!($connection, $statement, |db, sql| sqlx::query_as(sql)$(.bind($value))*.$how(db))
+    };
+}
+pub(super) use fetch;
+
+impl Reader {
+    pub(super) fn new(driver: Driver, timeout: Duration, breaker: Arc<CircuitBreaker>) -> Self {
+        Self { driver, timeout, breaker, in_statement: false, in_transaction: false }
     }
 
     pub(super) fn begin_statement(&mut self) -> Duration {
@@ -88,40 +108,42 @@ impl Connection {
         answer
     }
 
-    pub(super) fn is_embedded(&self) -> bool {
-        matches!(self.raw, Raw::Sqlite(_))
-    }
-
     /// The database's own clock.
     pub async fn now(&mut self) -> Result<Timestamp, StoreError> {
-        let sql = match self.raw {
-            Raw::Postgres(_) => "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
-            Raw::Sqlite(_) | Raw::Gone => "SELECT CAST(strftime('%s', 'now') AS INTEGER) * 1000000",
-        };
-        let micros: i64 = on!(self, |db| sqlx::query_scalar(sql).fetch_one(db))?;
+        let (micros,): (i64,) = fetch!(fetch_one, self, SELECT_NOW, [])?;
         Ok(Timestamp::from_micros(micros))
+    }
+
+    fn close_when_dropped(&mut self) {
+        self.in_statement = true;
+    }
+
+    /// Runs a command of the transaction, which is never prepared.
+    async fn control(&mut self, command: Sql) -> Result<(), StoreError> {
+        on!(self, command, |db, sql| async { sqlx::raw_sql(sql).execute(db).await.map(drop) })
     }
 }
 
-impl Drop for Connection {
+impl Drop for Reader {
     fn drop(&mut self) {
-        let raw = std::mem::replace(&mut self.raw, Raw::Gone);
+        let driver = std::mem::replace(&mut self.driver, Driver::Gone);
         if self.in_statement {
             return; // it closes: its answer may still come
         }
         if !self.in_transaction {
-            return raw.give_back();
+            return driver.give_back();
         }
-        let mut undo = Self::new(raw, self.timeout, Arc::clone(&self.breaker));
+        let mut connection = Self::new(driver, self.timeout, Arc::clone(&self.breaker));
         tokio::spawn(async move {
-            if let Err(error) = undo.end_transaction("ROLLBACK").await {
-                tracing::debug!(%error, "a transaction was left to the database to undo");
+            if let Err(error) = connection.control(ROLLBACK).await {
+                connection.close_when_dropped();
+                tracing::debug!(%error, "a transaction is left to the database to undo");
             }
         });
     }
 }
 
-impl Raw {
+impl Driver {
     fn give_back(self) {
         match self {
             Self::Postgres(lease) => lease.give_back(),
@@ -131,41 +153,60 @@ impl Raw {
     }
 }
 
-impl Connection {
-    async fn end_transaction(&mut self, how: &'static str) -> Result<(), StoreError> {
-        execute!(self, sqlx::raw_sql(how))?;
+impl Writer {
+    pub(super) fn new(connection: Reader) -> Self {
+        Self(connection)
+    }
+}
+
+impl Tx {
+    pub(super) async fn begin(mut connection: Writer) -> Result<Self, StoreError> {
+        connection.control(BEGIN_WRITING).await?;
+        connection.in_transaction = true;
+        Ok(Self(connection))
+    }
+
+    /// Makes everything in it permanent.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        self.end(COMMIT).await
+    }
+
+    /// Undoes everything in it, before the caller goes on.
+    pub async fn rollback(self) -> Result<(), StoreError> {
+        self.end(ROLLBACK).await
+    }
+
+    async fn end(mut self, command: Sql) -> Result<(), StoreError> {
+        self.control(command).await?;
         self.in_transaction = false;
         Ok(())
     }
 }
 
-impl Tx {
-    pub(super) async fn begin(mut connection: Connection, how: &'static str) -> Result<Self, StoreError> {
-        execute!(connection, sqlx::raw_sql(how))?;
-        connection.in_transaction = true;
-        Ok(Self(connection))
-    }
+impl Deref for Writer {
+    type Target = Reader;
 
-    pub async fn commit(mut self) -> Result<(), StoreError> {
-        self.0.end_transaction("COMMIT").await
+    fn deref(&self) -> &Reader {
+        &self.0
     }
+}
 
-    /// Undoes everything, before the caller goes on.
-    pub async fn rollback(mut self) -> Result<(), StoreError> {
-        self.0.end_transaction("ROLLBACK").await
+impl DerefMut for Writer {
+    fn deref_mut(&mut self) -> &mut Reader {
+        &mut self.0
     }
 }
 
 impl Deref for Tx {
-    type Target = Connection;
+    type Target = Writer;
 
-    fn deref(&self) -> &Connection {
+    fn deref(&self) -> &Writer {
         &self.0
     }
 }
 
 impl DerefMut for Tx {
-    fn deref_mut(&mut self) -> &mut Connection {
+    fn deref_mut(&mut self) -> &mut Writer {
         &mut self.0
     }
 }
@@ -174,7 +215,7 @@ impl From<StoreError> for Unavailable {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(unavailable) => unavailable,
-            other => Self::new(Part::Sql, other),
+            other => Self::new(Dependency::Sql, other),
         }
     }
 }

@@ -1,3 +1,5 @@
+//! The database: pools, migrations, transactions.
+
 use std::{str::FromStr as _, sync::Arc, time::Duration};
 
 use sqlx::{
@@ -7,8 +9,8 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::{Connection, SingleNode, StoreError, Tx, connection::Raw, pool::Pool};
-use crate::{circuit_breaker::Breaker, domain::Part};
+use super::{NodeLock, Reader, StoreError, Tx, Writer, connection::Driver, pool::Pool};
+use crate::{circuit_breaker::CircuitBreaker, domain::Dependency};
 
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -20,31 +22,32 @@ const MIGRATION_TRIES: u32 = 20;
 pub struct Store {
     pools: Pools,
     timeout: Duration,
-    breaker: Arc<Breaker>,
+    breaker: Arc<CircuitBreaker>,
 }
 
 #[derive(Clone)]
 enum Pools {
     Postgres(Pool<PgConnection>),
-    /// One writer (it queues fairly, where `SQLite`'s own waiting does not) and several readers.
+    /// One writer (it queues fairly, where SQLite's own waiting does not) and several readers.
     Sqlite {
         writer: Pool<SqliteConnection>,
         readers: Pool<SqliteConnection>,
     },
 }
 
-/// Where the database is and how long it is waited for.
+/// The location of the database and how long it is waited for.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
     /// `postgres://…` or `sqlite://…`
     pub url: String,
+    /// The size of the pool.
     pub max_connections: u32,
-    /// Of a statement, and of getting a connection.
+    /// The time limit of a statement, and of getting a connection.
     pub timeout: Duration,
 }
 
 impl Store {
-    /// Opens the pools without connecting; a missing `SQLite` file is made when `create` says so.
+    /// Opens the pools without connecting; `create` allows a missing SQLite file to be created.
     pub fn open(settings: &StoreSettings, create: bool) -> Result<Self, sqlx::Error> {
         let pools = if settings.url.starts_with("sqlite:") {
             let options = SqliteConnectOptions::from_str(&settings.url)?
@@ -58,17 +61,17 @@ impl Store {
                 readers: Pool::new(options, settings.max_connections, settings.timeout),
             }
         } else {
-            // The server gives up just before we do: what nobody waits for must not run on.
+            // The server gives up just before the client: a statement that nobody waits for must not run on.
             let limit = format!("{}ms", settings.timeout.as_millis() * 9 / 10);
             let options = PgConnectOptions::from_str(&settings.url)?
                 .application_name("enroll")
                 .options([("statement_timeout", limit.as_str()), ("lock_timeout", limit.as_str())]);
             Pools::Postgres(Pool::new(options, settings.max_connections, settings.timeout))
         };
-        Ok(Self { pools, timeout: settings.timeout, breaker: Arc::new(Breaker::new(Part::Sql)) })
+        Ok(Self { pools, timeout: settings.timeout, breaker: Arc::new(CircuitBreaker::new(Dependency::Sql)) })
     }
 
-    /// Brings the schema up to date; of nodes that start at once, one does it.
+    /// Brings the schema up to date; of several nodes that start at once, one does it.
     pub async fn migrate(&self) -> Result<(), MigrateError> {
         match &self.pools {
             Pools::Postgres(pool) => {
@@ -78,7 +81,7 @@ impl Store {
                 POSTGRES.run(&mut own).await
             }
             Pools::Sqlite { writer, .. } => {
-                // SQLite has no lock for it: who loses the race finds the other's work at a later try.
+                // SQLite has no lock for it: the loser of a race finds the other's work at a later try.
                 let mut tries = 0;
                 loop {
                     let migrated = migrate_file(writer.options()).await;
@@ -92,38 +95,40 @@ impl Store {
         }
     }
 
+    /// Whether it is SQLite.
     pub fn is_embedded(&self) -> bool {
         matches!(self.pools, Pools::Sqlite { .. })
     }
 
-    pub fn breaker(&self) -> &Breaker {
+    /// Its circuit breaker.
+    pub fn breaker(&self) -> &CircuitBreaker {
         &self.breaker
     }
 
-    /// For statements that only read.
-    pub async fn read(&self) -> Result<Connection, StoreError> {
+    /// A connection for statements that only read.
+    pub async fn read(&self) -> Result<Reader, StoreError> {
         self.connect(false).await
     }
 
-    /// For a single statement that writes.
-    pub async fn write(&self) -> Result<Connection, StoreError> {
-        self.connect(true).await
+    /// A connection for single statements that write.
+    pub async fn write(&self) -> Result<Writer, StoreError> {
+        self.connect(true).await.map(Writer::new)
     }
 
+    /// A transaction.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        // SQLite must take the write lock first: a read that upgrades fails when another wrote.
-        let begin = if self.is_embedded() { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        Tx::begin(self.connect(true).await?, begin).await
+        Tx::begin(self.write().await?).await
     }
 
-    /// How to be the only node on this database.
-    pub fn single_node(&self) -> SingleNode {
+    /// The lock of the only node on this database.
+    pub fn node_lock(&self) -> NodeLock {
         match &self.pools {
-            Pools::Postgres(pool) => SingleNode::postgres(pool.options().clone(), self.timeout),
-            Pools::Sqlite { writer, .. } => SingleNode::sqlite(writer.options().get_filename()),
+            Pools::Postgres(pool) => NodeLock::postgres(pool.options().clone(), self.timeout),
+            Pools::Sqlite { writer, .. } => NodeLock::sqlite(writer.options().get_filename()),
         }
     }
 
+    /// Closes all connections.
     pub async fn close(&self) {
         match &self.pools {
             Pools::Postgres(pool) => pool.close().await,
@@ -134,18 +139,18 @@ impl Store {
         }
     }
 
-    async fn connect(&self, write: bool) -> Result<Connection, StoreError> {
+    async fn connect(&self, write: bool) -> Result<Reader, StoreError> {
         self.breaker.check()?;
         let acquired = match &self.pools {
-            Pools::Postgres(pool) => pool.lease().await.map(Raw::Postgres),
-            Pools::Sqlite { writer, .. } if write => writer.lease().await.map(Raw::Sqlite),
-            Pools::Sqlite { readers, .. } => readers.lease().await.map(Raw::Sqlite),
+            Pools::Postgres(pool) => pool.lease().await.map(Driver::Postgres),
+            Pools::Sqlite { writer, .. } if write => writer.lease().await.map(Driver::Sqlite),
+            Pools::Sqlite { readers, .. } => readers.lease().await.map(Driver::Sqlite),
         };
-        let raw = acquired.map_err(|error| match error {
+        let driver = acquired.map_err(|error| match error {
             sqlx::Error::PoolTimedOut => StoreError::Unavailable(self.breaker.starved()),
             other => StoreError::from(other),
         })?;
-        Ok(Connection::new(raw, self.timeout, Arc::clone(&self.breaker)))
+        Ok(Reader::new(driver, self.timeout, Arc::clone(&self.breaker)))
     }
 }
 

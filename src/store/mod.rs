@@ -1,14 +1,18 @@
-//! SQL: one text for `PostgreSQL` and `SQLite`, one method a step.
+//! SQL: one text for PostgreSQL and SQLite, one method for each step.
 //!
-//! A [`Connection`] runs single statements; a [`Tx`] is a connection with a transaction open, and
-//! undoes everything unless committed. Locks are taken in one order everywhere: destinations,
-//! users, registrations, verifications, outbox.
+//! A [`Reader`] runs statements that only read, a [`Writer`] single statements that write as well, and a [`Tx`]
+//! several statements in a transaction, which is undone unless it is committed. Locks are taken in one order
+//! everywhere: destinations, users, registrations, verifications, outbox, events.
 
 mod connection;
 mod database;
+mod delivery_stats;
 mod destinations;
+mod dialect;
 mod error;
 mod events;
+mod identifiers;
+mod leases;
 mod node_lock;
 mod outbox;
 mod pool;
@@ -20,13 +24,34 @@ mod user_changes;
 mod users;
 mod verifications;
 
-pub use connection::{Connection, Tx};
+pub use connection::{Reader, Tx, Writer};
 pub use database::{Store, StoreSettings};
-pub use destinations::Destination;
-pub use error::{StoreError, Taken};
+pub use delivery_stats::Conversion;
+pub use dialect::Sql;
+pub use error::StoreError;
 pub use events::WaitingEvent;
-pub use node_lock::SingleNode;
-pub use outbox::{ClaimedMessage, KeptMessage, NewMessage};
+pub use node_lock::NodeLock;
+pub use outbox::{LeasedMessage, QueuedMessage, StoredMessage};
 pub use registrations::Activation;
+pub use verifications::DeliveredBy;
 
-pub use verifications::{Carried, Challenge, Conversion};
+/// Every statement with its name, for the test that prepares them on both databases.
+pub fn statements() -> impl Iterator<Item = (&'static str, Sql)> {
+    [
+        connection::STATEMENTS,
+        delivery_stats::STATEMENTS,
+        destinations::STATEMENTS,
+        events::STATEMENTS,
+        leases::STATEMENTS,
+        outbox::STATEMENTS,
+        prune::STATEMENTS,
+        registrations::STATEMENTS,
+        sessions::STATEMENTS,
+        user_changes::STATEMENTS,
+        users::STATEMENTS,
+        verifications::STATEMENTS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+}

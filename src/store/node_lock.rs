@@ -1,3 +1,5 @@
+//! The lock of a single node.
+
 use std::{
     fs::File,
     path::{Path, PathBuf},
@@ -7,17 +9,29 @@ use std::{
 use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 
 use super::StoreError;
-use crate::domain::{Part, Unavailable};
+use crate::domain::{Dependency, Unavailable};
 
 /// The right to be the only node on a database, which codes in memory need.
-pub enum SingleNode {
-    /// An advisory lock, on a connection of its own.
-    Postgres { options: Box<PgConnectOptions>, timeout: Duration, held: Option<PgConnection> },
+pub enum NodeLock {
+    /// An advisory lock.
+    Postgres {
+        /// How to connect.
+        options: Box<PgConnectOptions>,
+        /// How long the database is waited for.
+        timeout: Duration,
+        /// The connection that has the lock.
+        held: Option<PgConnection>,
+    },
     /// A locked file beside the database's.
-    Sqlite { path: PathBuf, held: Option<File> },
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// The file, while it is locked.
+        held: Option<File>,
+    },
 }
 
-impl SingleNode {
+impl NodeLock {
     pub(super) fn postgres(options: PgConnectOptions, timeout: Duration) -> Self {
         Self::Postgres { options: Box::new(options), timeout, held: None }
     }
@@ -26,13 +40,13 @@ impl SingleNode {
         Self::Sqlite { path: database.with_extension("lock"), held: None }
     }
 
-    /// Whether the lock is ours: looks, and takes it (again) where the connection was lost. `false`
-    /// where another node has it.
-    pub async fn is_ours(&mut self) -> Result<bool, StoreError> {
+    /// Checks that this node has the lock, and takes it if it has not, or if the connection was lost; `false` if
+    /// another node has it.
+    pub async fn acquire(&mut self) -> Result<bool, StoreError> {
         match self {
             Self::Sqlite { held: Some(_), .. } => Ok(true),
             Self::Sqlite { path, held } => {
-                let io = |error: std::io::Error| StoreError::Unavailable(Unavailable::new(Part::Sql, error));
+                let io = |error: std::io::Error| StoreError::Unavailable(Unavailable::new(Dependency::Sql, error));
                 let file = File::options().create(true).append(true).open(path).map_err(io)?;
                 *held = file.try_lock().is_ok().then_some(file);
                 Ok(held.is_some())
@@ -45,7 +59,8 @@ impl SingleNode {
                     *held = None;
                 }
                 let taken = tokio::time::timeout(*timeout, take(options)).await;
-                *held = taken.map_err(|_| Unavailable::new(Part::Sql, anyhow::anyhow!("no answer in time")))??;
+                *held =
+                    taken.map_err(|_| Unavailable::new(Dependency::Sql, anyhow::anyhow!("no answer in time")))??;
                 Ok(held.is_some())
             }
         }

@@ -1,131 +1,127 @@
-use sqlx::query_as;
+//! The outbox: messages that wait to be sent.
+
 use uuid::Uuid;
 
 use super::{
-    Store, StoreError, Tx,
-    connection::{execute, on},
+    Reader, StoreError, Tx, Writer,
+    connection::{execute, fetch},
+    dialect::statements,
 };
 use crate::domain::{DeliveryState, Timestamp};
 
-/// A message to be, written beside the state that it belongs to.
+/// A message for the outbox, written beside the state that it belongs to.
 #[derive(Debug, Clone)]
-pub struct NewMessage {
-    /// With the number of the code's issue.
+pub struct QueuedMessage {
+    /// The verification and the generation of its code; `None` for a notice.
     pub verification: Option<(Uuid, i64)>,
-    /// A phantom's: it ends without a provider.
-    pub void: bool,
+    /// A phantom's, which ends without a provider.
+    pub phantom: bool,
     /// The account that it names.
     pub user: Option<Uuid>,
-    /// Sealed.
+    /// The payload, sealed.
     pub body: Vec<u8>,
-    /// Nothing is sent after it.
+    /// When it becomes worthless.
     pub deadline: Timestamp,
 }
 
-/// A message that this worker has till its lease ends.
+/// A message that a worker has until its lease ends.
 #[derive(Debug, Clone, sqlx::FromRow)]
-pub struct ClaimedMessage {
+pub struct LeasedMessage {
+    /// Its number.
     pub id: i64,
+    /// The verification of its code.
     pub verification_id: Option<Uuid>,
-    pub issue: Option<i64>,
-    pub void: bool,
+    /// The generation of its code.
+    pub generation: Option<i64>,
+    /// A phantom's, which ends without a provider.
+    pub phantom: bool,
+    /// The payload, sealed.
     pub body: Vec<u8>,
+    /// Leases so far.
     pub attempts: i32,
+    /// When it becomes worthless.
     pub deadline: Timestamp,
-}
-
-/// The CTE keeps LIMIT exact under SKIP LOCKED.
-macro_rules! claim {
-    ($lock:literal) => {
-        concat!(
-            "WITH due AS (SELECT id FROM outbox WHERE state = 'queued' AND due_at <= $1 ORDER BY due_at, id LIMIT $3 ",
-            $lock,
-            ") UPDATE outbox SET due_at = $2, attempts = attempts + 1 WHERE id IN (SELECT id FROM due)
-             RETURNING id, verification_id, issue, void, body, attempts, deadline"
-        )
-    };
-}
-
-impl Tx {
-    pub async fn enqueue(&mut self, new: &NewMessage, now: Timestamp) -> Result<(), StoreError> {
-        const INSERT: &str =
-            "INSERT INTO outbox (verification_id, issue, void, body, state, attempts, due_at, deadline, user_id)
-            VALUES ($1, $2, $3, $4, 'queued', 0, $5, $6, $7)";
-        execute!(
-            self,
-            sqlx::query(INSERT)
-                .bind(new.verification.map(|(id, _)| id))
-                .bind(new.verification.map(|(_, issue)| issue))
-                .bind(new.void)
-                .bind(&new.body)
-                .bind(now)
-                .bind(new.deadline)
-                .bind(new.user)
-        )
-        .map(drop)
-    }
-
-    /// Ends a message and empties its body.
-    pub async fn end_message(&mut self, id: i64, state: DeliveryState, now: Timestamp) -> Result<(), StoreError> {
-        const UPDATE: &str = "UPDATE outbox SET state = $2, ended_at = $3, body = $4 WHERE id = $1";
-        let emptied: &[u8] = &[];
-        execute!(self, sqlx::query(UPDATE).bind(id).bind(state.as_str()).bind(now).bind(emptied)).map(drop)
-    }
 }
 
 /// A message as operators see it.
 #[derive(Debug, Clone, sqlx::FromRow)]
-pub struct KeptMessage {
+pub struct StoredMessage {
+    /// Its number.
     pub id: i64,
+    /// The verification of its code.
     pub verification_id: Option<Uuid>,
-    /// Sealed; empty once it has ended.
+    /// The payload, sealed; empty once the message has ended.
     pub body: Vec<u8>,
+    /// Leases so far.
     pub attempts: i32,
+    /// When it is tried next.
     pub due_at: Timestamp,
+    /// When it becomes worthless.
     pub deadline: Timestamp,
+    /// When it ended.
     pub ended_at: Option<Timestamp>,
 }
 
-impl Store {
-    /// Messages in a state, but for nobody's; the oldest thousand.
-    pub async fn kept_messages(&self, state: DeliveryState) -> Result<Vec<KeptMessage>, StoreError> {
-        const SELECT: &str = "SELECT id, verification_id, body, attempts, due_at, deadline, ended_at FROM outbox
-            WHERE state = $1 AND void = $2 ORDER BY id LIMIT 1000";
-        let mut connection = self.read().await?;
-        on!(connection, |db| query_as(SELECT).bind(state.as_str()).bind(false).fetch_all(db))
+statements! {
+    INSERT = "INSERT INTO outbox (verification_id, generation, phantom, user_id, body, state, attempts, due_at, deadline)
+        VALUES ($1, $2, $3, $4, $5, 'queued', 0, $6, $7)";
+    END = "UPDATE outbox SET state = $2, ended_at = $3, body = $4 WHERE id = $1";
+    SELECT_BY_STATE = "SELECT id, verification_id, body, attempts, due_at, deadline, ended_at FROM outbox
+        WHERE state = $1 AND phantom = $2 ORDER BY id LIMIT 1000";
+    SELECT_WAITING = "SELECT count(*), min(due_at) FROM outbox WHERE state = 'queued'";
+    MAKE_DUE = "UPDATE outbox SET due_at = $1 WHERE state = 'queued' AND due_at > $2";
+    // The CTE keeps LIMIT exact under SKIP LOCKED.
+    LEASE = "WITH due AS (SELECT id FROM outbox WHERE state = 'queued' AND due_at <= $1 ORDER BY due_at, id LIMIT $3",
+        SKIP_LOCKED, ") UPDATE outbox SET due_at = $2, attempts = attempts + 1 WHERE id IN (SELECT id FROM due)
+        RETURNING id, verification_id, generation, phantom, body, attempts, deadline";
+    POSTPONE = "UPDATE outbox SET due_at = $2 WHERE id = $1 AND state = 'queued'";
+}
+
+impl Reader {
+    /// The oldest thousand messages in a state, without phantoms.
+    pub async fn messages(&mut self, state: DeliveryState) -> Result<Vec<StoredMessage>, StoreError> {
+        fetch!(fetch_all, self, SELECT_BY_STATE, [state.as_str(), false])
     }
 
-    /// Makes messages due now that would be after `later_than`, and tells how many.
-    pub async fn hasten_messages(&self, now: Timestamp, later_than: Timestamp) -> Result<u64, StoreError> {
-        const UPDATE: &str = "UPDATE outbox SET due_at = $1 WHERE state = 'queued' AND due_at > $2";
-        let mut connection = self.write().await?;
-        execute!(connection, sqlx::query(UPDATE).bind(now).bind(later_than))
+    /// How many messages wait, and when the next one is due.
+    pub async fn waiting_messages(&mut self) -> Result<(i64, Option<Timestamp>), StoreError> {
+        fetch!(fetch_one, self, SELECT_WAITING, [])
+    }
+}
+
+impl Writer {
+    /// Makes messages due now that are due after `later_than`, and returns how many.
+    pub async fn make_due_now(&mut self, now: Timestamp, later_than: Timestamp) -> Result<u64, StoreError> {
+        execute!(self, MAKE_DUE, [now, later_than])
     }
 
-    /// Takes due messages until `lease_end`; nobody else gets them before, and everybody after.
-    pub async fn claim_messages(
-        &self,
+    /// Leases due messages until `lease_end`: no other worker gets them before that, and any may after it.
+    pub async fn lease_messages(
+        &mut self,
         now: Timestamp,
         lease_end: Timestamp,
-        most: usize,
-    ) -> Result<Vec<ClaimedMessage>, StoreError> {
-        let sql = if self.is_embedded() { claim!("") } else { claim!("FOR UPDATE SKIP LOCKED") };
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let mut connection = self.write().await?;
-        on!(connection, |db| query_as(sql).bind(now).bind(lease_end).bind(most).fetch_all(db))
+        limit: usize,
+    ) -> Result<Vec<LeasedMessage>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        fetch!(fetch_all, self, LEASE, [now, lease_end, limit])
     }
 
     /// Puts a message back for another try.
-    pub async fn postpone_message(&self, id: i64, due_at: Timestamp) -> Result<(), StoreError> {
-        const UPDATE: &str = "UPDATE outbox SET due_at = $2 WHERE id = $1 AND state = 'queued'";
-        let mut connection = self.write().await?;
-        execute!(connection, sqlx::query(UPDATE).bind(id).bind(due_at)).map(drop)
+    pub async fn postpone_message(&mut self, id: i64, due_at: Timestamp) -> Result<(), StoreError> {
+        execute!(self, POSTPONE, [id, due_at]).map(drop)
+    }
+}
+
+impl Tx {
+    /// Queues a message, due at once.
+    pub async fn enqueue(&mut self, new: &QueuedMessage, now: Timestamp) -> Result<(), StoreError> {
+        let (verification, generation) = new.verification.unzip();
+        execute!(self, INSERT, [verification, generation, new.phantom, new.user, &new.body, now, new.deadline])
+            .map(drop)
     }
 
-    /// When the next message is due, and how many wait.
-    pub async fn waiting_messages(&self) -> Result<(i64, Option<Timestamp>), StoreError> {
-        const SELECT: &str = "SELECT count(*), min(due_at) FROM outbox WHERE state = 'queued'";
-        let mut connection = self.read().await?;
-        on!(connection, |db| query_as(SELECT).fetch_one(db))
+    /// Ends a message and empties its body.
+    pub async fn end_message(&mut self, id: i64, state: DeliveryState, now: Timestamp) -> Result<(), StoreError> {
+        execute!(self, END, [id, state.as_str(), now, b"".as_slice()]).map(drop)
     }
 }

@@ -1,3 +1,5 @@
+//! A pool of connections.
+
 use std::{
     ops::{Deref, DerefMut},
     sync::{Arc, Mutex, PoisonError},
@@ -10,28 +12,28 @@ use tokio::{
     time::Instant,
 };
 
-/// Connections kept open, at most so many.
+/// A bounded number of open connections.
 ///
-/// Unlike sqlx' own pool it takes a connection back as it is, without a round trip: whether one is
-/// fit is known by who used it, and one that sat idle is looked at when it is wanted again.
-pub(super) struct Pool<C: Connection>(Arc<Inner<C>>);
+/// Unlike the pool of sqlx it takes a connection back as it is, without a round trip: the user of a connection
+/// knows whether it is fit, and one that sat idle is checked when it is wanted again.
+pub(super) struct Pool<C: Connection>(Arc<PoolState<C>>);
 
-struct Inner<C: Connection> {
+struct PoolState<C: Connection> {
     options: C::Options,
     timeout: Duration,
     permits: Arc<Semaphore>,
-    /// The last one used last, so that the others fall idle.
+    /// The one used last comes last, so that the others fall idle.
     idle: Mutex<Vec<(C, Instant)>>,
 }
 
-/// A connection for a while. Dropped, it closes; [`give_back`](Lease::give_back) keeps it open.
+/// A borrowed connection. Dropped, it closes; [`give_back`](Lease::give_back) keeps it open.
 pub(super) struct Lease<C: Connection> {
     connection: C,
-    inner: Arc<Inner<C>>,
+    pool: Arc<PoolState<C>>,
     _permit: OwnedSemaphorePermit,
 }
 
-/// Longer idle, a connection may have been cut by what is between.
+/// A connection that was idle for longer may have been cut on the way.
 const FRESH: Duration = Duration::from_secs(1);
 const IDLE_AT_MOST: Duration = Duration::from_mins(5);
 
@@ -42,18 +44,20 @@ impl<C: Connection> Clone for Pool<C> {
 }
 
 impl<C: Connection> Pool<C> {
-    pub(super) fn new(options: C::Options, most: u32, timeout: Duration) -> Self {
-        let permits = Arc::new(Semaphore::new(most as usize));
-        Self(Arc::new(Inner { options, timeout, permits, idle: Mutex::default() }))
+    pub(super) fn new(options: C::Options, size: u32, timeout: Duration) -> Self {
+        let permits = Arc::new(Semaphore::new(size as usize));
+        Self(Arc::new(PoolState { options, timeout, permits, idle: Mutex::default() }))
     }
 
     pub(super) fn options(&self) -> &C::Options {
         &self.0.options
     }
 
+    /// Borrows a connection.
+    ///
     /// # Errors
     ///
-    /// [`sqlx::Error::PoolTimedOut`] where none was free, or could be opened, in time.
+    /// [`sqlx::Error::PoolTimedOut`] if none was free, or could be opened, in time.
     pub(super) async fn lease(&self) -> Result<Lease<C>, sqlx::Error> {
         let leasing = async {
             let permit = Arc::clone(&self.0.permits).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
@@ -64,16 +68,16 @@ impl<C: Connection> Pool<C> {
                     Some((connection, since)) if since.elapsed() < FRESH => connection,
                     Some((mut connection, _)) => match connection.ping().await {
                         Ok(()) => connection,
-                        Err(_) => continue, // cut meanwhile; the next may be too
+                        Err(_) => continue, // cut meanwhile; the next one may be too
                     },
                 };
-                return Ok(Lease { connection, inner: Arc::clone(&self.0), _permit: permit });
+                return Ok(Lease { connection, pool: Arc::clone(&self.0), _permit: permit });
             }
         };
         tokio::time::timeout(self.0.timeout, leasing).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
-    /// Gives no more out, and closes those that nobody uses.
+    /// Lends no more, and closes the idle ones.
     pub(super) async fn close(&self) {
         self.0.permits.close();
         let idle = std::mem::take(&mut *self.idle());
@@ -88,19 +92,19 @@ impl<C: Connection> Pool<C> {
 }
 
 impl<C: Connection> Lease<C> {
-    /// For the next one: no statement and no transaction may be open on it.
+    /// Keeps the connection for the next caller: no statement and no transaction may be open on it.
     pub(super) fn give_back(self) {
-        let Self { connection, inner, _permit: permit } = self;
-        if inner.permits.is_closed() {
+        let Self { connection, pool, _permit: permit } = self;
+        if pool.permits.is_closed() {
             return;
         }
-        let mut idle = inner.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.push((connection, Instant::now()));
         // The oldest comes first.
-        let over = idle.iter().take_while(|(_, since)| since.elapsed() > IDLE_AT_MOST).count();
-        idle.drain(..over);
+        let expired = idle.iter().take_while(|(_, since)| since.elapsed() > IDLE_AT_MOST).count();
+        idle.drain(..expired);
         drop(idle);
-        drop(permit); // after the push: who waits for it finds the connection
+        drop(permit); // after the push, so that the next caller finds the connection
     }
 }
 

@@ -1,48 +1,44 @@
-use super::{Store, StoreError, connection::execute};
+//! Deleting what is past its keeping.
+
+use super::{Sql, Store, StoreError, connection::execute, dialect::statements};
 use crate::domain::Timestamp;
 
-/// A batch is short, so that no statement runs into its time-out and no lock is held for long.
-macro_rules! batch {
-    ($table:literal, $key:literal, $over:literal) => {
-        concat!(
-            "DELETE FROM ",
-            $table,
-            " WHERE ",
-            $key,
-            " IN (SELECT ",
-            $key,
-            " FROM ",
-            $table,
-            " WHERE ",
-            $over,
-            " <= $1 LIMIT 500)"
-        )
-    };
+// Batches are short, so that no statement runs into its time-out and no lock is held for long.
+statements! {
+    REGISTRATIONS = "DELETE FROM registrations WHERE id IN
+        (SELECT id FROM registrations WHERE expires_at <= $1 LIMIT 500)";
+    SESSIONS = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ends_at <= $1 LIMIT 500)";
+    VERIFICATIONS = "DELETE FROM verifications WHERE id IN
+        (SELECT id FROM verifications WHERE expires_at <= $1 LIMIT 500)";
+    OUTBOX = "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE ended_at <= $1 LIMIT 500)";
+    DESTINATIONS = "DELETE FROM destinations WHERE hash IN
+        (SELECT hash FROM destinations WHERE touched_at <= $1 LIMIT 500)";
 }
 
-const OVER: [&str; 2] = [batch!("registrations", "id", "expires_at"), batch!("sessions", "id", "ends_at")];
-const DAY_OVER: [&str; 3] = [
-    batch!("verifications", "id", "expires_at"),
-    batch!("outbox", "id", "ended_at"),
-    batch!("destinations", "hash", "touched_at"),
-];
 const BATCH: u64 = 500;
 
 impl Store {
-    /// Removes what is over, and tells how many rows: registrations and sessions at once,
-    /// verifications, messages and destinations a day after their end.
+    /// Deletes what is past its keeping, and returns how many rows: registrations and sessions at their end,
+    /// verifications, messages and destinations a day later.
     pub async fn prune(&self, now: Timestamp, day_ago: Timestamp) -> Result<u64, StoreError> {
+        let ended = [REGISTRATIONS, SESSIONS].map(|delete| (delete, now));
+        let day_old = [VERIFICATIONS, OUTBOX, DESTINATIONS].map(|delete| (delete, day_ago));
         let mut pruned = 0;
-        for (sql, before) in OVER.map(|sql| (sql, now)).into_iter().chain(DAY_OVER.map(|sql| (sql, day_ago))) {
-            loop {
-                let mut connection = self.write().await?;
-                let rows = execute!(connection, sqlx::query(sql).bind(before))?;
-                pruned += rows;
-                if rows < BATCH {
-                    break;
-                }
-            }
+        for (delete, before) in ended.into_iter().chain(day_old) {
+            pruned += self.prune_table(delete, before).await?;
         }
         Ok(pruned)
+    }
+
+    async fn prune_table(&self, delete: Sql, before: Timestamp) -> Result<u64, StoreError> {
+        let mut pruned = 0;
+        loop {
+            let mut writer = self.write().await?;
+            let rows = execute!(writer, delete, [before])?;
+            pruned += rows;
+            if rows < BATCH {
+                return Ok(pruned);
+            }
+        }
     }
 }

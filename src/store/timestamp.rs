@@ -1,4 +1,4 @@
-//! [`Timestamp`] is `timestamptz` on `PostgreSQL`, and microseconds in an `INTEGER` on `SQLite`
+//! [`Timestamp`] is `timestamptz` on PostgreSQL, and microseconds in an `INTEGER` on SQLite
 //! (where RFC 3339 text would sort wrongly).
 
 use sqlx::{

@@ -1,100 +1,151 @@
-//! What only operators do with accounts.
+//! Changes of accounts. All but those of the profile are made only while the account has the epoch it was read
+//! with, so that of two racing changes one fails.
 
-use sqlx::query_as;
 use uuid::Uuid;
 
 use super::{
-    Connection, Store, StoreError, Tx,
-    connection::{execute, on},
-    users::{Row, select_user},
+    StoreError, Tx, Writer,
+    connection::{execute, fetch},
+    dialect::statements,
+    identifiers::IdentifierColumns,
 };
-use crate::domain::{Email, LoginId, Mobile, Timestamp, User};
+use crate::domain::{Address, FieldUpdate, Timestamp, User};
 
-/// Those with a proven email, a proven mobile or a login id in a list, which is bound as JSON.
-macro_rules! users_in {
-    ($list:literal) => {
-        [
-            select_user!("FROM users u WHERE u.email_verified AND u.email_key IN (", $list, ")"),
-            select_user!("FROM users u WHERE u.mobile_verified AND u.mobile IN (", $list, ")"),
-            select_user!("FROM users u WHERE u.login_id_key IN (", $list, ")"),
-        ]
-    };
+statements! {
+    UPDATE_PROFILE = "UPDATE users SET name = CASE WHEN $3 THEN $4 ELSE name END,
+        locale = CASE WHEN $5 THEN $6 ELSE locale END, updated_at = $2 WHERE id = $1";
+    REHASH_PASSWORD = "UPDATE users SET password_hash = $3 WHERE id = $1 AND epoch = $2";
+    ENABLE = "UPDATE users SET disabled_at = NULL, updated_at = $2 WHERE id = $1 AND disabled_at IS NOT NULL";
+    DISABLE = "UPDATE users SET disabled_at = $2, epoch = epoch + 1, updated_at = $2
+        WHERE id = $1 AND disabled_at IS NULL";
+    CHANGE_PASSWORD = "UPDATE users SET password_hash = $3, epoch = epoch + 1, updated_at = $4
+        WHERE id = $1 AND epoch = $2 RETURNING epoch";
+    CHANGE_EMAIL = "UPDATE users SET email = $4, email_key = $5, email_verified = true, epoch = epoch + 1,
+        updated_at = $3 WHERE id = $1 AND epoch = $2 AND disabled_at IS NULL RETURNING epoch";
+    CHANGE_MOBILE = "UPDATE users SET mobile = $4, mobile_verified = true, epoch = epoch + 1, updated_at = $3
+        WHERE id = $1 AND epoch = $2 AND disabled_at IS NULL RETURNING epoch";
+    UPDATE = "UPDATE users SET email = COALESCE($4, email), email_key = COALESCE($5, email_key),
+        email_verified = (email_verified OR $6), mobile = COALESCE($7, mobile),
+        mobile_verified = (mobile_verified OR $8), login_id = COALESCE($9, login_id),
+        login_id_key = COALESCE($10, login_id_key), name = COALESCE($11, name), locale = COALESCE($12, locale),
+        epoch = epoch + $13, updated_at = $3 WHERE id = $1 AND epoch = $2 RETURNING epoch";
+    DELETE = "DELETE FROM users WHERE id = $1 AND epoch = $2";
+    DELETE_VERIFICATIONS = "DELETE FROM verifications WHERE user_id = $1
+        OR (user_id IS NULL AND destination_key IN ($2, $3) AND NOT EXISTS
+        (SELECT 1 FROM registrations r WHERE r.verification_id = verifications.id)) RETURNING id";
+    DELETE_VERIFICATION_MESSAGES = "DELETE FROM outbox WHERE verification_id = $1";
+    DELETE_MESSAGES = "DELETE FROM outbox WHERE user_id = $1";
 }
 
-impl Store {
-    pub async fn users_named(
-        &self,
-        emails: &[String],
-        mobiles: &[String],
-        login_ids: &[String],
-    ) -> Result<Vec<User>, StoreError> {
-        let selects = if self.is_embedded() {
-            users_in!("SELECT value FROM json_each($1)")
-        } else {
-            users_in!("SELECT json_array_elements_text($1::json)")
-        };
-        let (mut users, mut reading) = (Vec::new(), self.read().await?);
-        for (select, list) in selects.into_iter().zip([emails, mobiles, login_ids]) {
-            let list = serde_json::to_string(list).map_err(|error| sqlx::Error::Encode(error.into()))?;
-            let rows: Vec<Row> = on!(reading, |db| query_as(select).bind(&list).fetch_all(db))?;
-            users.extend(rows.into_iter().map(User::from));
-        }
-        Ok(users)
-    }
-}
-
-impl Connection {
-    /// The next accounts behind this id, in the order of their ids.
-    pub async fn users_after(&mut self, id: Uuid, most: i64) -> Result<Vec<User>, StoreError> {
-        const SELECT: &str = select_user!("FROM users u WHERE u.id > $1 ORDER BY u.id LIMIT $2");
-        let rows: Vec<Row> = on!(self, |db| query_as(SELECT).bind(id).bind(most).fetch_all(db))?;
-        Ok(rows.into_iter().map(User::from).collect())
+impl Writer {
+    /// Updates the person's name and language.
+    pub async fn update_profile(
+        &mut self,
+        user: Uuid,
+        name: &FieldUpdate,
+        locale: &FieldUpdate,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let ((set_name, name), (set_locale, locale)) = (name.binds(), locale.binds());
+        execute!(self, UPDATE_PROFILE, [user, now, set_name, name, set_locale, locale]).map(drop)
     }
 
+    /// Stores a costlier hash of the same password; does nothing if the password was changed meanwhile.
+    pub async fn rehash_password(&mut self, user: &User, hash: &str) -> Result<(), StoreError> {
+        execute!(self, REHASH_PASSWORD, [user.id, user.epoch, hash]).map(drop)
+    }
+
+    /// Enables a disabled account.
     pub async fn enable_user(&mut self, user: Uuid, now: Timestamp) -> Result<(), StoreError> {
-        const UPDATE: &str =
-            "UPDATE users SET disabled_at = NULL, updated_at = $2 WHERE id = $1 AND disabled_at IS NOT NULL";
-        execute!(self, sqlx::query(UPDATE).bind(user).bind(now)).map(drop)
+        execute!(self, ENABLE, [user, now]).map(drop)
     }
 }
 
 impl Tx {
-    /// Keeps an account out, and ends its sessions and codes by a step of its epoch; `false` where it
-    /// is out already.
+    /// Disables an account, which ends its sessions and codes by a step of its epoch; `false` if it is disabled
+    /// already.
     pub async fn disable_user(&mut self, user: Uuid, now: Timestamp) -> Result<bool, StoreError> {
-        const UPDATE: &str = "UPDATE users SET disabled_at = $2, epoch = epoch + 1, updated_at = $2
-            WHERE id = $1 AND disabled_at IS NULL";
-        Ok(execute!(self, sqlx::query(UPDATE).bind(user).bind(now))? == 1)
+        Ok(execute!(self, DISABLE, [user, now])? == 1)
     }
 
-    /// Gives an account the values that are told, and keeps the others; with other addresses its epoch
-    /// steps. Tells the epoch; `None` where it moved meanwhile.
-    pub async fn update_user(
+    /// Replaces the password and returns the new epoch; `None` if the account changed meanwhile.
+    pub async fn change_password(
         &mut self,
-        there: &User,
-        told: &User,
-        steps: bool,
+        user: &User,
+        hash: &str,
         now: Timestamp,
     ) -> Result<Option<i64>, StoreError> {
-        const UPDATE: &str = "UPDATE users SET email = COALESCE($4, email), email_key = COALESCE($5, email_key),
-            email_verified = (email_verified OR $6), mobile = COALESCE($7, mobile),
-            mobile_verified = (mobile_verified OR $8), login_id = COALESCE($9, login_id),
-            login_id_key = COALESCE($10, login_id_key), name = COALESCE($11, name), locale = COALESCE($12, locale),
-            epoch = epoch + $13, updated_at = $3 WHERE id = $1 AND epoch = $2 RETURNING epoch";
-        on!(self, |db| sqlx::query_scalar(UPDATE)
-            .bind(there.id)
-            .bind(there.epoch)
-            .bind(now)
-            .bind(told.email.as_ref().map(Email::as_str))
-            .bind(told.email.as_ref().map(Email::key))
-            .bind(told.email_verified)
-            .bind(told.mobile.as_ref().map(Mobile::as_str))
-            .bind(told.mobile_verified)
-            .bind(told.login_id.as_ref().map(LoginId::as_str))
-            .bind(told.login_id.as_ref().map(LoginId::key))
-            .bind(&told.name)
-            .bind(&told.locale)
-            .bind(i64::from(steps))
-            .fetch_optional(db))
+        let epoch: Option<(i64,)> = fetch!(fetch_optional, self, CHANGE_PASSWORD, [user.id, user.epoch, hash, now])?;
+        Ok(epoch.map(|(epoch,)| epoch))
+    }
+
+    /// Makes the address the account's proven one and returns the new epoch; `None` if the account changed
+    /// meanwhile, [`StoreError::Taken`] if another account has proven the address.
+    pub async fn change_contact(
+        &mut self,
+        user: Uuid,
+        epoch: i64,
+        address: &Address,
+        now: Timestamp,
+    ) -> Result<Option<i64>, StoreError> {
+        let epoch: Option<(i64,)> = match address {
+            Address::Email(email) => {
+                fetch!(fetch_optional, self, CHANGE_EMAIL, [user, epoch, now, email.as_str(), email.key()])
+            }
+            Address::Mobile(mobile) => {
+                fetch!(fetch_optional, self, CHANGE_MOBILE, [user, epoch, now, mobile.as_str()])
+            }
+        }?;
+        Ok(epoch.map(|(epoch,)| epoch))
+    }
+
+    /// Gives an account the values that `new` has and keeps the others; new addresses step its epoch. Returns
+    /// the epoch; `None` if the account changed meanwhile.
+    pub async fn update_user(
+        &mut self,
+        existing: &User,
+        new: &User,
+        step_epoch: bool,
+        now: Timestamp,
+    ) -> Result<Option<i64>, StoreError> {
+        let columns = IdentifierColumns::from(&new.identifiers);
+        let epoch: Option<(i64,)> = fetch!(
+            fetch_optional,
+            self,
+            UPDATE,
+            [
+                existing.id,
+                existing.epoch,
+                now,
+                columns.email,
+                &columns.email_key,
+                new.email_verified,
+                columns.mobile,
+                new.mobile_verified,
+                columns.login_id,
+                &columns.login_id_key,
+                &new.name,
+                &new.locale,
+                i64::from(step_epoch),
+            ]
+        )?;
+        Ok(epoch.map(|(epoch,)| epoch))
+    }
+
+    /// Deletes the account and all that names it, its sessions included; `false` if it changed meanwhile.
+    pub async fn delete_user(&mut self, user: &User) -> Result<bool, StoreError> {
+        if execute!(self, DELETE, [user.id, user.epoch])? == 0 {
+            return Ok(false);
+        }
+        // What anyone requested for a proven address names the person; a pending registration of an unproven
+        // one is somebody else's.
+        let proven: Vec<String> = user.proven_addresses().iter().map(Address::key).collect();
+        let gone: Vec<(Uuid,)> =
+            fetch!(fetch_all, self, DELETE_VERIFICATIONS, [user.id, proven.first(), proven.get(1)])?;
+        for (verification,) in gone {
+            execute!(self, DELETE_VERIFICATION_MESSAGES, [verification])?;
+        }
+        execute!(self, DELETE_MESSAGES, [user.id])?;
+        Ok(true)
     }
 }

@@ -1,20 +1,23 @@
-use sqlx::{QueryBuilder, query_as};
+//! Accounts: what is read of them, and how they are created.
+
+use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use super::{
-    Connection, StoreError, Taken, Tx,
-    connection::{execute, on},
+    Reader, StoreError, Tx,
+    connection::{fetch, on},
+    dialect::statements,
+    identifiers::{IdentifierColumns, IdentifierRow, TakenRow},
 };
-use crate::domain::{Address, Change, Email, LoginId, Mobile, Timestamp, User};
+use crate::domain::{Address, Identifiers, LoginId, TakenIdentifier, Timestamp, User};
 
 #[derive(sqlx::FromRow)]
-pub(super) struct Row {
+pub(super) struct UserRow {
     id: Uuid,
-    email: Option<String>,
+    #[sqlx(flatten)]
+    identifiers: IdentifierRow,
     email_verified: bool,
-    mobile: Option<String>,
     mobile_verified: bool,
-    login_id: Option<String>,
     name: Option<String>,
     locale: Option<String>,
     password_hash: Option<String>,
@@ -24,15 +27,13 @@ pub(super) struct Row {
     updated_at: Timestamp,
 }
 
-impl From<Row> for User {
-    fn from(row: Row) -> Self {
+impl From<UserRow> for User {
+    fn from(row: UserRow) -> Self {
         Self {
             id: row.id,
-            email: row.email.map(Email::from_stored),
+            identifiers: row.identifiers.into(),
             email_verified: row.email_verified,
-            mobile: row.mobile.map(Mobile::from_stored),
             mobile_verified: row.mobile_verified,
-            login_id: row.login_id.map(LoginId::from_stored),
             name: row.name,
             locale: row.locale,
             password_hash: row.password_hash,
@@ -44,198 +45,120 @@ impl From<Row> for User {
     }
 }
 
-/// `SELECT` of a whole user `u`, from and where as given.
-macro_rules! select_user {
-    ($($rest:expr),+) => {
-        concat!(
-            "SELECT u.id, u.email, u.email_verified, u.mobile, u.mobile_verified, u.login_id, u.name, u.locale,
-             u.password_hash, u.epoch, u.disabled_at, u.created_at, u.updated_at ",
-            $($rest),+
-        )
-    };
+statements! {
+    SELECT = "SELECT ", USER, " FROM users u WHERE u.id = $1";
+    SELECT_BY_EMAIL = "SELECT ", USER, " FROM users u
+        WHERE u.email_key = $1 AND (u.email_verified OR u.disabled_at IS NULL)
+        ORDER BY u.email_verified DESC, u.created_at, u.id LIMIT 1";
+    SELECT_BY_MOBILE = "SELECT ", USER, " FROM users u
+        WHERE u.mobile = $1 AND (u.mobile_verified OR u.disabled_at IS NULL)
+        ORDER BY u.mobile_verified DESC, u.created_at, u.id LIMIT 1";
+    SELECT_BY_LOGIN_ID = "SELECT ", USER, " FROM users u WHERE u.login_id_key = $1";
+    SELECT_PAGE = "SELECT ", USER, " FROM users u WHERE u.id > $1 ORDER BY u.id LIMIT $2";
+    SELECT_BY_EMAILS = "SELECT ", USER, " FROM users u WHERE u.email_verified AND u.email_key IN ", TEXTS;
+    SELECT_BY_MOBILES = "SELECT ", USER, " FROM users u WHERE u.mobile_verified AND u.mobile IN ", TEXTS;
+    SELECT_BY_LOGIN_IDS = "SELECT ", USER, " FROM users u WHERE u.login_id_key IN ", TEXTS;
+    SELECT_ANY = "SELECT EXISTS (SELECT 1 FROM users)";
+    SELECT_TAKEN = "SELECT EXISTS (SELECT 1 FROM users WHERE mobile_verified AND mobile = $1) AS mobile_taken,
+        EXISTS (SELECT 1 FROM users WHERE email_verified AND email_key = $2) AS email_taken,
+        EXISTS (SELECT 1 FROM users WHERE login_id_key = $3) AS login_id_taken";
+    LOCK = "SELECT id FROM users WHERE id = $1", FOR_KEY_SHARE;
+    INSERT = "INSERT INTO users (id, email, email_key, email_verified, mobile, mobile_verified, login_id,
+        login_id_key, name, locale, password_hash, epoch, disabled_at, created_at, updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
 }
-pub(super) use select_user;
 
-impl Connection {
-    /// Which of the names an account has: a proven address, or the login id.
-    pub async fn taken(
-        &mut self,
-        email: Option<&Email>,
-        mobile: Option<&Mobile>,
-        login_id: Option<&LoginId>,
-    ) -> Result<Option<Taken>, StoreError> {
-        const SELECT: &str = "SELECT EXISTS (SELECT 1 FROM users WHERE mobile_verified AND mobile = $1),
-            EXISTS (SELECT 1 FROM users WHERE email_verified AND email_key = $2),
-            EXISTS (SELECT 1 FROM users WHERE login_id_key = $3)";
-        let (mobile, email, login_id): (bool, bool, bool) = on!(self, |db| query_as(SELECT)
-            .bind(mobile.map(Mobile::as_str))
-            .bind(email.map(Email::key))
-            .bind(login_id.map(LoginId::key))
-            .fetch_one(db))?;
-        let named = [(mobile, Taken::Mobile), (email, Taken::Email), (login_id, Taken::LoginId)];
-        Ok(named.into_iter().find_map(|(is_taken, what)| is_taken.then_some(what)))
+impl Reader {
+    /// The account with this id.
+    pub async fn user(&mut self, id: Uuid) -> Result<Option<User>, StoreError> {
+        let row: Option<UserRow> = fetch!(fetch_optional, self, SELECT, [id])?;
+        Ok(row.map(User::from))
     }
 
-    pub async fn has_users(&mut self) -> Result<bool, StoreError> {
-        const SELECT: &str = "SELECT EXISTS (SELECT 1 FROM users)";
-        on!(self, |db| sqlx::query_scalar(SELECT).fetch_one(db))
-    }
-
-    /// The account that has proven the address; where none has, the one that has held it longest.
+    /// The account that has proven the address; if none has, the one that has held it longest.
     pub async fn user_by_address(&mut self, address: &Address) -> Result<Option<User>, StoreError> {
-        const BY_EMAIL: &str = select_user!(
-            "FROM users u WHERE u.email_key = $1 AND (u.email_verified OR u.disabled_at IS NULL)
-             ORDER BY u.email_verified DESC, u.created_at, u.id LIMIT 1"
-        );
-        const BY_MOBILE: &str = select_user!(
-            "FROM users u WHERE u.mobile = $1 AND (u.mobile_verified OR u.disabled_at IS NULL)
-             ORDER BY u.mobile_verified DESC, u.created_at, u.id LIMIT 1"
-        );
-        let sql = match address {
-            Address::Email(_) => BY_EMAIL,
-            Address::Mobile(_) => BY_MOBILE,
+        let statement = match address {
+            Address::Email(_) => SELECT_BY_EMAIL,
+            Address::Mobile(_) => SELECT_BY_MOBILE,
         };
-        let row: Option<Row> = on!(self, |db| query_as(sql).bind(address.key()).fetch_optional(db))?;
+        let row: Option<UserRow> = fetch!(fetch_optional, self, statement, [address.key()])?;
         Ok(row.map(User::from))
     }
-}
 
-impl Connection {
+    /// The account with this login id.
     pub async fn user_by_login_id(&mut self, login_id: &LoginId) -> Result<Option<User>, StoreError> {
-        const SELECT: &str = select_user!("FROM users u WHERE u.login_id_key = $1");
-        let row: Option<Row> = on!(self, |db| query_as(SELECT).bind(login_id.key()).fetch_optional(db))?;
+        let row: Option<UserRow> = fetch!(fetch_optional, self, SELECT_BY_LOGIN_ID, [login_id.key()])?;
         Ok(row.map(User::from))
     }
 
-    /// Keeps a costlier hash of the same password; nothing where the password changed meanwhile.
-    pub async fn rehash_password(&mut self, user: &User, hash: &str) -> Result<(), StoreError> {
-        const UPDATE: &str = "UPDATE users SET password_hash = $3 WHERE id = $1 AND epoch = $2";
-        execute!(self, sqlx::query(UPDATE).bind(user.id).bind(user.epoch).bind(hash)).map(drop)
+    /// The next accounts after this id, in the order of ids.
+    pub async fn users_after(&mut self, id: Uuid, limit: i64) -> Result<Vec<User>, StoreError> {
+        let rows: Vec<UserRow> = fetch!(fetch_all, self, SELECT_PAGE, [id, limit])?;
+        Ok(rows.into_iter().map(User::from).collect())
     }
-}
 
-impl Connection {
-    pub async fn change_profile(
+    /// The accounts that have proven one of these emails or mobiles, or have one of these login ids; all as
+    /// keys.
+    pub async fn users_by_keys(
         &mut self,
-        user: Uuid,
-        name: &Change,
-        locale: &Change,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        const UPDATE: &str = "UPDATE users SET name = CASE WHEN $3 THEN $4 ELSE name END,
-            locale = CASE WHEN $5 THEN $6 ELSE locale END, updated_at = $2 WHERE id = $1";
-        let ((new_name, name), (new_locale, locale)) = (name.binds(), locale.binds());
-        execute!(self, sqlx::query(UPDATE).bind(user).bind(now).bind(new_name).bind(name).bind(new_locale).bind(locale))
-            .map(drop)
+        emails: &[String],
+        mobiles: &[String],
+        login_ids: &[String],
+    ) -> Result<Vec<User>, StoreError> {
+        let mut users = Vec::new();
+        for (statement, keys) in
+            [(SELECT_BY_EMAILS, emails), (SELECT_BY_MOBILES, mobiles), (SELECT_BY_LOGIN_IDS, login_ids)]
+        {
+            let keys = serde_json::to_string(keys).map_err(|error| sqlx::Error::Encode(error.into()))?;
+            let rows: Vec<UserRow> = fetch!(fetch_all, self, statement, [&keys])?;
+            users.extend(rows.into_iter().map(User::from));
+        }
+        Ok(users)
+    }
+
+    /// Whether there is any account.
+    pub async fn has_users(&mut self) -> Result<bool, StoreError> {
+        let (any,): (bool,) = fetch!(fetch_one, self, SELECT_ANY, [])?;
+        Ok(any)
+    }
+
+    /// The first identifier that an account has: a proven address, or the login id.
+    pub async fn taken_identifier(&mut self, of: &Identifiers) -> Result<Option<TakenIdentifier>, StoreError> {
+        let columns = IdentifierColumns::from(of);
+        let row: TakenRow =
+            fetch!(fetch_one, self, SELECT_TAKEN, [columns.mobile, &columns.email_key, &columns.login_id_key])?;
+        Ok(row.into())
     }
 }
 
 impl Tx {
-    /// Keeps the account from being deleted till the transaction ends; `false` where there is none.
-    pub async fn hold_user(&mut self, id: Uuid) -> Result<bool, StoreError> {
-        let sql = if self.is_embedded() {
-            "SELECT id FROM users WHERE id = $1"
-        } else {
-            "SELECT id FROM users WHERE id = $1 FOR KEY SHARE"
-        };
-        let held: Option<Uuid> = on!(self, |db| sqlx::query_scalar(sql).bind(id).fetch_optional(db))?;
-        Ok(held.is_some())
+    /// Keeps the account from being deleted until the transaction ends; `false` if there is none.
+    pub async fn lock_user(&mut self, id: Uuid) -> Result<bool, StoreError> {
+        let locked: Option<(Uuid,)> = fetch!(fetch_optional, self, LOCK, [id])?;
+        Ok(locked.is_some())
     }
 
-    /// Replaces the password and tells the new epoch; `None` where the account changed meanwhile.
-    pub async fn change_password(
-        &mut self,
-        user: &User,
-        hash: &str,
-        now: Timestamp,
-    ) -> Result<Option<i64>, StoreError> {
-        const UPDATE: &str = "UPDATE users SET password_hash = $3, epoch = epoch + 1, updated_at = $4
-            WHERE id = $1 AND epoch = $2 RETURNING epoch";
-        on!(self, |db| sqlx::query_scalar(UPDATE)
-            .bind(user.id)
-            .bind(user.epoch)
-            .bind(hash)
-            .bind(now)
-            .fetch_optional(db))
-    }
-
-    /// Makes the address the account's proven one, and tells the new epoch; `None` where the account
-    /// changed meanwhile, [`StoreError::Taken`] where another has proven it.
-    pub async fn change_contact(
-        &mut self,
-        user: Uuid,
-        epoch: i64,
-        address: &Address,
-        now: Timestamp,
-    ) -> Result<Option<i64>, StoreError> {
-        const EMAIL: &str = "UPDATE users SET email = $4, email_key = $5, email_verified = true, epoch = epoch + 1,
-            updated_at = $3 WHERE id = $1 AND epoch = $2 AND disabled_at IS NULL RETURNING epoch";
-        const MOBILE: &str = "UPDATE users SET mobile = $4, mobile_verified = true, epoch = epoch + 1,
-            updated_at = $3 WHERE id = $1 AND epoch = $2 AND disabled_at IS NULL RETURNING epoch";
-        match address {
-            Address::Email(email) => on!(self, |db| sqlx::query_scalar(EMAIL)
-                .bind(user)
-                .bind(epoch)
-                .bind(now)
-                .bind(email.as_str())
-                .bind(email.key())
-                .fetch_optional(db)),
-            Address::Mobile(mobile) => on!(self, |db| sqlx::query_scalar(MOBILE)
-                .bind(user)
-                .bind(epoch)
-                .bind(now)
-                .bind(mobile.as_str())
-                .fetch_optional(db)),
-        }
-    }
-
-    /// Removes the account and all that names it; its sessions go with it. `false` where it changed
-    /// meanwhile.
-    pub async fn delete_user(&mut self, user: &User) -> Result<bool, StoreError> {
-        const USER: &str = "DELETE FROM users WHERE id = $1 AND epoch = $2";
-        const VERIFICATIONS: &str = "DELETE FROM verifications WHERE user_id = $1
-            OR (user_id IS NULL AND destination IN ($2, $3) AND NOT EXISTS
-            (SELECT 1 FROM registrations r WHERE r.verification_id = verifications.id)) RETURNING id";
-        const BY_VERIFICATION: &str = "DELETE FROM outbox WHERE verification_id = $1";
-        const BY_USER: &str = "DELETE FROM outbox WHERE user_id = $1";
-        if execute!(self, sqlx::query(USER).bind(user.id).bind(user.epoch))? == 0 {
-            return Ok(false);
-        }
-        // What was asked for a proven address by whomever names the person; a pending registration of
-        // an unproven one is somebody else's.
-        let proven: Vec<String> = user.proven().iter().map(Address::key).collect();
-        let gone: Vec<Uuid> = on!(self, |db| sqlx::query_scalar(VERIFICATIONS)
-            .bind(user.id)
-            .bind(proven.first())
-            .bind(proven.get(1))
-            .fetch_all(db))?;
-        for verification in gone {
-            execute!(self, sqlx::query(BY_VERIFICATION).bind(verification))?;
-        }
-        execute!(self, sqlx::query(BY_USER).bind(user.id))?;
-        Ok(true)
-    }
-
-    /// Waits for whoever is proving the same name, and then fails with [`StoreError::Taken`].
+    /// Waits for any other transaction that proves the same identifier, and then fails with
+    /// [`StoreError::Taken`].
     pub async fn insert_user(&mut self, new: &User) -> Result<(), StoreError> {
         self.insert_users(std::slice::from_ref(new)).await
     }
 
-    /// The same, of at most some thousand at once.
+    /// Inserts up to some thousand accounts at once.
     pub async fn insert_users(&mut self, new: &[User]) -> Result<(), StoreError> {
-        const INSERT: &str = "INSERT INTO users (id, email, email_key, email_verified, mobile, mobile_verified,
-            login_id, login_id_key, name, locale, password_hash, epoch, disabled_at, created_at, updated_at) ";
-        on!(self, |db| async {
-            let mut insert = QueryBuilder::new(INSERT);
+        on!(self, INSERT, |db, sql| async {
+            let columns = sql.split_once("VALUES").map_or(sql, |(columns, _)| columns);
+            let mut insert = QueryBuilder::new(columns);
             insert.push_values(new, |mut row, user| {
+                let columns = IdentifierColumns::from(&user.identifiers);
                 row.push_bind(user.id)
-                    .push_bind(user.email.as_ref().map(Email::as_str))
-                    .push_bind(user.email.as_ref().map(Email::key))
+                    .push_bind(columns.email)
+                    .push_bind(columns.email_key)
                     .push_bind(user.email_verified)
-                    .push_bind(user.mobile.as_ref().map(Mobile::as_str))
+                    .push_bind(columns.mobile)
                     .push_bind(user.mobile_verified)
-                    .push_bind(user.login_id.as_ref().map(LoginId::as_str))
-                    .push_bind(user.login_id.as_ref().map(LoginId::key))
+                    .push_bind(columns.login_id)
+                    .push_bind(columns.login_id_key)
                     .push_bind(&user.name)
                     .push_bind(&user.locale)
                     .push_bind(&user.password_hash)
@@ -244,8 +167,7 @@ impl Tx {
                     .push_bind(user.created_at)
                     .push_bind(user.updated_at);
             });
-            insert.build().execute(db).await.map(|done| done.rows_affected())
+            insert.build().execute(db).await.map(drop)
         })
-        .map(drop)
     }
 }

@@ -1,196 +1,211 @@
+//! Delivering messages from the outbox.
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{Notify, Semaphore, watch},
+    sync::{Notify, Semaphore},
     task::JoinSet,
 };
+use tokio_util::sync::CancellationToken;
 
-use super::chain;
+use super::{back_off, chain};
 use crate::{
     codes::{CodeStore, LiveCode},
-    crypto::{Keyring, hex, sha256},
-    domain::{Channel, Clock, DeliveryState, Outgoing, Random, Timestamp},
-    engine::live_code,
+    domain::{Channel, CodeMessage, DeliveryState, MessagePayload, Timestamp, hex, sha256},
+    engine::{Core, live_code},
     error::Error,
-    notify::{Envelope, Notifiers, SendError, Templates, segments},
-    store::{Carried, ClaimedMessage, Store},
+    notify::{Message, MessageMeta, Notifiers, SendError, Templates, segments},
+    store::{DeliveredBy, LeasedMessage},
 };
 
-/// Sends what the outbox holds: at least once, before its deadline, and no dead code ever.
+/// Sends the messages of the outbox: at least once, before their deadline, and never a dead code.
 #[derive(Clone)]
-pub struct Delivery {
-    pub store: Store,
-    pub codes: Arc<dyn CodeStore>,
-    pub keyring: Keyring,
-    pub notifiers: Notifiers,
-    pub templates: Templates,
-    pub clock: Arc<dyn Clock>,
-    pub random: Arc<dyn Random>,
-    /// Rung at every commit that wrote a message on this node.
-    pub wake: Arc<Notify>,
-    /// Messages look at the database in turn: requests come first.
-    pub desk: Arc<Semaphore>,
+pub struct DeliveryWorker {
+    pub(crate) core: Core,
+    pub(crate) codes: Arc<dyn CodeStore>,
+    pub(crate) notifiers: Notifiers,
+    pub(crate) templates: Templates,
+    /// Notified at every commit that wrote a message on this node.
+    pub(crate) wake: Arc<Notify>,
+    /// Limits what messages do at the database at once: requests come first.
+    pub(crate) db_permits: Arc<Semaphore>,
 }
 
-/// A worker that died loses its messages to the others after so long, and whatever all providers take.
+/// The lease of a worker that died ends then, plus the time that all providers take.
 const LEASE: Duration = Duration::from_secs(12);
 /// Other nodes' messages are looked for this often.
-const POLL: Duration = Duration::from_secs(1);
-/// Messages under way at once.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Messages in flight.
 const IN_FLIGHT: usize = 256;
-/// Claimed by one statement.
+/// Messages leased by one statement.
 const BATCH: usize = 32;
-/// Of a message's work, what may be at the database at once.
-pub const DESK: usize = 3;
+/// Database connections that messages use at once.
+pub const DB_PERMITS: usize = 3;
 
-/// What became of a claimed message.
+/// What becomes of a leased message.
 enum Outcome {
-    /// By which provider, where one took it.
-    Ended(DeliveryState, Option<Carried>),
-    /// To be tried again: a part or the providers failed. Not before so long, if they said so.
-    Later(Option<Duration>),
+    /// It has ended; the provider, if one took it.
+    Ended(DeliveryState, Option<DeliveredBy>),
+    /// It is retried, not before this time if the provider named one.
+    Retry(Option<Duration>),
 }
 
-impl Delivery {
-    /// Delivers until told to stop; what is under way then is finished by whoever takes it over.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut under_way = JoinSet::new();
-        while !*stop.borrow() {
-            while under_way.try_join_next().is_some() {}
-            if IN_FLIGHT - under_way.len() < BATCH {
+impl Outcome {
+    fn ended(state: DeliveryState) -> Self {
+        Self::Ended(state, None)
+    }
+}
+
+impl DeliveryWorker {
+    /// Runs until told to stop; messages that are in flight then are finished by another worker.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut in_flight = JoinSet::new();
+        while !stop.is_cancelled() {
+            while in_flight.try_join_next().is_some() {}
+            if IN_FLIGHT - in_flight.len() < BATCH {
                 tokio::select! {
-                    _ = under_way.join_next() => {}
-                    _ = stop.changed() => {}
+                    _ = in_flight.join_next() => {}
+                    () = stop.cancelled() => {}
                 }
                 continue;
             }
-            let claimed = self.claim().await;
-            let took = claimed.len();
-            for (message, lease_end) in claimed {
+            let leased = self.lease().await;
+            let is_full = leased.len() == BATCH;
+            for (message, lease_end) in leased {
                 let worker = self.clone();
-                under_way.spawn(async move { worker.deliver(message, lease_end).await });
+                in_flight.spawn(async move { worker.deliver(message, lease_end).await });
             }
-            // A full batch hints at more; what came while it was claimed has rung the bell.
-            if took < BATCH {
+            // A full batch suggests more; a message that came meanwhile has notified.
+            if !is_full {
                 tokio::select! {
                     () = self.wake.notified() => {}
-                    () = tokio::time::sleep(POLL) => {}
-                    _ = stop.changed() => {}
+                    () = tokio::time::sleep(INTERVAL) => {}
+                    () = stop.cancelled() => {}
                 }
             }
         }
-        while under_way.join_next().await.is_some() {}
+        while in_flight.join_next().await.is_some() {}
     }
 
-    async fn claim(&self) -> Vec<(ClaimedMessage, Timestamp)> {
-        let now = self.clock.now();
+    async fn lease(&self) -> Vec<(LeasedMessage, Timestamp)> {
+        let now = self.core.now();
         let lease_end = now.plus(LEASE + self.notifiers.longest());
-        let claimed = self.store.claim_messages(now, lease_end, BATCH).await.unwrap_or_else(|error| {
-            tracing::warn!(error = %chain(error), "the outbox can't be read");
+        let leasing = async { self.core.store.write().await?.lease_messages(now, lease_end, BATCH).await };
+        let leased = leasing.await.unwrap_or_else(|error| {
+            tracing::warn!(error = %chain(error), "the outbox cannot be read");
             Vec::new()
         });
-        claimed.into_iter().map(|message| (message, lease_end)).collect()
+        leased.into_iter().map(|message| (message, lease_end)).collect()
     }
 
-    async fn deliver(&self, message: ClaimedMessage, lease_end: Timestamp) {
-        let ended = match self.attempt(&message, lease_end).await {
+    async fn deliver(&self, message: LeasedMessage, lease_end: Timestamp) {
+        let written = match self.attempt(&message, lease_end).await {
             Ok(Outcome::Ended(state, by)) => self.end(&message, state, by.as_ref()).await,
-            Ok(Outcome::Later(after)) => self.postpone(&message, after).await,
+            Ok(Outcome::Retry(after)) => self.postpone(&message, after).await,
             Err(error) => {
-                tracing::warn!(message.id, error = %chain(error), "a message waits for a part that is down");
+                tracing::warn!(message.id, error = %chain(error), "a dependency is down; delivery will be retried");
                 self.postpone(&message, None).await
             }
         };
-        if let Err(error) = ended {
+        if let Err(error) = written {
             let error = chain(error);
-            tracing::warn!(message.id, error, "a message's end was not written; it comes again when its lease ends");
+            tracing::warn!(message.id, error, "a message's end was not recorded; it is retried when its lease ends");
         }
     }
 
-    async fn attempt(&self, message: &ClaimedMessage, lease_end: Timestamp) -> Result<Outcome, Error> {
-        let now = self.clock.now();
-        let opened = self.keyring.open(&message.body);
-        let Some(outgoing) = opened.and_then(|json| serde_json::from_slice::<Outgoing>(&json).ok()) else {
-            tracing::error!(message.id, "a message's seal can't be opened: its key is gone");
-            return Ok(Outcome::Ended(DeliveryState::Failed, None));
+    async fn attempt(&self, message: &LeasedMessage, lease_end: Timestamp) -> Result<Outcome, Error> {
+        let now = self.core.now();
+        let opened = self.core.keyring.open(&message.body);
+        let Some(payload) = opened.and_then(|json| MessagePayload::from_json(&json)) else {
+            tracing::error!(message.id, "a message cannot be opened: its key is gone");
+            return Ok(Outcome::ended(DeliveryState::Failed));
         };
-        if message.void {
-            // Nobody's code lives like any other's, so that guesses at it are answered alike.
-            if let Outgoing::Code(code) = &outgoing {
-                let mac = hex(&self.random.bytes::<32>());
-                self.codes.put(&LiveCode { mac, ..live_code(code, &self.keyring) }, now).await?;
-            }
-            return Ok(Outcome::Ended(DeliveryState::Sent, None));
+        if message.phantom {
+            return self.end_phantom(&payload, now).await;
         }
         if now >= message.deadline || !self.is_newest(message).await? {
-            return Ok(Outcome::Ended(DeliveryState::Expired, None));
+            return Ok(Outcome::ended(DeliveryState::Expired));
         }
         // Right before the sending, so that a code which died meanwhile is never sent.
-        if let Outgoing::Code(code) = &outgoing
-            && !self.codes.put(&live_code(code, &self.keyring), now).await?
+        if let MessagePayload::Code(code) = &payload
+            && !self.codes.put(&self.live(code), now).await?
         {
-            return Ok(Outcome::Ended(DeliveryState::Expired, None));
+            return Ok(Outcome::ended(DeliveryState::Expired));
         }
-        if self.clock.now().plus(self.notifiers.longest()) >= lease_end {
-            return Ok(Outcome::Later(None)); // it took too long to come here: another may have it by now
+        if self.core.now().plus(self.notifiers.longest()) >= lease_end {
+            return Ok(Outcome::Retry(None)); // it took too long to get here: another worker may have it by now
         }
-        let id = hex(&sha256(&message.body)[..16]); // its seal is never made twice
-        let envelope = Envelope { id, number: message.id, expires_at: message.deadline };
-        let rendered = match self.templates.render(&outgoing, envelope) {
-            Ok(rendered) => rendered,
+        let id = hex(&sha256(&message.body)[..16]); // a seal is never made twice
+        let meta = MessageMeta { id, number: message.id, expires_at: message.deadline };
+        match self.templates.render(&payload, meta) {
+            Ok(rendered) => Ok(self.send(message, &rendered).await),
             Err(error) => {
-                tracing::error!(message.id, error, "a message can't be put into words");
-                return Ok(Outcome::Ended(DeliveryState::Failed, None));
+                tracing::error!(message.id, error, "a message cannot be rendered");
+                Ok(Outcome::ended(DeliveryState::Failed))
             }
-        };
-        Ok(match self.notifiers.send(&rendered).await {
+        }
+    }
+
+    /// A phantom's code lives like any other, so that attempts at it are answered alike.
+    async fn end_phantom(&self, payload: &MessagePayload, now: Timestamp) -> Result<Outcome, Error> {
+        if let MessagePayload::Code(code) = payload {
+            let mac = hex(&self.core.random.bytes::<32>());
+            self.codes.put(&LiveCode { mac, ..self.live(code) }, now).await?;
+        }
+        Ok(Outcome::ended(DeliveryState::Sent))
+    }
+
+    fn live(&self, code: &CodeMessage) -> LiveCode {
+        live_code(code, &self.core.keyring)
+    }
+
+    async fn send(&self, message: &LeasedMessage, rendered: &Message) -> Outcome {
+        match self.notifiers.send(rendered).await {
             Ok(provider) => {
                 let segments = (rendered.channel == Channel::Sms).then(|| segments(&rendered.body));
                 tracing::info!(message.id, provider, purpose = rendered.purpose, segments, "sent");
                 let segments = segments.and_then(|segments| i32::try_from(segments).ok());
-                Outcome::Ended(DeliveryState::Sent, Some(Carried { provider, segments }))
+                Outcome::Ended(DeliveryState::Sent, Some(DeliveredBy { provider, segments }))
             }
             Err(SendError::Final(why)) => {
-                tracing::warn!(message.id, why, "a message can't be delivered");
-                Outcome::Ended(DeliveryState::Failed, None)
+                tracing::warn!(message.id, why, "a message cannot be delivered");
+                Outcome::ended(DeliveryState::Failed)
             }
             Err(SendError::Later { cause, after }) => {
-                tracing::warn!(message.id, cause, "a message waits for its providers");
-                Outcome::Later(after)
+                tracing::warn!(message.id, cause, "delivery failed, will retry");
+                Outcome::Retry(after)
             }
-        })
+        }
     }
 
-    /// The message carries its verification's last code, and that is still to be proven.
-    async fn is_newest(&self, message: &ClaimedMessage) -> Result<bool, Error> {
-        let Some((id, issue)) = message.verification_id.zip(message.issue) else { return Ok(true) };
-        let _turn = self.desk.acquire().await;
-        let now = self.clock.now();
-        let challenge = self.store.read().await?.challenge(id, now).await?;
-        Ok(challenge.is_some_and(|it| it.verification.issue == issue && it.is_wanted(now)))
+    /// Whether the message carries its verification's last code, and that is still to be verified.
+    async fn is_newest(&self, message: &LeasedMessage) -> Result<bool, Error> {
+        let Some((id, generation)) = message.verification_id.zip(message.generation) else { return Ok(true) };
+        let _permit = self.db_permits.acquire().await;
+        let now = self.core.now();
+        let challenge = self.core.store.read().await?.challenge(id, now).await?;
+        Ok(challenge
+            .is_some_and(|challenge| challenge.verification.generation == generation && challenge.is_sendable(now)))
     }
 
-    async fn end(&self, message: &ClaimedMessage, state: DeliveryState, by: Option<&Carried>) -> Result<(), Error> {
-        let _turn = self.desk.acquire().await;
-        let now = self.clock.now();
-        let mut tx = self.store.begin().await?;
-        let told = matches!(state, DeliveryState::Sent | DeliveryState::Failed);
-        if let Some((id, issue)) = message.verification_id.zip(message.issue).filter(|_| told) {
-            tx.mark_delivery(id, issue, state, by, now).await?;
+    async fn end(&self, message: &LeasedMessage, state: DeliveryState, by: Option<&DeliveredBy>) -> Result<(), Error> {
+        let _permit = self.db_permits.acquire().await;
+        let now = self.core.now();
+        let mut tx = self.core.store.begin().await?;
+        let is_shown = matches!(state, DeliveryState::Sent | DeliveryState::Failed);
+        if let Some((id, generation)) = message.verification_id.zip(message.generation).filter(|_| is_shown) {
+            tx.mark_delivery(id, generation, state, by, now).await?;
         }
         tx.end_message(message.id, state, now).await?;
         Ok(tx.commit().await?)
     }
 
-    /// Backs off exponentially with full jitter, to 8 s at most: codes live for minutes. A provider's
-    /// own word is kept, as long as the code lives.
-    async fn postpone(&self, message: &ClaimedMessage, after: Option<Duration>) -> Result<(), Error> {
-        let now = self.clock.now();
-        let exponent = u32::try_from(message.attempts.clamp(0, 4)).unwrap_or(0);
-        let most = Duration::from_millis(500) * 2_u32.pow(exponent);
-        let jitter = Duration::from_millis(self.random.below(most.as_millis().try_into().unwrap_or(1).max(1)));
-        let due_at = now.plus(jitter.max(after.unwrap_or_default())).min(message.deadline);
-        let _turn = self.desk.acquire().await;
-        Ok(self.store.postpone_message(message.id, due_at).await?)
+    /// Backs off; a time that the provider named is respected, as long as the code lives.
+    async fn postpone(&self, message: &LeasedMessage, after: Option<Duration>) -> Result<(), Error> {
+        let failures = u32::try_from(message.attempts).unwrap_or(0);
+        let pause = back_off(&*self.core.random, failures).max(after.unwrap_or_default());
+        let due_at = self.core.now().plus(pause).min(message.deadline);
+        let _permit = self.db_permits.acquire().await;
+        Ok(self.core.store.write().await?.postpone_message(message.id, due_at).await?)
     }
 }

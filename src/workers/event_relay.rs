@@ -1,136 +1,129 @@
+//! Relaying events from the database to whoever listens.
+
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::chain;
+use super::{back_off, chain};
 use crate::{
-    crypto::Keyring,
-    domain::{Clock, Event, Random, Timestamp},
+    domain::{Event, Timestamp},
+    engine::Core,
     error::Error,
-    events::{EventPublisher, Published},
-    store::Store,
+    events::{EventPublisher, PublishOutcome},
+    store::WaitingEvent,
 };
 
-/// Publishes what happened, at least once and in order: one node at a time does it.
-pub struct Publishing {
-    pub store: Store,
-    pub keyring: Keyring,
-    pub publisher: Arc<dyn EventPublisher>,
-    pub clock: Arc<dyn Clock>,
-    /// Names this node to the others.
-    pub node: Uuid,
-    /// Rung at every commit that wrote an event on this node.
-    pub wake: Arc<Notify>,
-    /// What nobody listens to is put aside, not dropped.
-    pub keep_unroutable: bool,
-    pub random: Arc<dyn Random>,
+/// Publishes events at least once and in order; one node at a time does it.
+pub struct EventRelay {
+    pub(crate) core: Core,
+    pub(crate) publisher: Arc<dyn EventPublisher>,
+    /// Identifies this node to the others.
+    pub(crate) node: Uuid,
+    /// Notified at every commit that wrote an event on this node.
+    pub(crate) wake: Arc<Notify>,
+    /// Events that no queue receives are set aside, not dropped.
+    pub(crate) keep_unroutable: bool,
 }
 
-/// A node that died loses the right to publish after so long.
+/// The lease of a node that died ends then.
 const LEASE: Duration = Duration::from_secs(10);
-const POLL: Duration = Duration::from_secs(1);
+/// Other nodes' events are looked for this often.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Under load events gather for so long: a batch costs as much as one.
 const LINGER: Duration = Duration::from_millis(50);
 const BATCH: usize = 500;
 
 /// How a batch went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+enum Outcome {
     /// All of it was published, and there may be more.
     More,
     Done,
     Failed,
 }
 
-impl Publishing {
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+impl EventRelay {
+    /// Runs until told to stop.
+    pub async fn run(self, stop: CancellationToken) {
         let mut failures = 0;
-        while !*stop.borrow() {
-            let outcome = self.publish_due().await.unwrap_or_else(|error| {
+        while !stop.is_cancelled() {
+            let outcome = self.publish_waiting().await.unwrap_or_else(|error| {
                 tracing::warn!(error = %chain(error), "events wait");
                 Outcome::Failed
             });
-            let wait = match outcome {
-                Outcome::More => {
-                    failures = 0;
-                    continue;
-                }
-                Outcome::Done => {
-                    failures = 0;
-                    POLL
-                }
-                Outcome::Failed => {
-                    failures += 1;
-                    self.back_off(failures)
-                }
+            failures = if outcome == Outcome::Failed { failures + 1 } else { 0 };
+            let pause = match outcome {
+                Outcome::More => continue,
+                Outcome::Done => INTERVAL,
+                Outcome::Failed => back_off(&*self.core.random, failures),
             };
             tokio::select! {
-                // Under load events gather: a batch costs as much as one.
                 () = self.wake.notified(), if outcome == Outcome::Done => tokio::time::sleep(LINGER).await,
-                () = tokio::time::sleep(wait) => {}
-                _ = stop.changed() => {}
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => {}
             }
         }
     }
 
-    /// Up to 8 s, with full jitter.
-    fn back_off(&self, failures: u32) -> Duration {
-        let most = Duration::from_millis(500) * 2_u32.pow(failures.min(4));
-        Duration::from_millis(100 + self.random.below(most.as_millis().try_into().unwrap_or(1)))
-    }
-
-    /// Publishes a batch, where this node is the one that does.
-    pub async fn publish_due(&self) -> Result<Outcome, Error> {
-        let most = i64::try_from(BATCH).unwrap_or(i64::MAX);
-        let now = self.clock.now();
-        if self.store.waiting_events(1).await?.is_empty()
-            || !self.store.take_lease("events", self.node, now, now.plus(LEASE)).await?
-        {
+    /// Publishes a batch, if this node has the lease.
+    async fn publish_waiting(&self) -> Result<Outcome, Error> {
+        let now = self.core.now();
+        if self.waiting(1).await?.is_empty() || !self.take_lease(now).await? {
             return Ok(Outcome::Done);
         }
         // Read under the lease: the node that had it may have published some.
-        let waiting = self.store.waiting_events(most).await?;
-        let mut events = Vec::with_capacity(waiting.len());
-        for event in &waiting {
-            let opened = self.keyring.open(&event.body);
-            let Some(read) = opened.and_then(|json| serde_json::from_slice::<Event>(&json).ok()) else {
-                tracing::error!(
-                    event.id,
-                    "an event's seal can't be opened: its key is gone, or a newer version wrote it"
-                );
-                break; // those after it wait, for their order is promised
-            };
-            events.push(read);
-        }
-        let published = self.publisher.publish(&events).await;
-        let outcomes = waiting.iter().map(|event| event.id).zip(&events).zip(published.iter().copied());
-        self.settle(outcomes.map(|((id, event), published)| (id, event, published)), now).await?;
-        Ok(match published.len() {
-            done if done < waiting.len() => Outcome::Failed,
+        let waiting = self.waiting(BATCH).await?;
+        let events: Vec<Event> = waiting.iter().map_while(|event| self.open(event)).collect();
+        let outcomes = self.publisher.publish(&events).await;
+        let published = outcomes.len();
+        self.settle(waiting.iter().zip(&events).zip(outcomes), now).await?;
+        Ok(match published {
+            published if published < waiting.len() => Outcome::Failed,
             BATCH => Outcome::More,
             _ => Outcome::Done,
         })
     }
 
-    /// A confirmed event's row goes; one that nobody listens to is dropped or put aside.
+    async fn waiting(&self, limit: usize) -> Result<Vec<WaitingEvent>, Error> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        Ok(self.core.store.read().await?.waiting_events(limit).await?)
+    }
+
+    async fn take_lease(&self, now: Timestamp) -> Result<bool, Error> {
+        Ok(self.core.store.write().await?.take_lease("events", self.node, now, now.plus(LEASE)).await?)
+    }
+
+    /// `None` stops the batch: the events after it wait, because their order is promised.
+    fn open(&self, event: &WaitingEvent) -> Option<Event> {
+        let opened = self.core.keyring.open(&event.body);
+        let event_or_none = opened.and_then(|json| serde_json::from_slice(&json).ok());
+        if event_or_none.is_none() {
+            tracing::error!(event.id, "an event cannot be opened: its key is gone, or a newer version wrote it");
+        }
+        event_or_none
+    }
+
+    /// Deletes confirmed events; one that no queue received is dropped or set aside.
     async fn settle<'a>(
         &self,
-        outcomes: impl Iterator<Item = (i64, &'a Event, Published)>,
+        outcomes: impl Iterator<Item = ((&'a WaitingEvent, &'a Event), PublishOutcome)>,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let mut over = Vec::new();
-        for (id, event, published) in outcomes {
-            if published == Published::Unroutable {
-                tracing::warn!(event.id = %event.id, kept = self.keep_unroutable, "nobody listens to an event");
+        let mut done = Vec::new();
+        for ((waiting, event), outcome) in outcomes {
+            if outcome == PublishOutcome::Unroutable {
+                tracing::warn!(event.id = %event.id, kept = self.keep_unroutable, "no queue received an event");
                 if self.keep_unroutable {
-                    self.store.park_event(id, now).await?;
+                    self.core.store.write().await?.set_aside_event(waiting.id, now).await?;
                     continue;
                 }
             }
-            over.push(id);
+            done.push(waiting.id);
         }
-        if !over.is_empty() {
-            self.store.remove_events(&over).await?;
+        if !done.is_empty() {
+            self.core.store.write().await?.delete_events(&done).await?;
         }
         Ok(())
     }

@@ -1,38 +1,41 @@
-use tokio::sync::{mpsc, watch};
+//! Recording failed logins.
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::chain;
-use crate::{domain::Event, engine::Journal, error::Error, store::Store};
+use crate::{domain::Event, engine::EventLog, error::Error};
 
-/// Writes down what was told after the answer; what can't be written is dropped, as is promised.
-pub struct Failures {
-    pub store: Store,
-    pub journal: Journal,
-    pub told: mpsc::Receiver<Event>,
+/// Persists failed-login events after the response; drops them on error, as is documented.
+pub struct FailedLoginWriter {
+    pub(crate) event_log: EventLog,
+    pub(crate) events: mpsc::Receiver<Event>,
 }
 
 const BATCH: usize = 100;
 
-impl Failures {
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+impl FailedLoginWriter {
+    /// Runs until told to stop.
+    pub async fn run(mut self, stop: CancellationToken) {
         loop {
             let mut events = Vec::new();
             tokio::select! {
-                received = self.told.recv_many(&mut events, BATCH) => {
+                received = self.events.recv_many(&mut events, BATCH) => {
                     if received == 0 {
                         return;
                     }
                 }
-                _ = stop.changed() => return,
+                () = stop.cancelled() => return,
             }
             if let Err(error) = self.write(&events).await {
-                tracing::warn!(error = %chain(error), dropped = events.len(), "failed logins are not written down");
+                tracing::warn!(error = %chain(error), dropped = events.len(), "failed logins are not recorded");
             }
         }
     }
 
     async fn write(&self, events: &[Event]) -> Result<(), Error> {
-        let mut tx = self.store.begin().await?;
-        self.journal.append(&mut tx, events).await?;
-        Ok(self.journal.commit(tx).await?)
+        let mut tx = self.event_log.core.store.begin().await?;
+        self.event_log.append_all(&mut tx, events).await?;
+        Ok(self.event_log.commit(tx).await?)
     }
 }

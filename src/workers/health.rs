@@ -1,29 +1,29 @@
+//! Checking the dependencies.
+
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
+use super::every;
 use crate::engine::Readiness;
 
-/// Looks at every part, twice a second.
+/// Checks every dependency twice a second, and the clock once a minute.
 pub struct HealthMonitor(pub Readiness);
 
-const EVERY: Duration = Duration::from_millis(500);
-const CLOCK_EVERY: u32 = 120;
+const INTERVAL: Duration = Duration::from_millis(500);
+const CLOCK_ROUNDS: u32 = 120;
 
 impl HealthMonitor {
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        for round in 0_u32.. {
-            if *stop.borrow() {
-                return;
+    /// Runs until told to stop.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut round = 0_u32;
+        let mut rounds = every(INTERVAL, stop);
+        while rounds.next().await {
+            if round.is_multiple_of(CLOCK_ROUNDS) {
+                self.0.check_clock().await;
             }
-            if round % CLOCK_EVERY == 0 {
-                self.0.compare_clocks().await;
-            }
-            self.0.look().await;
-            tokio::select! {
-                () = tokio::time::sleep(EVERY) => {}
-                _ = stop.changed() => {}
-            }
+            round = round.wrapping_add(1);
+            self.0.check_dependencies().await;
         }
     }
 }

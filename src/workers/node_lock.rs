@@ -1,29 +1,26 @@
+//! Watching over the lock of a single node.
+
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use super::chain;
-use crate::store::SingleNode;
+use super::{chain, every};
+use crate::store::NodeLock;
 
-/// Ends when another node has taken the database over: two with codes in memory would disagree.
-pub struct SingleNodeWatch(pub SingleNode);
+/// Ends when another node has taken the database over: two nodes with codes in memory would disagree.
+pub struct NodeLockMonitor(pub NodeLock);
 
-const EVERY: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(1);
 
-impl SingleNodeWatch {
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        while !*stop.borrow() {
-            match self.0.is_ours().await {
+impl NodeLockMonitor {
+    /// Runs until told to stop, or until the lock is lost.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut rounds = every(INTERVAL, stop);
+        while rounds.next().await {
+            match self.0.acquire().await {
                 Ok(true) => {}
-                Ok(false) => {
-                    tracing::error!("another node runs on this database, and without Redis only one may");
-                    return;
-                }
-                Err(error) => tracing::debug!(error = chain(error), "the single node's lock can't be looked at"),
-            }
-            tokio::select! {
-                () = tokio::time::sleep(EVERY) => {}
-                _ = stop.changed() => {}
+                Ok(false) => return tracing::error!("another node runs on this database; without Redis only one may"),
+                Err(error) => tracing::debug!(error = chain(error), "the node's lock cannot be checked"),
             }
         }
     }

@@ -1,32 +1,26 @@
-use std::{sync::Arc, time::Duration};
+//! Deleting what is past its keeping.
 
-use tokio::sync::watch;
+use std::time::Duration;
 
-use super::chain;
-use crate::{
-    domain::{Clock, DAY},
-    store::Store,
-};
+use tokio_util::sync::CancellationToken;
 
-/// Removes what is past its keeping, once a minute.
-pub struct Pruning {
-    pub store: Store,
-    pub clock: Arc<dyn Clock>,
-}
+use super::{chain, every};
+use crate::{domain::DAY, engine::Core};
 
-const EVERY: Duration = Duration::from_mins(1);
+/// Deletes what is past its keeping, once a minute.
+pub struct Pruner(pub Core);
 
-impl Pruning {
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        while !*stop.borrow() {
-            let now = self.clock.now();
-            match self.store.prune(now, now.minus(DAY)).await {
+const INTERVAL: Duration = Duration::from_mins(1);
+
+impl Pruner {
+    /// Runs until told to stop.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut rounds = every(INTERVAL, stop);
+        while rounds.next().await {
+            let now = self.0.now();
+            match self.0.store.prune(now, now.minus(DAY)).await {
                 Ok(pruned) => tracing::debug!(pruned, "pruned"),
-                Err(error) => tracing::warn!(error = %chain(error), "what is over was not all pruned"),
-            }
-            tokio::select! {
-                () = tokio::time::sleep(EVERY) => {}
-                _ = stop.changed() => {}
+                Err(error) => tracing::warn!(error = %chain(error), "not everything was pruned"),
             }
         }
     }

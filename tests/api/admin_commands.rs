@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::code_login::{PASSWORD, account, id, prove, send};
-use crate::support::{Backend, Options, TestApp, app::fresh_address};
+use crate::support::{Backend, Options, TestApp, app::fresh_ip};
 
 stories!(
     an_account_is_made_shown_disabled_and_deleted,
@@ -63,7 +63,7 @@ async fn an_account_is_made_shown_disabled_and_deleted(backend: Backend) {
     assert!(app.messages(id(&sent)).is_empty());
     // Its names stay taken.
     let body = json!({"mobile": "9876543210", "password": PASSWORD});
-    app.post_from(&fresh_address(), "/auth/register", body).await.is_problem(409, "account_exists");
+    app.post_from(&fresh_ip(), "/auth/register", body).await.is_problem(409, "account_exists");
     assert_eq!(json_of(&app, &["users", "show", "OFF-1"]).await["is_active"], false);
     json_of(&app, &["users", "enable", "OFF-1"]).await;
     app.advance(1);
@@ -98,16 +98,16 @@ async fn an_import_checks_every_line_first(backend: Backend) {
         "line 3: mobile",
         "line 4: mobile",
         "line 5: email",
-        "line 7: names whom line 6",
-        "line 8: its names are of two accounts",
+        "line 7: same person as line 6",
+        "line 8: its identifiers belong to two accounts",
         "line 9: ",
         "line 10: has 2 cells",
-        "nothing was written",
+        "7 lines are invalid; nothing was imported",
     ] {
         assert!(errors.contains(line), "{line} is not in {errors}");
     }
     let (_, _, code) = app.command(&["users", "show", "OFF-9"]).await;
-    assert_eq!(code, 1, "nothing was written");
+    assert_eq!(code, 1, "nothing was imported");
     let (out, _, _) = import(&app, &wrong, &["--json"]).await;
     let first: Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
     assert_eq!(first["line"], 3);
@@ -126,7 +126,7 @@ async fn an_import_again_is_unchanged_or_updates(backend: Backend) {
     };
     assert_eq!(counts(&csv, &[]).await, [2, 0, 0]);
     assert_eq!(counts(&csv, &[]).await, [0, 0, 2]);
-    assert_eq!(app.running.inbox.as_ref().unwrap().messages(None).len(), 0, "no message is sent");
+    assert_eq!(app.application.inbox.as_ref().unwrap().messages(None).len(), 0, "no message is sent");
     let newer = format!("{HEADER}OFF-1,9876543219,,Ann B.,\nOFF-2,,bob@example.com,,\n");
     let (_, errors, code) = import(&app, &newer, &[]).await;
     assert_eq!((code, errors.contains("--update")), (1, true), "{errors}");
@@ -140,7 +140,7 @@ async fn sessions_are_listed_and_revoked(backend: Backend) {
     let app = TestApp::start(backend).await;
     let ann = account(&app).await;
     let body = json!({"login_id": "ann.1", "password": PASSWORD});
-    let second = app.post_from(&fresh_address(), "/auth/login", body).await.is(200);
+    let second = app.post_from(&fresh_ip(), "/auth/login", body).await.is(200);
     let listed = json_of(&app, &["sessions", "list", "ann.1"]).await;
     let ids: Vec<&str> = listed["sessions"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap()).collect();
     assert_eq!(ids.len(), 2);

@@ -25,7 +25,7 @@ async fn bearer(app: &TestApp, method: Method, path: &str, token: &Value) -> Ans
 async fn read_code(app: &TestApp, to: &str, messages: usize) -> String {
     let started = std::time::Instant::now();
     loop {
-        let inbox = app.running.inbox.as_ref().unwrap().messages(Some(to));
+        let inbox = app.application.inbox.as_ref().unwrap().messages(Some(to));
         let codes: Vec<String> = inbox.into_iter().filter_map(|message| message.otp).collect();
         if codes.len() >= messages {
             return codes[0].clone();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Backend, Options, TestApp, app::fresh_address, app::other_than};
+use crate::support::{Answer, Backend, Options, TestApp, app::fresh_ip, app::other_than};
 
 stories!(
     a_code_logs_in_by_mobile_by_email_and_the_officers_way,
@@ -21,16 +21,16 @@ pub const PASSWORD: &str = "correct horse";
 /// An account with a proven mobile, an unproven email and a login id.
 pub async fn account(app: &TestApp) -> Value {
     let body = json!({"mobile": "9876543210", "email": "ann@example.com", "login_id": "Ann.1", "password": PASSWORD});
-    let ann = app.registers(body).await;
+    let ann = app.register(body).await;
     app.verify(&ann, &ann.otp).await.is(200)
 }
 
 pub async fn send(app: &TestApp, body: Value) -> Answer {
-    app.post_from(&fresh_address(), "/auth/send-otp", body).await
+    app.post_from(&fresh_ip(), "/auth/send-otp", body).await
 }
 
 pub async fn prove(app: &TestApp, body: Value) -> Answer {
-    app.post_from(&fresh_address(), "/auth/verify-otp", body).await
+    app.post_from(&fresh_ip(), "/auth/verify-otp", body).await
 }
 
 pub fn id(answer: &Value) -> &str {
@@ -40,7 +40,7 @@ pub fn id(answer: &Value) -> &str {
 async fn a_code_logs_in_by_mobile_by_email_and_the_officers_way(backend: Backend) {
     let app = TestApp::start(backend).await;
     let ann = account(&app).await;
-    let eve = app.registers(json!({"email": "Eve@example.com", "password": PASSWORD})).await;
+    let eve = app.register(json!({"email": "Eve@example.com", "password": PASSWORD})).await;
     app.verify(&eve, &eve.otp).await.is(200);
 
     let sent = send(&app, json!({"mobileNumber": "98765 43210"})).await.is(200);
@@ -57,7 +57,7 @@ async fn a_code_logs_in_by_mobile_by_email_and_the_officers_way(backend: Backend
     // By the id alone; the code goes to the address as the account has it.
     let sent = send(&app, json!({"email": "EVE@example.com"})).await.is(200);
     let otp = app.code(id(&sent), 1).await;
-    assert_eq!(app.running.inbox.as_ref().unwrap().messages(None)[0].to, "Eve@example.com");
+    assert_eq!(app.application.inbox.as_ref().unwrap().messages(None)[0].to, "Eve@example.com");
     let opened = prove(&app, json!({"verification_id": id(&sent), "code": otp})).await.is(200);
     assert_eq!(opened["user"]["id"], eve.user_id);
 
@@ -86,7 +86,7 @@ async fn unknown_accounts_get_the_same_answers_and_no_message(backend: Backend) 
         answer
     };
     let known = strip(send(&app, json!({"login_id": "ann.1", "mobile": "9876543210"})).await.is(200));
-    let messages = app.running.inbox.as_ref().unwrap().messages(None).len();
+    let messages = app.application.inbox.as_ref().unwrap().messages(None).len();
     for unknown in [
         json!({"login_id": "bob.1", "mobile": "9876543211"}), // nobody's
         json!({"login_id": "ann.1", "mobile": "9876543212"}), // not of one account
@@ -101,7 +101,7 @@ async fn unknown_accounts_get_the_same_answers_and_no_message(backend: Backend) 
         prove(&app, guess).await.is_problem(401, "invalid_code");
     }
     app.outbox_is_empty().await;
-    assert!(app.running.inbox.as_ref().unwrap().messages(None).len() <= messages + 1, "the known one's, at most");
+    assert!(app.application.inbox.as_ref().unwrap().messages(None).len() <= messages + 1, "the known one's, at most");
     // Both wait alike for the next code.
     for mobile in ["9876543210", "9876543213"] {
         let refused = send(&app, json!({"mobile": mobile})).await;
@@ -131,7 +131,7 @@ async fn a_code_is_for_what_it_was_asked_for(backend: Backend) {
     let registration = json!({"mobile": "9876543210", "otp": of_mobile, "verification_id": id(&by_mobile)});
     prove(&app, registration).await.is_problem(400, "invalid_code");
     let reset = json!({"mobile": "9876543210", "otp": of_mobile, "verification_id": id(&by_mobile), "new_password": "another horse"});
-    app.post_from(&fresh_address(), "/auth/reset-password", reset).await.is_problem(400, "invalid_code");
+    app.post_from(&fresh_ip(), "/auth/reset-password", reset).await.is_problem(400, "invalid_code");
     // It is still good for its own.
     let own = json!({"mobile": "9876543210", "purpose": "login", "otp": of_mobile, "verification_id": id(&by_mobile)});
     prove(&app, own).await.is(200);
@@ -178,22 +178,22 @@ async fn codes_stay_open_while_passwords_are_locked(backend: Backend) {
     account(&app).await;
     for n in 0..10 {
         let wrong = json!({"mobile": "9876543210", "password": format!("wrong {n}")});
-        app.post_from(&fresh_address(), "/auth/login", wrong).await.is_problem(401, "invalid_credentials");
+        app.post_from(&fresh_ip(), "/auth/login", wrong).await.is_problem(401, "invalid_credentials");
     }
     let right = json!({"mobile": "9876543210", "password": PASSWORD});
-    app.post_from(&fresh_address(), "/auth/login", right.clone()).await.is_problem(429, "too_many_attempts");
+    app.post_from(&fresh_ip(), "/auth/login", right.clone()).await.is_problem(429, "too_many_attempts");
     let sent = send(&app, json!({"login_id": "ann.1", "mobile": "9876543210"})).await.is(200);
     let otp = app.code(id(&sent), 1).await;
     prove(&app, json!({"verification_id": id(&sent), "otp": otp})).await.is(200);
     // Coming in by the code clears what was counted for the account's proven mobile.
-    app.post_from(&fresh_address(), "/auth/login", right).await.is(200);
+    app.post_from(&fresh_ip(), "/auth/login", right).await.is(200);
 }
 
 async fn an_unproven_address_gets_no_code(backend: Backend) {
     let app = TestApp::start(backend).await;
     account(&app).await;
     for path in ["/auth/send-otp", "/auth/forgot-password"] {
-        let answer = app.post_from(&fresh_address(), path, json!({"email": "ann@example.com"})).await;
+        let answer = app.post_from(&fresh_ip(), path, json!({"email": "ann@example.com"})).await;
         let answer: Value = serde_json::from_str(&answer.text).unwrap();
         app.outbox_is_empty().await;
         assert!(app.messages(id(&answer)).is_empty(), "{path}");

@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::{Backend, Options, TestApp, app::answered};
+use crate::support::{Backend, Options, TestApp, app::record_answer};
 
 stories!(
     a_silent_or_slow_connection_is_closed,
@@ -30,7 +30,7 @@ async fn impatient(backend: Backend) -> TestApp {
 }
 
 async fn connect(app: &TestApp) -> TcpStream {
-    TcpStream::connect(app.running.address).await.unwrap()
+    TcpStream::connect(app.application.address).await.unwrap()
 }
 
 /// Sends, and reads until the server closes.
@@ -58,7 +58,7 @@ async fn a_slow_body_is_408(backend: Backend) {
     let length = timeout(PATIENCE, stream.read(&mut answer)).await.unwrap().unwrap();
     let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
     assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("request_timeout"), "{answer}");
-    answered("POST".into(), "/api/v1/auth/register".into(), 408, "request_timeout");
+    record_answer("POST".into(), "/api/v1/auth/register".into(), 408, "request_timeout");
 }
 
 async fn at_the_bound_of_connections_others_wait(backend: Backend) {
@@ -82,7 +82,7 @@ async fn what_was_read_is_done_though_the_client_has_gone(backend: Backend) {
     tokio::time::sleep(Duration::from_millis(20)).await;
     drop(stream);
     let arrived = async {
-        while app.running.inbox.as_ref().unwrap().messages(Some("+919876543210")).is_empty() {
+        while app.application.inbox.as_ref().unwrap().messages(Some("+919876543210")).is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::code_login::{PASSWORD, account, id, send};
-use crate::support::{Answer, Backend, Options, TestApp, app::fresh_address, app::other_than};
+use crate::support::{Answer, Backend, Options, TestApp, app::fresh_ip, app::other_than};
 
 stories!(
     a_new_contact_counts_once_it_is_proven,
@@ -18,7 +18,7 @@ stories!(
 );
 
 async fn call(app: &TestApp, method: Method, path: &str, tokens: &Value, body: Value) -> Answer {
-    let request = app.request(method, path).header("x-forwarded-for", fresh_address());
+    let request = app.request(method, path).header("x-forwarded-for", fresh_ip());
     app.send(request.bearer_auth(tokens["access_token"].as_str().unwrap()).json(&body)).await
 }
 
@@ -32,12 +32,12 @@ async fn prove(app: &TestApp, tokens: &Value, id: &str, otp: &str) -> Answer {
 }
 
 fn notices(app: &TestApp, to: &str) -> Vec<&'static str> {
-    let inbox = app.running.inbox.as_ref().unwrap().messages(Some(to));
+    let inbox = app.application.inbox.as_ref().unwrap().messages(Some(to));
     inbox.into_iter().filter(|message| message.otp.is_none()).map(|message| message.purpose).collect()
 }
 
 async fn login(app: &TestApp, body: Value) -> Answer {
-    app.post_from(&fresh_address(), "/auth/login", body).await
+    app.post_from(&fresh_ip(), "/auth/login", body).await
 }
 
 async fn a_new_contact_counts_once_it_is_proven(backend: Backend) {
@@ -63,7 +63,7 @@ async fn a_new_contact_counts_once_it_is_proven(backend: Backend) {
     login(&app, json!({"mobile": "9876543219", "password": PASSWORD})).await.is(200);
     login(&app, json!({"mobile": "9876543210", "password": PASSWORD})).await.is_problem(401, "invalid_credentials");
     app.advance(60);
-    app.registers(json!({"mobile": "9876543210", "password": "another horse"})).await;
+    app.register(json!({"mobile": "9876543210", "password": "another horse"})).await;
 
     // One's own unproven email is sent its code, and is spelled as it was typed.
     let asked = request(&app, &ann, json!({"email": "Ann@example.com", "current_password": PASSWORD})).await.is(202);
@@ -80,7 +80,7 @@ async fn a_new_contact_counts_once_it_is_proven(backend: Backend) {
 async fn a_contact_is_refused_that_another_has(backend: Backend) {
     let app = TestApp::start(backend).await;
     let ann = account(&app).await;
-    let bob = app.registers(json!({"mobile": "9876543211", "password": PASSWORD})).await;
+    let bob = app.register(json!({"mobile": "9876543211", "password": PASSWORD})).await;
     app.verify(&bob, &bob.otp).await.is(200);
     let from = |n: u8| {
         let request = app.request(Method::POST, "/users/me/contacts").header("x-forwarded-for", "192.0.2.77");
@@ -100,7 +100,7 @@ async fn one_proven_by_another_meanwhile_is_a_conflict(backend: Backend) {
     let ann = account(&app).await;
     let asked = request(&app, &ann, json!({"mobile": "9876543211"})).await.is(202);
     let otp = app.code(id(&asked), 1).await;
-    let bob = app.registers(json!({"mobile": "9876543211", "password": PASSWORD})).await;
+    let bob = app.register(json!({"mobile": "9876543211", "password": PASSWORD})).await;
     app.verify(&bob, &bob.otp).await.is(200);
     for _ in 0..2 {
         prove(&app, &ann, id(&asked), &otp).await.is_problem(409, "account_exists"); // and the code stays good
@@ -135,7 +135,7 @@ async fn an_old_session_needs_the_password(backend: Backend) {
 async fn a_contact_code_is_for_its_account_alone(backend: Backend) {
     let app = TestApp::with(backend, Options::unlimited()).await;
     let ann = account(&app).await;
-    let bob = app.registers(json!({"mobile": "9876543211", "password": PASSWORD})).await;
+    let bob = app.register(json!({"mobile": "9876543211", "password": PASSWORD})).await;
     let bob = app.verify(&bob, &bob.otp).await.is(200);
     let asked = request(&app, &ann, json!({"email": "shared@example.com"})).await.is(202);
     let otp = app.code(id(&asked), 1).await;

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::code_login::{PASSWORD, account, id, prove, send};
-use crate::support::{Answer, Backend, Options, TestApp, app::fresh_address, secrets::logged_events};
+use crate::support::{Answer, Backend, Options, TestApp, app::fresh_ip, secrets::logged_events};
 
 stories!(a_life_is_told_in_order, what_failed_tells_nothing);
 
@@ -98,9 +98,9 @@ async fn what_failed_tells_nothing(backend: Backend) {
     let app = TestApp::start(backend).await;
     account(&app).await;
     let taken = json!({"mobile": "9876543210", "password": "another horse"});
-    app.post_from(&fresh_address(), "/auth/register", taken).await.is(409);
-    let bob = app.registers(json!({"mobile": "9876543211", "login_id": "ann.2", "password": PASSWORD})).await;
-    let eve = app.registers(json!({"mobile": "9876543212", "login_id": "ann.2", "password": PASSWORD})).await;
+    app.post_from(&fresh_ip(), "/auth/register", taken).await.is(409);
+    let bob = app.register(json!({"mobile": "9876543211", "login_id": "ann.2", "password": PASSWORD})).await;
+    let eve = app.register(json!({"mobile": "9876543212", "login_id": "ann.2", "password": PASSWORD})).await;
     app.verify(&eve, "000000").await.is_problem(400, "invalid_code");
     let bob = app.verify(&bob, &bob.otp).await.is(200);
     app.verify(&eve, &eve.otp).await.is(409);

@@ -1,10 +1,11 @@
 //! How much passes: sends, guesses, clients, destinations; exactly.
 
+use enroll::domain::DestinationHash;
 use serde_json::json;
 
 use crate::support::{
     Answer, Backend, Options, TestApp,
-    app::{Pending, fresh_address, other_than},
+    app::{PendingRegistration, fresh_ip, other_than},
 };
 
 stories!(
@@ -42,10 +43,9 @@ async fn a_client_sends_five_a_minute(backend: Backend) {
 
 async fn a_destination_gets_five_an_hour_and_ten_a_day(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse"})).await;
-    let resend = async || {
-        app.post_from(&fresh_address(), "/auth/resend-otp", json!({"verification_id": ann.verification_id})).await
-    };
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let resend =
+        async || app.post_from(&fresh_ip(), "/auth/resend-otp", json!({"verification_id": ann.verification_id})).await;
     for _ in 0..4 {
         app.advance(30);
         resend().await.is(200);
@@ -57,20 +57,20 @@ async fn a_destination_gets_five_an_hour_and_ten_a_day(backend: Backend) {
     // Neither another registration nor a restart changes that.
     let app = app.restart().await;
     let other = json!({"mobile": "9876543210", "password": "another horse"});
-    app.post_from(&fresh_address(), "/auth/register", other.clone()).await.is_problem(429, "too_many_requests");
+    app.post_from(&fresh_ip(), "/auth/register", other.clone()).await.is_problem(429, "too_many_requests");
 
     for _ in 0..5 {
         app.advance(3_600);
-        app.post_from(&fresh_address(), "/auth/register", other.clone()).await.is(202);
+        app.post_from(&fresh_ip(), "/auth/register", other.clone()).await.is(202);
     }
     app.advance(3_600);
-    let refused = app.post_from(&fresh_address(), "/auth/register", other).await;
+    let refused = app.post_from(&fresh_ip(), "/auth/register", other).await;
     assert_eq!(refused.header("ratelimit-policy"), Some(r#""destination-sends";q=10;w=86400"#));
 }
 
 async fn tries_run_out_exactly_also_in_parallel(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
     let wrong = other_than(&ann.otp);
     let answers = futures_util::future::join_all((0..20).map(|_| app.verify(&ann, &wrong))).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 400).count(), 5, "{answers:#?}");
@@ -86,9 +86,9 @@ async fn tries_run_out_exactly_also_in_parallel(backend: Backend) {
 
 async fn who_shows_no_id_has_tries_apart(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
     let stranger = async |otp: &str| {
-        app.post_from(&fresh_address(), "/auth/verify-otp", json!({"mobile": "9876543210", "otp": otp})).await
+        app.post_from(&fresh_ip(), "/auth/verify-otp", json!({"mobile": "9876543210", "otp": otp})).await
     };
     for _ in 0..5 {
         stranger(&other_than(&ann.otp)).await.is_problem(400, "invalid_code");
@@ -98,13 +98,13 @@ async fn who_shows_no_id_has_tries_apart(backend: Backend) {
 }
 
 /// Spends the destination's ten guesses an hour, over two codes.
-async fn spend_budget(app: &TestApp, ann: &Pending) {
+async fn spend_budget(app: &TestApp, ann: &PendingRegistration) {
     let wrong = |otp: &str| other_than(otp);
     for _ in 0..5 {
         app.verify(ann, &wrong(&ann.otp)).await.is_problem(400, "invalid_code");
     }
     app.advance(30);
-    app.post_from(&fresh_address(), "/auth/resend-otp", json!({"verification_id": ann.verification_id})).await.is(200);
+    app.post_from(&fresh_ip(), "/auth/resend-otp", json!({"verification_id": ann.verification_id})).await.is(200);
     let otp = app.code(&ann.verification_id, 2).await;
     for _ in 0..5 {
         app.verify(ann, &wrong(&otp)).await.is_problem(400, "invalid_code");
@@ -114,12 +114,12 @@ async fn spend_budget(app: &TestApp, ann: &Pending) {
 
 async fn the_destinations_budget_holds_whatever_changes(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
     spend_budget(&app, &ann).await;
     let app = app.restart().await;
 
     // A new registration by a stranger: one guess with its id, none without.
-    let bob = app.registers(json!({"mobile": "9876543210", "password": "stranger's one"})).await;
+    let bob = app.register(json!({"mobile": "9876543210", "password": "stranger's one"})).await;
     app.verify(&bob, &other_than(&bob.otp)).await.is_problem(400, "invalid_code");
     let spent = app.verify(&bob, &bob.otp).await;
     let retry_after: u32 = spent.header("retry-after").unwrap().parse().unwrap();
@@ -130,9 +130,9 @@ async fn the_destinations_budget_holds_whatever_changes(backend: Backend) {
 
 async fn with_the_budget_spent_the_owner_still_gets_in(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
     spend_budget(&app, &ann).await;
-    app.post_from(&fresh_address(), "/auth/resend-otp", json!({"verification_id": ann.verification_id})).await.is(200);
+    app.post_from(&fresh_ip(), "/auth/resend-otp", json!({"verification_id": ann.verification_id})).await.is(200);
     let otp = app.code(&ann.verification_id, 3).await;
     app.post("/auth/verify-otp", json!({"mobile": "9876543210", "otp": otp}))
         .await
@@ -155,7 +155,7 @@ async fn a_client_guesses_fifty_an_hour(backend: Backend) {
     app.advance(3_601);
     guess(0).await.is_problem(400, "invalid_code");
     // A right guess is given back.
-    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
     app.verify(&ann, &ann.otp).await.is(200);
 }
 
@@ -175,11 +175,11 @@ async fn hashes_are_counted_for_the_client(backend: Backend) {
 
 async fn lifting_forgets_what_was_counted(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
     spend_budget(&app, &ann).await;
-    let hash = enroll::crypto::sha256(b"+919876543210");
-    app.store().lift_limits(&hash, app.now()).await.unwrap();
-    app.post_from(&fresh_address(), "/auth/resend-otp", json!({"verification_id": ann.verification_id})).await.is(200);
+    let hash = DestinationHash::of_key("+919876543210");
+    app.store().write().await.unwrap().lift_limits(&hash, app.now()).await.unwrap();
+    app.post_from(&fresh_ip(), "/auth/resend-otp", json!({"verification_id": ann.verification_id})).await.is(200);
     let otp = app.code(&ann.verification_id, 3).await;
     for _ in 0..4 {
         app.verify(&ann, &other_than(&otp)).await.is_problem(400, "invalid_code");

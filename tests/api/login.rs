@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Backend, Options, TestApp, app::fresh_address};
+use crate::support::{Answer, Backend, Options, TestApp, app::fresh_ip};
 
 stories!(
     a_password_logs_in_by_each_name,
@@ -26,12 +26,12 @@ const PASSWORD: &str = "correct horse";
 /// An account with all three names, and the tokens of its first session.
 async fn account(app: &TestApp) -> Value {
     let body = json!({"mobile": "9876543210", "email": "ann@example.com", "login_id": "Ann.1", "password": PASSWORD});
-    let ann = app.registers(body).await;
+    let ann = app.register(body).await;
     app.verify(&ann, &ann.otp).await.is(200)
 }
 
 async fn login(app: &TestApp, body: Value) -> Answer {
-    app.post_from(&fresh_address(), "/auth/login", body).await
+    app.post_from(&fresh_ip(), "/auth/login", body).await
 }
 
 async fn refresh(app: &TestApp, token: &Value) -> Answer {
@@ -96,7 +96,7 @@ async fn unknown_and_wrong_are_one_answer_and_counted(backend: Backend) {
 
 async fn a_pending_registration_is_told_to_who_knows_its_password(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let ann = app.registers(json!({"mobile": "9876543210", "email": "ann@example.com", "password": PASSWORD})).await;
+    let ann = app.register(json!({"mobile": "9876543210", "email": "ann@example.com", "password": PASSWORD})).await;
     for name in [json!({"mobile": "9876543210"}), json!({"email": "ann@example.com"})] {
         let mut body = name;
         body["password"] = PASSWORD.into();
@@ -113,13 +113,13 @@ async fn an_unproven_address_logs_in_who_has_held_it_longest(backend: Backend) {
     let ann = account(&app).await;
     app.advance(60);
     let body = json!({"mobile": "9876543211", "email": "ann@example.com", "password": "another horse"});
-    let bob = app.registers(body).await;
+    let bob = app.register(body).await;
     app.verify(&bob, &bob.otp).await.is(200);
     let by_email = async |password: &str| login(&app, json!({"email": "ann@example.com", "password": password})).await;
     assert_eq!(by_email(PASSWORD).await.is(200)["user"]["id"], ann["user"]["id"]);
     by_email("another horse").await.is_problem(401, "invalid_credentials");
 
-    let eve = app.registers(json!({"email": "ann@example.com", "password": "a third horse"})).await;
+    let eve = app.register(json!({"email": "ann@example.com", "password": "a third horse"})).await;
     app.verify(&eve, &eve.otp).await.is(200);
     by_email(PASSWORD).await.is_problem(401, "invalid_credentials");
     assert_eq!(by_email("a third horse").await.is(200)["user"]["id"], eve.user_id);
@@ -237,7 +237,7 @@ async fn sessions_are_listed_and_ended_by_id(backend: Backend) {
     app.me(access(&first)).await.is_problem(401, "invalid_token");
 
     // Nobody ends another's.
-    let bob = app.registers(json!({"mobile": "9876543211", "password": PASSWORD})).await;
+    let bob = app.register(json!({"mobile": "9876543211", "password": PASSWORD})).await;
     let bob = app.verify(&bob, &bob.otp).await.is(200);
     let path = format!("/users/me/sessions/{}", newest["id"].as_str().unwrap());
     with_token(&app, Method::DELETE, &path, &bob).await.is_problem(404, "not_found");

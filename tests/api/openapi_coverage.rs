@@ -1,4 +1,4 @@
-//! Every operation and every error code that the `OpenAPI` document tells is met by some story.
+//! Every operation and every error code that the OpenAPI document tells is met by some story.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use enroll::config::{Settings, Sources};
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 
-use crate::support::{Story, app::all_answered, secrets};
+use crate::support::{Story, app::recorded_answers, secrets};
 
 /// As `path` in the document, if it is that: `{id}` stands for a segment.
 fn is_of(template: &str, path: &str) -> bool {
@@ -46,12 +46,12 @@ async fn every_operation_and_error_code_is_exercised() {
 
     let settings = Settings::load(&Sources::default()).unwrap();
     let document = serde_json::to_value(enroll::http::openapi(&settings.server)).unwrap();
-    let answered = all_answered();
+    let answers = recorded_answers();
     let (mut untried, mut unmet) = (Vec::new(), BTreeSet::new());
     for (path, item) in document["paths"].as_object().unwrap() {
         let template = path.strip_prefix("/api/v1").unwrap_or(path);
         for (method, operation) in item.as_object().unwrap() {
-            let tried = answered.iter().any(|(asked, at, status, _)| {
+            let tried = answers.iter().any(|(asked, at, status, _)| {
                 asked.eq_ignore_ascii_case(method) && is_of(template, at) && *status < 300
             });
             if !tried {
@@ -59,7 +59,7 @@ async fn every_operation_and_error_code_is_exercised() {
             }
             for (status, response) in operation["responses"].as_object().unwrap() {
                 for code in codes(response["description"].as_str().unwrap()).filter(|_| status.as_str() >= "400") {
-                    let met = answered.iter().any(|(.., at, met)| at.to_string() == *status && met == code);
+                    let met = answers.iter().any(|(.., at, met)| at.to_string() == *status && met == code);
                     if !met {
                         unmet.insert(format!("{status} {code}"));
                     }

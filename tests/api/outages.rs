@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::code_login::account;
-use crate::support::{Backend, Options, TestApp, app::fresh_address};
+use crate::support::{Backend, Options, TestApp, app::fresh_ip};
 
 stories!(
     the_service_tells_of_itself,
@@ -24,7 +24,7 @@ async fn the_service_tells_of_itself(backend: Backend) {
 
 async fn a_database_that_is_held_up_is_503(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let held = app.hold_database().await;
+    let held = app.lock_database().await;
     let body = json!({"mobile": "9876543210", "password": "correct horse"});
     let refused = app.post("/auth/register", body.clone()).await;
     assert_eq!(refused.header("retry-after"), Some("1"));
@@ -32,7 +32,7 @@ async fn a_database_that_is_held_up_is_503(backend: Backend) {
     refused.is_problem(503, if backend == Backend::Embedded { "unavailable" } else { "overloaded" });
     held.release().await;
     let started = std::time::Instant::now();
-    while app.post_from(&fresh_address(), "/auth/register", body.clone()).await.status != 202 {
+    while app.post_from(&fresh_ip(), "/auth/register", body.clone()).await.status != 202 {
         assert!(started.elapsed().as_secs() < 5, "asking again is safe");
     }
 }

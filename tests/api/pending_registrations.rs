@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::support::{
     Backend, Options, TestApp,
-    app::{fresh_address, other_than},
+    app::{fresh_ip, other_than},
 };
 
 stories!(
@@ -24,9 +24,9 @@ stories!(
 
 async fn several_may_be_pending_and_each_needs_its_id(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let stranger = app.registers(json!({"mobile": "9876543210", "password": "stranger's one"})).await;
+    let stranger = app.register(json!({"mobile": "9876543210", "password": "stranger's one"})).await;
     app.advance(30);
-    let owner = app.registers(json!({"mobile": "9876543210", "password": "owner's own"})).await;
+    let owner = app.register(json!({"mobile": "9876543210", "password": "owner's own"})).await;
     assert_ne!(owner.verification_id, stranger.verification_id);
 
     let by_address = json!({"mobile": "9876543210", "otp": owner.otp});
@@ -55,9 +55,9 @@ async fn of_several_the_callers_own_is_meant(backend: Backend) {
 
 async fn another_password_too_soon_counts_as_a_wrong_one(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
     let register = async |password: &str| {
-        app.post_from(&fresh_address(), "/auth/register", json!({"mobile": "9876543210", "password": password})).await
+        app.post_from(&fresh_ip(), "/auth/register", json!({"mobile": "9876543210", "password": password})).await
     };
     for n in 0..10 {
         register(&format!("wrong horse {n}")).await.is_problem(429, "too_many_requests");
@@ -72,7 +72,7 @@ async fn another_password_too_soon_counts_as_a_wrong_one(backend: Backend) {
 async fn the_right_password_is_never_counted_as_wrong(backend: Backend) {
     let app = TestApp::start(backend).await;
     let register = async |password: &str| {
-        app.post_from(&fresh_address(), "/auth/register", json!({"mobile": "9876543210", "password": password})).await
+        app.post_from(&fresh_ip(), "/auth/register", json!({"mobile": "9876543210", "password": password})).await
     };
     register("correct horse").await.is(202);
     for _ in 0..4 {
@@ -94,7 +94,7 @@ async fn the_right_password_is_never_counted_as_wrong(backend: Backend) {
 async fn basic_works_for_an_address_held_unproven(backend: Backend) {
     let app = TestApp::start(backend).await;
     let body = json!({"mobile": "9876543210", "email": "ann@example.com", "password": "correct horse"});
-    let ann = app.registers(body).await;
+    let ann = app.register(body).await;
     let activate = async |password: &str, otp: &str| {
         app.basic("/users/activate", "ann@example.com", password, json!({"otp": otp})).await
     };
@@ -107,7 +107,7 @@ async fn basic_works_for_an_address_held_unproven(backend: Backend) {
 async fn fifty_registrations_of_one_email_make_one_account(backend: Backend) {
     let app = TestApp::with(backend, Options::unlimited().with("ENROLL__CODES__REGISTRATION_EMAIL__TTL", 300)).await;
     let bodies = (0..50).map(|n| json!({"email": "ann@example.com", "password": format!("correct horse {n}")}));
-    let registered: Vec<_> = futures_util::future::join_all(bodies.map(|body| app.registers(body))).await;
+    let registered: Vec<_> = futures_util::future::join_all(bodies.map(|body| app.register(body))).await;
     let verified = futures_util::future::join_all(registered.iter().map(|it| app.verify(it, &it.otp))).await;
     let made = verified.iter().filter(|answer| answer.status == 200).count();
     let lost = verified.iter().filter(|answer| matches!(answer.status, 400 | 409)).count();
@@ -118,7 +118,7 @@ async fn fifty_mobiles_beside_one_email_make_fifty_accounts(backend: Backend) {
     let app = TestApp::with(backend, Options::unlimited()).await;
     let bodies = (0..50)
         .map(|n| json!({"email": "ann@example.com", "mobile": format!("98765432{n:02}"), "password": "correct horse"}));
-    let registered: Vec<_> = futures_util::future::join_all(bodies.map(|body| app.registers(body))).await;
+    let registered: Vec<_> = futures_util::future::join_all(bodies.map(|body| app.register(body))).await;
     let verified = futures_util::future::join_all(registered.iter().map(|it| app.verify(it, &it.otp))).await;
     for answer in verified {
         let user = answer.is(200)["user"].clone();
@@ -129,7 +129,7 @@ async fn fifty_mobiles_beside_one_email_make_fifty_accounts(backend: Backend) {
 async fn a_conflict_at_the_end_leaves_the_code_good(backend: Backend) {
     let app = TestApp::start(backend).await;
     let body = |mobile: &str| json!({"mobile": mobile, "login_id": "ann", "password": "correct horse"});
-    let (first, second) = (app.registers(body("9876543210")).await, app.registers(body("9876543211")).await);
+    let (first, second) = (app.register(body("9876543210")).await, app.register(body("9876543211")).await);
     app.verify(&first, &first.otp).await.is(200);
     for _ in 0..2 {
         let conflict = app.verify(&second, &second.otp).await.is_problem(409, "account_exists");
@@ -146,7 +146,7 @@ async fn a_conflict_at_the_end_leaves_the_code_good(backend: Backend) {
 
 async fn basic_activates_and_resends(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let ann = app.registers(json!({"email": "ann@example.com", "password": "correct:horse"})).await;
+    let ann = app.register(json!({"email": "ann@example.com", "password": "correct:horse"})).await;
     app.basic("/users/activate", "ann@example.com", "wrong horse", json!({"otp": ann.otp}))
         .await
         .is_problem(401, "invalid_credentials");
@@ -176,10 +176,10 @@ async fn basic_activates_and_resends(backend: Backend) {
 
 async fn basic_counts_wrong_passwords(backend: Backend) {
     let app = TestApp::with(backend, Options::default().with("ENROLL__CODES__REGISTRATION_EMAIL__TTL", 600)).await;
-    let ann = app.registers(json!({"email": "ann@example.com", "password": "correct horse"})).await;
+    let ann = app.register(json!({"email": "ann@example.com", "password": "correct horse"})).await;
     let activate = async |name: &str, password: &str, otp: &str| {
         let request = app.request(reqwest::Method::POST, "/users/activate").basic_auth(name, Some(password));
-        app.send(request.header("x-forwarded-for", fresh_address()).json(&json!({"otp": otp}))).await
+        app.send(request.header("x-forwarded-for", fresh_ip()).json(&json!({"otp": otp}))).await
     };
     for name in ["ann@example.com", "nobody@example.com"] {
         for n in 0..10 {
@@ -194,7 +194,7 @@ async fn basic_counts_wrong_passwords(backend: Backend) {
 
 async fn a_status_follows_the_code(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
     app.outbox_is_empty().await;
     let status = async || app.get(&format!("/auth/verifications/{}", ann.verification_id)).await.is(200);
     let sent = status().await;
@@ -206,7 +206,7 @@ async fn a_status_follows_the_code(backend: Backend) {
     app.verify(&ann, &ann.otp).await.is(200);
     assert_eq!(status().await["state"], "verified");
 
-    let bob = app.registers(json!({"mobile": "9876543211", "password": "correct horse"})).await;
+    let bob = app.register(json!({"mobile": "9876543211", "password": "correct horse"})).await;
     app.advance(300);
     let over = app.get(&format!("/auth/verifications/{}", bob.verification_id)).await.is(200);
     assert_eq!(
@@ -221,12 +221,12 @@ async fn a_status_follows_the_code(backend: Backend) {
 
 async fn a_registration_ends_an_hour_after_its_last_code(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
     app.advance(3_599);
     app.post("/auth/resend-otp", json!({"verification_id": ann.verification_id})).await.is(200);
     app.advance(3_600);
     let gone = json!({"verification_id": ann.verification_id});
     app.post("/auth/resend-otp", gone).await.is_problem(404, "unknown_verification");
-    let anew = app.registers(ann.body.clone()).await;
+    let anew = app.register(ann.body.clone()).await;
     assert_ne!((anew.user_id, anew.verification_id), (ann.user_id, ann.verification_id));
 }

@@ -8,7 +8,7 @@ use crate::support::{Answer, Backend, TestApp};
 stories!(a_profile_is_changed_field_by_field, a_password_change_ends_the_other_sessions, a_current_password_is_counted);
 
 async fn account(app: &TestApp) -> Value {
-    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse", "name": "Ann"})).await;
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse", "name": "Ann"})).await;
     app.verify(&ann, &ann.otp).await.is(200)
 }
 

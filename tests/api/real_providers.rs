@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::support::{Backend, Options, TestApp, app::fresh_address, backend::server_url};
+use crate::support::{Backend, Options, TestApp, app::fresh_ip, backend::server_url};
 
 fn port(name: &str) -> String {
     let port = server_url(name, "");
@@ -41,7 +41,7 @@ async fn state(app: &TestApp, registered: &Value, wanted: &[&str]) -> String {
 async fn register(app: &TestApp, body: Value) -> Value {
     let mut body = body;
     body["password"] = "correct horse".into();
-    app.post_from(&fresh_address(), "/auth/register", body).await.is(202)
+    app.post_from(&fresh_ip(), "/auth/register", body).await.is(202)
 }
 
 fn real() -> Options {

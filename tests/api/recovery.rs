@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::code_login::{PASSWORD, account, id, prove, send};
-use crate::support::{Answer, Backend, Options, TestApp, app::fresh_address, app::other_than};
+use crate::support::{Answer, Backend, Options, TestApp, app::fresh_ip, app::other_than};
 
 stories!(
     a_code_sets_a_new_password_and_ends_all_else,
@@ -15,11 +15,11 @@ stories!(
 );
 
 async fn forgot(app: &TestApp, body: Value) -> Answer {
-    app.post_from(&fresh_address(), "/auth/forgot-password", body).await
+    app.post_from(&fresh_ip(), "/auth/forgot-password", body).await
 }
 
 async fn reset(app: &TestApp, body: Value) -> Answer {
-    app.post_from(&fresh_address(), "/auth/reset-password", body).await
+    app.post_from(&fresh_ip(), "/auth/reset-password", body).await
 }
 
 async fn a_code_sets_a_new_password_and_ends_all_else(backend: Backend) {
@@ -52,14 +52,14 @@ async fn a_code_sets_a_new_password_and_ends_all_else(backend: Backend) {
     let again = json!({"mobile": "9876543210", "otp": of_second, "verification_id": id(&second), "new_password": "a third horse"});
     reset(&app, again).await.is_problem(400, "invalid_code");
     let by = |password: &str| json!({"login_id": "ann.1", "password": password});
-    app.post_from(&fresh_address(), "/auth/login", by(PASSWORD)).await.is_problem(401, "invalid_credentials");
-    let opened = app.post_from(&fresh_address(), "/auth/login", by("a new horse")).await.is(200);
+    app.post_from(&fresh_ip(), "/auth/login", by(PASSWORD)).await.is_problem(401, "invalid_credentials");
+    let opened = app.post_from(&fresh_ip(), "/auth/login", by("a new horse")).await.is(200);
     let proof = json!({"verification_id": id(&change), "otp": of_change});
     let request =
         app.request(Method::POST, "/users/me/contacts/verify").bearer_auth(opened["access_token"].as_str().unwrap());
     app.send(request.json(&proof)).await.is_problem(400, "invalid_code");
     app.outbox_is_empty().await;
-    let inbox = app.running.inbox.as_ref().unwrap().messages(Some("+919876543210"));
+    let inbox = app.application.inbox.as_ref().unwrap().messages(Some("+919876543210"));
     assert!(inbox.iter().any(|message| message.purpose == "password_was_reset" && message.otp.is_none()));
 }
 
@@ -138,7 +138,7 @@ async fn a_reset_forgives_the_wrong_passwords(backend: Backend) {
     account(&app).await;
     let login = async |password: &str| {
         let body = json!({"mobile": "9876543210", "password": password});
-        app.post_from(&fresh_address(), "/auth/login", body).await
+        app.post_from(&fresh_ip(), "/auth/login", body).await
     };
     for _ in 0..10 {
         login("a wrong horse").await.is_problem(401, "invalid_credentials");

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use crate::support::{
     Backend, Options, TestApp,
-    app::{fresh_address, other_than},
+    app::{fresh_ip, other_than},
 };
 
 stories!(
@@ -49,7 +49,7 @@ async fn a_mobile_registers_verifies_and_is_somebody(backend: Backend) {
 
 async fn an_email_registers_with_its_short_code_and_the_id(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let ann = app.registers(json!({"email": "Ann@Example.com", "password": "correct horse"})).await;
+    let ann = app.register(json!({"email": "Ann@Example.com", "password": "correct horse"})).await;
     assert_eq!(ann.otp.len(), 4);
 
     let by_address = json!({"email": "ann@example.com", "otp": ann.otp});
@@ -69,7 +69,7 @@ async fn both_addresses_prove_only_the_mobile(backend: Backend) {
     let app = TestApp::start(backend).await;
     let body =
         json!({"email": "ann@example.com", "mobile": "9876543210", "password": "correct horse", "login_id": "Ann.1"});
-    let ann = app.registers(body).await;
+    let ann = app.register(body).await;
     let wrong_address = json!({"mobile": "9876543211", "verification_id": ann.verification_id, "otp": ann.otp});
     app.post("/auth/verify-otp", wrong_address).await.is_problem(400, "invalid_code");
 
@@ -78,17 +78,17 @@ async fn both_addresses_prove_only_the_mobile(backend: Backend) {
     assert_eq!((&user["mobile_verified"], &user["email_verified"]), (&json!(true), &json!(false)));
 
     let taken = json!({"mobile": "9876543212", "login_id": "ANN.1", "password": "correct horse"});
-    let problem = app.post_from(&fresh_address(), "/auth/register", taken).await.is_problem(409, "account_exists");
+    let problem = app.post_from(&fresh_ip(), "/auth/register", taken).await.is_problem(409, "account_exists");
     assert_eq!(problem["errors"][0]["field"], "login_id");
     let taken = json!({"mobile": "9876543210", "password": "another horse"});
-    app.post_from(&fresh_address(), "/auth/register", taken).await.is_problem(409, "account_exists");
+    app.post_from(&fresh_ip(), "/auth/register", taken).await.is_problem(409, "account_exists");
     // An address that is held unproven keeps nobody from it.
-    app.registers(json!({"email": "ann@example.com", "password": "another horse"})).await;
+    app.register(json!({"email": "ann@example.com", "password": "another horse"})).await;
 }
 
 async fn a_code_works_once(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
 
     app.verify(&ann, &other_than(&ann.otp)).await.is_problem(400, "invalid_code");
     app.verify(&ann, &ann.otp).await.is(200);
@@ -97,7 +97,7 @@ async fn a_code_works_once(backend: Backend) {
 
 async fn two_verifies_at_once_make_one_account(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
     let answers = futures_util::future::join_all((0..8).map(|_| app.verify(&ann, &ann.otp))).await;
     let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
     statuses.sort_unstable();
@@ -122,10 +122,10 @@ async fn a_double_click_is_one_registration(backend: Backend) {
 
 async fn the_same_password_later_takes_over_the_details(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse", "name": "An"})).await;
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse", "name": "An"})).await;
     app.advance(30);
     let body = json!({"mobile": "9876543210", "password": "correct horse", "name": "Ann", "email": "ann@example.com"});
-    let again = app.post_from(&fresh_address(), "/auth/register", body).await.is(202);
+    let again = app.post_from(&fresh_ip(), "/auth/register", body).await.is(202);
     assert_eq!(again["user_id"], ann.user_id);
     assert_eq!(again["verification"]["verification_id"], ann.verification_id);
 
@@ -139,7 +139,7 @@ async fn the_same_password_later_takes_over_the_details(backend: Backend) {
 
 async fn a_resend_kills_the_old_code(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
     let too_soon = app.post("/auth/resend-otp", json!({"verification_id": ann.verification_id})).await;
     assert_eq!(too_soon.header("retry-after"), Some("30"));
     assert_eq!(too_soon.header("ratelimit"), Some(r#""resend";r=0;t=30"#));
@@ -166,8 +166,8 @@ async fn a_resend_kills_the_old_code(backend: Backend) {
 
 async fn a_code_ends_at_its_expiry(backend: Backend) {
     let app = TestApp::with(backend, Options::unlimited()).await;
-    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse"})).await;
-    let bob = app.registers(json!({"mobile": "9876543211", "password": "correct horse"})).await;
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let bob = app.register(json!({"mobile": "9876543211", "password": "correct horse"})).await;
     app.advance(298);
     app.verify(&ann, &ann.otp).await.is(200);
     app.advance(2);

@@ -6,12 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use enroll::{codes::RedisCodes, limits::RedisLimits, redis::RedisLink};
+use enroll::{codes::RedisCodes, limits::RedisLimits, redis::RedisClient};
 
 use crate::{
-    codes::a_code_store_keeps_its_word,
-    limits::a_limiter_keeps_its_word,
-    link_to,
+    codes::a_code_store_keeps_the_contract,
+    limits::a_limiter_keeps_the_contract,
+    real_redis::redis_at,
     support::servers::{free_port, wait_for_port},
 };
 
@@ -49,17 +49,17 @@ impl Drop for Server {
     }
 }
 
-async fn answers_within(link: &RedisLink, patience: Duration) {
+async fn answers_within(redis: &RedisClient, timeout: Duration) {
     let started = Instant::now();
-    while let Err(error) = link.ping().await {
-        assert!(started.elapsed() < patience, "{error}");
+    while let Err(error) = redis.ping().await {
+        assert!(started.elapsed() < timeout, "{error}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-async fn keeps_the_contracts(link: &RedisLink) {
-    a_code_store_keeps_its_word(Arc::new(RedisCodes::new(link.clone()))).await;
-    a_limiter_keeps_its_word(Arc::new(RedisLimits::new(link.clone()))).await;
+async fn keeps_the_contracts(redis: &RedisClient) {
+    a_code_store_keeps_the_contract(Arc::new(RedisCodes::new(redis.clone()))).await;
+    a_limiter_keeps_the_contract(Arc::new(RedisLimits::new(redis.clone()))).await;
 }
 
 #[tokio::test]
@@ -70,15 +70,15 @@ async fn a_redis_cluster_keeps_the_contracts() {
     create.args(["--cluster", "create"]).args(&addresses).args(["--cluster-replicas", "0", "--cluster-yes"]);
     let created = create.output().unwrap();
     assert!(created.status.success(), "{created:?}");
-    let link = link_to(&format!("redis+cluster://{}", addresses.join(",")));
-    answers_within(&link, Duration::from_secs(10)).await;
+    let redis = redis_at(&format!("redis+cluster://{}", addresses.join(",")));
+    answers_within(&redis, Duration::from_secs(10)).await;
     // Its slots are known everywhere a moment later.
     let started = Instant::now();
-    while link.run::<i64>(redis::cmd("DEL").arg("a")).await.is_err() {
+    while redis.run::<i64>(redis::cmd("DEL").arg("a")).await.is_err() {
         assert!(started.elapsed() < Duration::from_secs(10));
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    keeps_the_contracts(&link).await;
+    keeps_the_contracts(&redis).await;
 }
 
 #[tokio::test]
@@ -93,20 +93,20 @@ async fn a_redis_under_sentinels_keeps_the_contracts_over_a_failover() {
     );
     std::fs::write(&config, settings).unwrap();
     let sentinel = Server::launch(&[config.to_str().unwrap(), "--sentinel"]);
-    let link = link_to(&format!("redis+sentinel://127.0.0.1:{}/mymaster/0", sentinel.port));
-    answers_within(&link, Duration::from_secs(10)).await;
-    keeps_the_contracts(&link).await;
+    let redis = redis_at(&format!("redis+sentinel://127.0.0.1:{}/mymaster/0", sentinel.port));
+    answers_within(&redis, Duration::from_secs(10)).await;
+    keeps_the_contracts(&redis).await;
 
     tokio::time::sleep(Duration::from_secs(2)).await; // until the sentinel knows the replica
     master.kill();
     tokio::time::sleep(Duration::from_millis(200)).await;
-    answers_within(&link, Duration::from_secs(30)).await;
+    answers_within(&redis, Duration::from_secs(30)).await;
     // The new master takes writes once it is promoted.
     let started = Instant::now();
-    while link.run::<i64>(redis::cmd("INCR").arg("a")).await.is_err() {
+    while redis.run::<i64>(redis::cmd("INCR").arg("a")).await.is_err() {
         assert!(started.elapsed() < Duration::from_secs(30));
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    link.run::<String>(&redis::cmd("FLUSHALL")).await.unwrap();
-    keeps_the_contracts(&link).await;
+    redis.run::<String>(&redis::cmd("FLUSHALL")).await.unwrap();
+    keeps_the_contracts(&redis).await;
 }

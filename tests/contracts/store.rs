@@ -2,25 +2,25 @@ use std::time::Duration;
 
 use enroll::{
     domain::{
-        Address, DeliveryState, Email, Guess, Holder, Mobile, OsRandom, Purpose, Random, Registration, Send, Session,
-        Timestamp, User, Verification,
+        Address, DeliveryState, DestinationHash, Email, FailedAttempt, Holder, Identifiers, Mobile, OsRandom, Purpose,
+        Random, Registration, Session, TakenIdentifier, Timestamp, User, Verification,
     },
-    store::{Carried, NewMessage, Store, StoreError, StoreSettings, Taken},
+    store::{DeliveredBy, QueuedMessage, Store, StoreError, StoreSettings},
 };
 use uuid::Uuid;
 
 use crate::support::{Backend, backend::Database};
 
 stories!(
-    a_transaction_dropped_did_nothing,
-    a_registration_is_ended_once,
+    a_dropped_transaction_changes_nothing,
+    registrations_are_deleted_once,
     accounts_collide_by_what_they_have_proven,
-    a_verification_is_used_once_and_counts_its_issues,
-    a_destinations_row_orders_its_issues,
-    a_message_is_claimed_by_one_until_its_lease_ends,
-    a_session_is_good_while_everything_holds,
-    pruning_takes_what_is_over,
-    migrating_twice_at_once_is_done_once,
+    a_verification_is_used_once_and_counts_its_generations,
+    a_destinations_row_orders_its_codes,
+    a_message_is_leased_by_one_worker_at_a_time,
+    a_session_is_valid_while_everything_holds,
+    pruning_deletes_what_has_ended,
+    migrating_twice_at_once_migrates_once,
 );
 
 const DAY: Duration = Duration::from_hours(24);
@@ -53,19 +53,16 @@ fn now() -> Timestamp {
 }
 
 fn registration(email: &str, password: &str) -> Registration {
-    let email = Email::parse(email).unwrap();
+    let email = Some(Email::parse(email).unwrap());
     let random = &OsRandom as &dyn Random;
     Registration {
         id: random.secret_id(),
         verification_id: random.secret_id(),
-        destination: Address::Email(email.clone()),
-        email: Some(email),
-        mobile: None,
-        login_id: None,
+        identifiers: Identifiers { email, ..Identifiers::default() },
         name: Some("Ann".into()),
         locale: None,
         password_hash: password.into(),
-        client: vec![1, 2],
+        client_hash: vec![1, 2],
         last_code_at: now(),
         expires_at: now().plus(Duration::from_hours(1)),
         created_at: now(),
@@ -75,7 +72,7 @@ fn registration(email: &str, password: &str) -> Registration {
 fn verification(id: Uuid) -> Verification {
     Verification {
         id,
-        issue: 1,
+        generation: 1,
         purpose: Purpose::Registration,
         destination: Address::Mobile(Mobile::from_stored("+919876543210".into())),
         digits: 6,
@@ -85,7 +82,7 @@ fn verification(id: Uuid) -> Verification {
         expires_at: now().plus(Duration::from_mins(5)),
         issued_at: now(),
         holder: Holder::Registration,
-        asked_with: None,
+        login_id_hash: None,
     }
 }
 
@@ -95,7 +92,7 @@ async fn insert(store: &Store, registration: &Registration) {
     tx.commit().await.unwrap();
 }
 
-async fn a_transaction_dropped_did_nothing(backend: Backend) {
+async fn a_dropped_transaction_changes_nothing(backend: Backend) {
     let Fixture { store, .. } = &fixture(backend).await;
     let ann = registration("ann@example.com", "hash");
     let mut tx = store.begin().await.unwrap();
@@ -105,19 +102,19 @@ async fn a_transaction_dropped_did_nothing(backend: Backend) {
     let found = store.read().await.unwrap().registration(ann.verification_id, now()).await.unwrap();
     assert_eq!(found, None);
     insert(store, &ann).await;
-    let mut reading = store.read().await.unwrap();
-    assert_eq!(reading.registration(ann.verification_id, now()).await.unwrap(), Some(ann.clone()));
-    assert_eq!(reading.pending("ann@example.com", now()).await.unwrap(), vec![ann.clone()]);
-    assert_eq!(reading.pending("ann@example.com", ann.expires_at).await.unwrap(), []);
+    let mut reader = store.read().await.unwrap();
+    assert_eq!(reader.registration(ann.verification_id, now()).await.unwrap(), Some(ann.clone()));
+    assert_eq!(reader.pending_registrations(&ann.destination(), now()).await.unwrap(), vec![ann.clone()]);
+    assert_eq!(reader.pending_registrations(&ann.destination(), ann.expires_at).await.unwrap(), []);
 }
 
-async fn a_registration_is_ended_once(backend: Backend) {
+async fn registrations_are_deleted_once(backend: Backend) {
     let Fixture { store, .. } = &fixture(backend).await;
     let ann = registration("ann@example.com", "hash");
     insert(store, &ann).await;
     let race = futures_util::future::join_all((0..20).map(|_| async {
         let mut tx = store.begin().await.unwrap();
-        let ended = tx.end_registrations("ann@example.com").await.unwrap();
+        let ended = tx.delete_registrations(&ann.destination()).await.unwrap();
         tx.commit().await.unwrap();
         ended
     }));
@@ -136,40 +133,47 @@ async fn accounts_collide_by_what_they_have_proven(backend: Backend) {
     // Twenty at once prove one address: one has it.
     let race = futures_util::future::join_all((0..20).map(|_| add(user("Ann@example.com")))).await;
     assert_eq!(race.iter().filter(|added| added.is_ok()).count(), 1);
-    assert!(race.iter().all(|added| matches!(added, Ok(()) | Err(StoreError::Taken(Taken::Email)))), "{race:?}");
-    // Held unproven, the address collides with nobody.
+    assert!(
+        race.iter().all(|added| matches!(added, Ok(()) | Err(StoreError::Taken(TakenIdentifier::Email)))),
+        "{race:?}"
+    );
+    // RawConnection unproven, the address collides with nobody.
     add(User { email_verified: false, ..user("ann@example.com") }).await.unwrap();
 
     let mobile = Mobile::from_stored("+919876543210".into());
-    let holder = User { mobile: Some(mobile.clone()), mobile_verified: true, ..user("bob@example.com") };
-    add(holder).await.unwrap();
-    let second = User { mobile: Some(mobile.clone()), mobile_verified: true, ..user("eve@example.com") };
-    assert!(matches!(add(second).await, Err(StoreError::Taken(Taken::Mobile))));
+    let with_mobile = |email: &str| {
+        let mut user = user(email);
+        user.identifiers.mobile = Some(mobile.clone());
+        User { mobile_verified: true, ..user }
+    };
+    add(with_mobile("bob@example.com")).await.unwrap();
+    let second = with_mobile("eve@example.com");
+    assert!(matches!(add(second).await, Err(StoreError::Taken(TakenIdentifier::Mobile))));
 
-    let mut reading = store.read().await.unwrap();
-    let email = Email::parse("ANN@example.com").unwrap();
-    assert_eq!(reading.taken(Some(&email), None, None).await.unwrap(), Some(Taken::Email));
-    assert_eq!(reading.taken(None, Some(&mobile), None).await.unwrap(), Some(Taken::Mobile));
-    let eve = Email::parse("eve@example.com").unwrap();
-    assert_eq!(reading.taken(Some(&eve), None, None).await.unwrap(), None);
-    assert!(reading.user_by_address(&Address::Email(email)).await.unwrap().unwrap().email_verified);
+    let mut reader = store.read().await.unwrap();
+    let email = Address::Email(Email::parse("ANN@example.com").unwrap());
+    let mut taken = async |address: Address| reader.taken_identifier(&address.into()).await.unwrap();
+    assert_eq!(taken(email.clone()).await, Some(TakenIdentifier::Email));
+    assert_eq!(taken(Address::Mobile(mobile)).await, Some(TakenIdentifier::Mobile));
+    assert_eq!(taken(Address::Email(Email::parse("eve@example.com").unwrap())).await, None);
+    assert!(reader.user_by_address(&email).await.unwrap().unwrap().email_verified);
 }
 
-async fn a_verification_is_used_once_and_counts_its_issues(backend: Backend) {
+async fn a_verification_is_used_once_and_counts_its_generations(backend: Backend) {
     let Fixture { store, .. } = &fixture(backend).await;
-    let (id, hash) = (Uuid::from_u128(7), [9; 32]);
+    let (id, hash) = (Uuid::from_u128(7), DestinationHash::of_key("ann"));
     let mut tx = store.begin().await.unwrap();
     tx.insert_verification(&verification(id), &hash).await.unwrap();
-    assert_eq!(tx.reissue_verification(&verification(id)).await.unwrap(), Some(2));
-    // A message of the first issue is told no more.
+    assert_eq!(tx.renew_verification(&verification(id)).await.unwrap(), Some(2));
+    // A message of the first generation changes nothing any more.
     tx.mark_delivery(id, 1, DeliveryState::Failed, None, now()).await.unwrap();
-    tx.mark_delivery(id, 2, DeliveryState::Sent, Some(&Carried { provider: "console", segments: Some(1) }), now())
+    tx.mark_delivery(id, 2, DeliveryState::Sent, Some(&DeliveredBy { provider: "console", segments: Some(1) }), now())
         .await
         .unwrap();
     tx.commit().await.unwrap();
     let challenge = store.read().await.unwrap().challenge(id, now()).await.unwrap().unwrap();
-    assert_eq!((challenge.verification.issue, challenge.verification.state), (2, DeliveryState::Sent));
-    assert_eq!(challenge.state(now()), DeliveryState::Expired, "its registration is not there");
+    assert_eq!((challenge.verification.generation, challenge.verification.state), (2, DeliveryState::Sent));
+    assert_eq!(challenge.state(now()), DeliveryState::Expired, "its registration is gone");
 
     let race = futures_util::future::join_all((0..10).map(|_| async {
         let mut tx = store.begin().await.unwrap();
@@ -179,67 +183,76 @@ async fn a_verification_is_used_once_and_counts_its_issues(backend: Backend) {
     }));
     assert_eq!(race.await.into_iter().filter(|marked| *marked).count(), 1);
     let mut tx = store.begin().await.unwrap();
-    assert_eq!(tx.reissue_verification(&verification(id)).await.unwrap(), None);
+    assert_eq!(tx.renew_verification(&verification(id)).await.unwrap(), None);
 }
 
-async fn a_destinations_row_orders_its_issues(backend: Backend) {
+async fn a_destinations_row_orders_its_codes(backend: Backend) {
     let Fixture { store, .. } = &fixture(backend).await;
-    let hash = [5; 32];
-    let send = |n: i64| Send { purpose: Purpose::Registration, at: Timestamp::from_millis(now().millis() + n) };
+    let hash = &DestinationHash::of_key("ann");
+    let sent_at = |n: i64| Timestamp::from_millis(now().millis() + n);
     futures_util::future::join_all((0..20).map(|n| async move {
         let mut tx = store.begin().await.unwrap();
-        let mut destination = tx.lock_destination(&hash, now()).await.unwrap();
+        let mut destination = tx.lock_destination(hash, now()).await.unwrap();
         tokio::time::sleep(Duration::from_millis(1)).await; // what another would write over, without the lock
-        destination.history.record_send(send(n));
-        tx.write_history(&hash, &destination.history).await.unwrap();
+        destination.history.record_send(Purpose::Registration, sent_at(n));
+        tx.update_history(hash, &destination.history).await.unwrap();
         tx.commit().await.unwrap();
     }))
     .await;
-    let guess = Guess::new(now().millis(), None);
-    store.record_wrong_guess(&hash, Purpose::Registration, guess.clone(), now()).await.unwrap();
-    let destination = store.read().await.unwrap().destination(&hash).await.unwrap();
-    assert_eq!(destination.history.guesses(Purpose::Registration), [guess]);
-    assert_eq!(destination.history.last_send(Purpose::Registration), Some(send(19).at));
+    let attempt = FailedAttempt::new(now().millis(), None);
+    store.record_failed_attempt(hash, Purpose::Registration, attempt.clone(), now()).await.unwrap();
+    let destination = store.read().await.unwrap().destination(hash).await.unwrap();
+    assert_eq!(destination.history.failed_attempts(Purpose::Registration), [attempt]);
+    assert_eq!(destination.history.last_send(Purpose::Registration), Some(sent_at(19)));
     let json = serde_json::to_value(&destination.history).unwrap();
     assert_eq!(json["registration"]["sends"].as_array().unwrap().len(), 20);
 
-    store.lift_limits(&hash, now()).await.unwrap();
-    let lifted = store.read().await.unwrap().destination(&hash).await.unwrap();
+    store.write().await.unwrap().lift_limits(hash, now()).await.unwrap();
+    let lifted = store.read().await.unwrap().destination(hash).await.unwrap();
     assert_eq!((lifted.lifted_at, lifted.history.last_send(Purpose::Registration)), (now(), None));
 }
 
-async fn a_message_is_claimed_by_one_until_its_lease_ends(backend: Backend) {
+async fn a_message_is_leased_by_one_worker_at_a_time(backend: Backend) {
     let Fixture { store, .. } = &fixture(backend).await;
-    let message =
-        NewMessage { verification: None, void: false, user: None, body: vec![1, 2, 3], deadline: now().plus(DAY) };
+    let message = QueuedMessage {
+        verification: None,
+        phantom: false,
+        user: None,
+        body: vec![1, 2, 3],
+        deadline: now().plus(DAY),
+    };
     let mut tx = store.begin().await.unwrap();
     for _ in 0..20 {
         tx.enqueue(&message, now()).await.unwrap();
     }
     tx.commit().await.unwrap();
     let lease_end = now().plus(Duration::from_secs(30));
-    let workers = (0..8).map(|_| async { store.claim_messages(now(), lease_end, 4).await.unwrap() });
+    let workers =
+        (0..8).map(|_| async { store.write().await.unwrap().lease_messages(now(), lease_end, 4).await.unwrap() });
     let batches = futures_util::future::join_all(workers).await;
     assert!(batches.iter().all(|batch| batch.len() <= 4), "LIMIT is exact");
-    let mut ids: Vec<i64> = batches.iter().flatten().map(|claimed| claimed.id).collect();
+    let mut ids: Vec<i64> = batches.iter().flatten().map(|leased| leased.id).collect();
     ids.sort_unstable();
     assert_eq!(ids.len(), 20);
     ids.dedup();
-    assert_eq!(ids.len(), 20, "no message was claimed twice");
+    assert_eq!(ids.len(), 20, "no message was leased twice");
 
-    assert!(store.claim_messages(now(), lease_end, 100).await.unwrap().is_empty());
+    assert!(store.write().await.unwrap().lease_messages(now(), lease_end, 100).await.unwrap().is_empty());
     let mut tx = store.begin().await.unwrap();
     tx.end_message(ids[0], DeliveryState::Sent, now()).await.unwrap();
     tx.commit().await.unwrap();
-    store.postpone_message(ids[1], now()).await.unwrap();
-    let again = store.claim_messages(now(), lease_end, 100).await.unwrap();
-    assert_eq!(again.iter().map(|claimed| (claimed.id, claimed.attempts)).collect::<Vec<_>>(), [(ids[1], 2)]);
+    store.write().await.unwrap().postpone_message(ids[1], now()).await.unwrap();
+    let again = store.write().await.unwrap().lease_messages(now(), lease_end, 100).await.unwrap();
+    assert_eq!(again.iter().map(|leased| (leased.id, leased.attempts)).collect::<Vec<_>>(), [(ids[1], 2)]);
     assert_eq!(again[0].body, [1, 2, 3]);
-    assert_eq!(store.claim_messages(lease_end, lease_end.plus(DAY), 100).await.unwrap().len(), 19);
-    assert_eq!(store.waiting_messages().await.unwrap().0, 19);
+    assert_eq!(
+        store.write().await.unwrap().lease_messages(lease_end, lease_end.plus(DAY), 100).await.unwrap().len(),
+        19
+    );
+    assert_eq!(store.read().await.unwrap().waiting_messages().await.unwrap().0, 19);
 }
 
-async fn a_session_is_good_while_everything_holds(backend: Backend) {
+async fn a_session_is_valid_while_everything_holds(backend: Backend) {
     let Fixture { store, .. } = &fixture(backend).await;
     let user = User::from_registration(registration("ann@example.com", "hash"), now());
     let session = Session {
@@ -250,7 +263,7 @@ async fn a_session_is_good_while_everything_holds(backend: Backend) {
         epoch: user.epoch,
         by_code: false,
         user_agent: Some("curl".into()),
-        address: Some("192.0.2.1".into()),
+        ip: Some("192.0.2.1".into()),
         created_at: now(),
         ends_at: now().plus(DAY),
         expires_at: now().plus(DAY * 2),
@@ -261,20 +274,21 @@ async fn a_session_is_good_while_everything_holds(backend: Backend) {
     tx.insert_session(&session).await.unwrap();
     tx.insert_session(&stale).await.unwrap();
     tx.commit().await.unwrap();
-    let mut reading = store.read().await.unwrap();
-    assert_eq!(reading.session_user(session.id, user.id, now()).await.unwrap(), Some(user.clone()));
-    assert_eq!(reading.session_user(session.id, Uuid::from_u128(1), now()).await.unwrap(), None);
-    assert_eq!(reading.session_user(stale.id, user.id, now()).await.unwrap(), None);
-    assert_eq!(reading.session_user(session.id, user.id, now().plus(DAY)).await.unwrap(), None);
+    let mut reader = store.read().await.unwrap();
+    assert_eq!(reader.session_user(session.id, user.id, now()).await.unwrap(), Some(user.clone()));
+    assert_eq!(reader.session_user(session.id, Uuid::from_u128(1), now()).await.unwrap(), None);
+    assert_eq!(reader.session_user(stale.id, user.id, now()).await.unwrap(), None);
+    assert_eq!(reader.session_user(session.id, user.id, now().plus(DAY)).await.unwrap(), None);
 }
 
-async fn pruning_takes_what_is_over(backend: Backend) {
+async fn pruning_deletes_what_has_ended(backend: Backend) {
     let Fixture { store, .. } = &fixture(backend).await;
     let ann = registration("ann@example.com", "hash");
     insert(store, &ann).await;
     let mut tx = store.begin().await.unwrap();
-    tx.insert_verification(&verification(ann.verification_id), &[1; 32]).await.unwrap();
-    tx.lock_destination(&[1; 32], now()).await.unwrap();
+    let hash = DestinationHash::of_key("ann");
+    tx.insert_verification(&verification(ann.verification_id), &hash).await.unwrap();
+    tx.lock_destination(&hash, now()).await.unwrap();
     tx.commit().await.unwrap();
     let prune = async |at: Timestamp| store.prune(at, at.minus(DAY)).await.unwrap();
     assert_eq!(prune(now()).await, 0);
@@ -283,7 +297,7 @@ async fn pruning_takes_what_is_over(backend: Backend) {
     assert_eq!(prune(now().plus(DAY).plus(Duration::from_mins(5))).await, 1, "the verification");
 }
 
-async fn migrating_twice_at_once_is_done_once(backend: Backend) {
+async fn migrating_twice_at_once_migrates_once(backend: Backend) {
     let empty = fixture_without_schema(backend).await;
     let other = Store::open(&empty.settings, true).unwrap();
     let (one, two) = tokio::join!(empty.store.migrate(), other.migrate());

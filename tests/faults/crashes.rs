@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::rabbitmq::hears_of_all;
 use crate::support::{
     Answer, Backend,
-    process::{Ground, Lines, Node},
-    rabbit::{Place, amqp_url},
+    process::{Lines, Node, Sandbox},
+    rabbit::{TestExchange, amqp_url},
 };
 
 #[tokio::test]
@@ -53,9 +53,9 @@ async fn post(http: &reqwest::Client, node: &str, path: &str, body: Value) -> Op
 }
 
 async fn a_message_not_sent_is_sent_after_a_kill(backend: Backend) {
-    let ground = Ground::new(backend).await;
+    let sandbox = Sandbox::new(backend).await;
     let http = reqwest::Client::new_with_timeout();
-    let mut node = ground.node();
+    let mut node = sandbox.node();
     node.start_mute();
     let register = async |mobile: &str| {
         let body = json!({"mobile": mobile, "password": "correct horse"});
@@ -87,9 +87,9 @@ async fn a_dead_code_is_never_sent_fleet() {
 /// Messages wait; meanwhile one's code is replaced, one's registration is proven by another, one's
 /// code ends: only codes that still live go out.
 async fn a_dead_code_is_never_sent(backend: Backend) {
-    let ground = Ground::new(backend).await;
+    let sandbox = Sandbox::new(backend).await;
     let http = reqwest::Client::new_with_timeout();
-    let mut node = ground.node().unlimited().set("ENROLL__CODES__REGISTRATION_EMAIL__TTL", "10");
+    let mut node = sandbox.node().unlimited().set("ENROLL__CODES__REGISTRATION_EMAIL__TTL", "10");
     node.start_mute();
     let register = async |body: Value| post(&http, &node.base, "/auth/register", body).await.unwrap().is(202);
     let replaced = register(json!({"mobile": "+919876543210", "password": "correct horse"})).await;
@@ -101,13 +101,13 @@ async fn a_dead_code_is_never_sent(backend: Backend) {
     tokio::time::sleep(Duration::from_secs(11)).await; // the email's code ends: real time, for it is a process
     node.kill();
     let proven = proven["verification"]["verification_id"].as_str().unwrap();
-    prove(&ground, backend, proven).await;
+    prove(&sandbox, backend, proven).await;
 
     node.start();
     node.code("+919876543210", 1).await;
-    let store = store(&ground);
+    let store = store(&sandbox);
     let waiting_until = Instant::now() + Duration::from_secs(30);
-    while store.waiting_messages().await.unwrap().0 > 0 {
+    while store.read().await.unwrap().waiting_messages().await.unwrap().0 > 0 {
         assert!(Instant::now() < waiting_until, "a message never ended");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -122,22 +122,22 @@ async fn a_dead_code_is_never_sent(backend: Backend) {
 }
 
 /// What a verify does in the database, done while the node is away.
-async fn prove(ground: &Ground, backend: Backend, verification: &str) {
-    let store = store(ground);
+async fn prove(sandbox: &Sandbox, backend: Backend, verification: &str) {
+    let store = store(sandbox);
     let now = enroll::domain::Clock::now(&enroll::domain::SystemClock);
     let id = uuid::Uuid::parse_str(verification).unwrap();
     let mut tx = store.begin().await.unwrap();
     let activation = tx.activation(id, now).await.unwrap().unwrap();
-    let destination = activation.registration.destination.key();
+    let destination = activation.registration.destination();
     tx.insert_user(&enroll::domain::User::from_registration(activation.registration, now)).await.unwrap();
-    assert_eq!(tx.end_registrations(&destination).await.unwrap().len(), 2, "{backend:?}");
+    assert_eq!(tx.delete_registrations(&destination).await.unwrap().len(), 2, "{backend:?}");
     assert!(tx.mark_verified(id, None, now).await.unwrap());
     tx.commit().await.unwrap();
 }
 
-fn store(ground: &Ground) -> enroll::store::Store {
+fn store(sandbox: &Sandbox) -> enroll::store::Store {
     let settings = enroll::store::StoreSettings {
-        url: ground.database_url(),
+        url: sandbox.database_url(),
         max_connections: 1,
         timeout: Duration::from_secs(5),
     };
@@ -147,9 +147,9 @@ fn store(ground: &Ground) -> enroll::store::Store {
 /// A node that can't send is killed; another, on the same database and Redis, sends for it.
 #[tokio::test]
 async fn another_node_sends_what_a_dead_one_claimed_fleet() {
-    let ground = Ground::new(Backend::Fleet).await;
+    let sandbox = Sandbox::new(Backend::Fleet).await;
     let http = reqwest::Client::new_with_timeout();
-    let (mut mute, mut other) = (ground.node(), ground.node());
+    let (mut mute, mut other) = (sandbox.node(), sandbox.node());
     mute.start_mute();
     let body = json!({"mobile": "9876543210", "password": "correct horse"});
     let answer = post(&http, &mute.base, "/auth/register", body).await.unwrap().is(202);
@@ -172,13 +172,13 @@ struct Ledger {
 }
 
 async fn twenty_kills_lose_nothing(backend: Backend) {
-    let ground = Ground::new(backend).await;
-    let mut node = ground.node().unlimited();
-    let place = backend.has_postgres().then(|| Place::on(amqp_url()));
+    let sandbox = Sandbox::new(backend).await;
+    let mut node = sandbox.node().unlimited();
+    let place = backend.has_postgres().then(|| TestExchange::on(amqp_url()));
     let mut listener = None;
     if let Some(place) = &place {
         node = node.set("AMQP_URL", &place.url).set("ENROLL__EVENTS__EXCHANGE", &place.exchange);
-        listener = Some(node.listen(&place.queue, &[]).await);
+        listener = Some(node.consume_events(&place.queue, &[]).await);
     }
     node.start();
     let (ledger, done, next) =
@@ -210,9 +210,9 @@ async fn twenty_kills_lose_nothing(backend: Backend) {
         client.await.unwrap();
     }
     every_answer_was_kept(&node, &ledger).await;
-    let store = store(&ground);
+    let store = store(&sandbox);
     let waiting_until = Instant::now() + Duration::from_secs(30); // a lease is 15 s
-    while store.waiting_messages().await.unwrap().0 > 0 {
+    while store.read().await.unwrap().waiting_messages().await.unwrap().0 > 0 {
         assert!(Instant::now() < waiting_until, "a message was claimed and never ended");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -220,7 +220,7 @@ async fn twenty_kills_lose_nothing(backend: Backend) {
     what_broke_off_was_done_wholly_or_not_at_all(&node, &ledger).await;
     if let Some((listener, place)) = listener.zip(place) {
         // Told at least once for every account, and of none that is not there.
-        hears_of_all(&ground, &listener, Duration::from_secs(30)).await;
+        hears_of_all(&sandbox, &listener, Duration::from_secs(30)).await;
         drop(listener);
         place.remove().await;
     }

@@ -255,7 +255,7 @@ async fn a_start_without_postgres_waits_and_then_names_it() {
     });
     node.start();
     let postgres = waiting.join().unwrap();
-    assert!(node.log.all().iter().any(|line| line.contains("waiting for a part")));
+    assert!(node.log.all().iter().any(|line| line.contains("waiting for a dependency")));
     let (took, code) = node.terminate();
     assert_eq!(code, Some(0));
     assert!(took < Duration::from_secs(10), "{took:?}");

@@ -3,12 +3,12 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Backend, process::Ground, servers::Breakable as _};
+use crate::support::{Backend, process::Sandbox, servers::Breakable as _};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn passwords_are_limited_by_the_node_while_redis_is_down() {
-    let mut ground = Ground::new(Backend::SqliteRedis).await;
-    let mut node = ground.node();
+    let mut sandbox = Sandbox::new(Backend::SqliteRedis).await;
+    let mut node = sandbox.node();
     node.start();
     let body = json!({"mobile": "+919876543210", "login_id": "ann.1", "password": "correct horse"});
     let answer = node.call(Method::POST, "/auth/register", None, body).await.is(202);
@@ -16,7 +16,7 @@ async fn passwords_are_limited_by_the_node_while_redis_is_down() {
     let proof = json!({"verification_id": id, "otp": node.code("+919876543210", 1).await});
     let tokens = node.call(Method::POST, "/auth/verify-otp", None, proof).await.is(200);
 
-    ground.redis.as_mut().unwrap().kill();
+    sandbox.redis.as_mut().unwrap().kill();
     let login = async |body: Value| node.call(Method::POST, "/auth/login", None, body).await;
     let right = json!({"login_id": "ann.1", "password": "correct horse"});
     let opened = login(right.clone()).await.is(200);

@@ -16,13 +16,13 @@ use sqlx::Connection as _;
 
 use crate::support::{
     Backend,
-    process::{Ground, Listener, Node},
-    rabbit::{OwnRabbit, Place, amqp_url},
+    process::{EventConsumer, Node, Sandbox},
+    rabbit::{OwnRabbit, TestExchange, amqp_url},
     servers::Breakable as _,
 };
 
-fn node(ground: &Ground, place: &Place) -> Node {
-    ground.node().unlimited().set("AMQP_URL", &place.url).set("ENROLL__EVENTS__EXCHANGE", &place.exchange)
+fn node(sandbox: &Sandbox, place: &TestExchange) -> Node {
+    sandbox.node().unlimited().set("AMQP_URL", &place.url).set("ENROLL__EVENTS__EXCHANGE", &place.exchange)
 }
 
 /// Registers a mobile and proves it; its tokens.
@@ -35,14 +35,14 @@ async fn join(node: &Node, mobile: &str) -> Value {
 }
 
 /// The ids of all accounts.
-pub async fn accounts(ground: &Ground) -> BTreeSet<String> {
-    let mut connection = sqlx::PgConnection::connect(&ground.database_url()).await.unwrap();
+pub async fn accounts(sandbox: &Sandbox) -> BTreeSet<String> {
+    let mut connection = sqlx::PgConnection::connect(&sandbox.database_url()).await.unwrap();
     let ids: Vec<String> = sqlx::query_scalar("SELECT id::text FROM users").fetch_all(&mut connection).await.unwrap();
     ids.into_iter().collect()
 }
 
 /// Whose activation a listener heard of; and of each user the events came in their order.
-pub fn activated(listener: &Listener) -> BTreeSet<String> {
+pub fn activated(listener: &EventConsumer) -> BTreeSet<String> {
     let mut of_users: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for event in listener.events() {
         let Some(user) = event["subject"].as_str() else { continue };
@@ -63,10 +63,10 @@ pub fn activated(listener: &Listener) -> BTreeSet<String> {
 }
 
 /// Waits until a listener has heard of every account and of no other.
-pub async fn hears_of_all(ground: &Ground, listener: &Listener, patience: Duration) {
+pub async fn hears_of_all(sandbox: &Sandbox, listener: &EventConsumer, patience: Duration) {
     let started = Instant::now();
     loop {
-        let (there, heard) = (accounts(ground).await, activated(listener));
+        let (there, heard) = (accounts(sandbox).await, activated(listener));
         if heard == there {
             return;
         }
@@ -78,9 +78,9 @@ pub async fn hears_of_all(ground: &Ground, listener: &Listener, patience: Durati
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_listener_to_a_fleet_gets_cloud_events() {
-    let (ground, place) = (Ground::new(Backend::Fleet).await, Place::on(amqp_url()));
-    let mut node = node(&ground, &place);
-    let listener = node.listen(&place.queue, &[]).await;
+    let (sandbox, place) = (Sandbox::new(Backend::Fleet).await, TestExchange::on(amqp_url()));
+    let mut node = node(&sandbox, &place);
+    let listener = node.consume_events(&place.queue, &[]).await;
     node.start();
     let ann = join(&node, "+919876543210").await;
     node.call(Method::POST, "/auth/logout", Some(&ann["access_token"]), json!({})).await.is(204);
@@ -110,11 +110,11 @@ async fn a_listener_to_a_fleet_gets_cloud_events() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_that_fails_leaves_its_event_among_the_dead_fleet() {
-    let (ground, place) = (Ground::new(Backend::Fleet).await, Place::on(amqp_url()));
-    let mut node = node(&ground, &place);
-    let tries = ground.dir.path().join("tries");
+    let (sandbox, place) = (Sandbox::new(Backend::Fleet).await, TestExchange::on(amqp_url()));
+    let mut node = node(&sandbox, &place);
+    let tries = sandbox.dir.path().join("tries");
     let fails = format!("cat >> {0}; echo >> {0}; exit 1", tries.display());
-    let listener = node.listen(&place.queue, &["--topic", "user.activated", "--exec", &fails]).await;
+    let listener = node.consume_events(&place.queue, &["--topic", "user.activated", "--exec", &fails]).await;
     node.start();
     join(&node, "+919876543210").await;
     assert_eq!(place.waits(&format!("{}.dead", place.queue), 1).await, 1);
@@ -126,32 +126,32 @@ async fn a_command_that_fails_leaves_its_event_among_the_dead_fleet() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_in_a_fleet_listens_to_is_kept_for_a_retry() {
-    let (ground, place) = (Ground::new(Backend::Fleet).await, Place::on(amqp_url()));
-    let mut node = node(&ground, &place).set("ENROLL__EVENTS__UNROUTABLE", "keep");
+    let (sandbox, place) = (Sandbox::new(Backend::Fleet).await, TestExchange::on(amqp_url()));
+    let mut node = node(&sandbox, &place).set("ENROLL__EVENTS__UNROUTABLE", "keep");
     node.start();
     join(&node, "+919876543210").await;
     let started = Instant::now();
-    while node.log.all().iter().filter(|line| line.contains("nobody listens to an event")).count() < 4 {
+    while node.log.all().iter().filter(|line| line.contains("no queue received an event")).count() < 4 {
         assert!(started.elapsed().as_secs() < 10, "{:#?}", node.log.all());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     tokio::time::sleep(Duration::from_millis(500)).await; // and each is put aside
-    let listener = node.listen(&place.queue, &[]).await;
+    let listener = node.consume_events(&place.queue, &[]).await;
     let retried = node.command(&["events", "retry", "--json"]).output().unwrap();
     assert_eq!(String::from_utf8(retried.stdout).unwrap().trim(), r#"{"retried":4}"#);
     listener.wait_for(4).await;
-    hears_of_all(&ground, &listener, Duration::from_secs(5)).await;
+    hears_of_all(&sandbox, &listener, Duration::from_secs(5)).await;
     drop(listener);
     place.remove().await;
 }
 
-/// A minute without `RabbitMQ` under twenty registrations a second.
+/// A minute without RabbitMQ under twenty registrations a second.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_minute_without_rabbitmq_loses_no_event_of_a_fleet() {
     let mut rabbit = OwnRabbit::launch();
-    let (ground, place) = (Ground::new(Backend::Fleet).await, Place::on(rabbit.url()));
-    let mut node = node(&ground, &place);
-    let listener = node.listen(&place.queue, &[]).await;
+    let (sandbox, place) = (Sandbox::new(Backend::Fleet).await, TestExchange::on(rabbit.url()));
+    let mut node = node(&sandbox, &place);
+    let listener = node.consume_events(&place.queue, &[]).await;
     node.start();
     let (node, joined) = (Arc::new(node), Arc::new(AtomicU32::new(0)));
     let load = {
@@ -178,5 +178,5 @@ async fn a_minute_without_rabbitmq_loses_no_event_of_a_fleet() {
     rabbit.start();
     load.await.unwrap();
     assert_eq!(joined.load(Ordering::Relaxed), 1_400);
-    hears_of_all(&ground, &listener, Duration::from_mins(1)).await;
+    hears_of_all(&sandbox, &listener, Duration::from_mins(1)).await;
 }

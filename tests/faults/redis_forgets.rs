@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::support::{
     Backend, Options, TestApp,
-    app::{Pending, fresh_address, other_than},
+    app::{PendingRegistration, fresh_ip, other_than},
     servers::OwnRedis,
 };
 
@@ -28,13 +28,13 @@ async fn an_older_copy_of_redis_gives_no_guess_away_sqlite_redis() {
     an_older_copy_gives_no_guess_away(Backend::SqliteRedis).await;
 }
 
-async fn start(backend: Backend, redis: &OwnRedis) -> (TestApp, Pending) {
+async fn start(backend: Backend, redis: &OwnRedis) -> (TestApp, PendingRegistration) {
     let options = Options::default()
         .with("REDIS_URL", redis.url())
         .with("ENROLL__LIMITS__SENDS_PER_DESTINATION", "1000/3600")
         .with("ENROLL__CODES__RESEND_AFTER", 0);
     let app = TestApp::with(backend, options).await;
-    let ann = app.registers(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
     (app, ann)
 }
 
@@ -46,9 +46,9 @@ async fn empty(connection: &mut redis::aio::MultiplexedConnection) {
     redis::cmd("FLUSHALL").exec_async(connection).await.unwrap();
 }
 
-async fn resend(app: &TestApp, ann: &Pending, messages: usize) -> String {
+async fn resend(app: &TestApp, ann: &PendingRegistration, messages: usize) -> String {
     let body = json!({"verification_id": ann.verification_id});
-    app.post_from(&fresh_address(), "/auth/resend-otp", body).await.is(200);
+    app.post_from(&fresh_ip(), "/auth/resend-otp", body).await.is(200);
     app.code(&ann.verification_id, messages).await
 }
 

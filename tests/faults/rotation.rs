@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Backend,
-    process::{Ground, Node, ROOT_KEY},
+    process::{Node, ROOT_KEY, Sandbox},
 };
 
 const OTHER_KEY: &str = "Hx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=";
@@ -26,7 +26,7 @@ async fn leave(mut node: Node, tokens: Value, mobile: &str) -> Left {
     let body = json!({"mobile": mobile, "password": "correct horse"});
     let answer = node.call(Method::POST, "/auth/register", None, body).await.is(202);
     let started = Instant::now();
-    while !node.log.all().iter().any(|line| line.contains("a message waits for its providers")) {
+    while !node.log.all().iter().any(|line| line.contains("delivery failed, will retry")) {
         assert!(started.elapsed() < Duration::from_secs(10), "the message is tried: {:#?}", node.log.all());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -48,9 +48,9 @@ async fn take(node: &mut Node, left: &Left) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_nodes_of_a_fleet_take_over_what_each_made_under_its_keys() {
-    let ground = Ground::new(Backend::Fleet).await;
+    let sandbox = Sandbox::new(Backend::Fleet).await;
     let node = |key: &str, previous: &str| {
-        let node = ground.node().set("ENROLL__SECRETS__KEY", key).set("ENROLL__SECRETS__PREVIOUS_KEYS", previous);
+        let node = sandbox.node().set("ENROLL__SECRETS__KEY", key).set("ENROLL__SECRETS__PREVIOUS_KEYS", previous);
         node.unlimited()
     };
     let mut first = node(ROOT_KEY, "");

@@ -5,7 +5,7 @@ use std::{
 };
 
 use enroll::{
-    app::{Running, Surroundings},
+    app::{Application, Environment},
     config::{Settings, Sources},
     domain::{Clock as _, MovableClock, OsRandom},
     store::Store,
@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 
 use super::{
     Answer, Backend,
-    backend::{Database, Held, all_rows, redis_url, unique},
+    backend::{Database, RawConnection, all_rows, redis_url, unique},
     secrets::{self, Secrets},
 };
 
 /// A server of this test's own.
 pub struct TestApp {
-    pub running: Running,
+    pub application: Application,
     pub clock: Arc<MovableClock>,
     pub base: String,
     pub http: reqwest::Client,
@@ -52,7 +52,7 @@ impl Options {
 
 /// A registration as its client knows it.
 #[derive(Debug, Clone)]
-pub struct Pending {
+pub struct PendingRegistration {
     pub body: Value,
     pub user_id: String,
     pub verification_id: String,
@@ -102,19 +102,19 @@ impl TestApp {
     ) -> Self {
         let sources = Sources { environment: environment.clone(), ..Sources::default() };
         let settings = Settings::load(&sources).unwrap();
-        let around = Surroundings {
+        let around = Environment {
             clock: clock.clone(),
             random: Arc::new(OsRandom),
             redis_namespace: namespace.clone(),
-            patience: Duration::from_secs(5),
+            startup_timeout: Duration::from_secs(5),
         };
-        secrets::keep_log();
-        let running = Running::start(&settings, around).await.unwrap();
-        let base = format!("http://{}", running.address);
+        secrets::capture_log();
+        let application = Application::start(&settings, around).await.unwrap();
+        let base = format!("http://{}", application.address);
         // A connection a request: one kept idle may be closed by the server just as it is used again.
         let http =
             reqwest::Client::builder().timeout(Duration::from_secs(20)).pool_max_idle_per_host(0).build().unwrap();
-        Self { running, clock, base, http, secrets: Secrets::default(), environment, namespace, database, dir }
+        Self { application, clock, base, http, secrets: Secrets::default(), environment, namespace, database, dir }
     }
 
     /// Another node beside this one: the same database, Redis and clock.
@@ -125,8 +125,8 @@ impl TestApp {
 
     /// The same again, after a stop.
     pub async fn restart(self) -> Self {
-        let Self { running, clock, environment, namespace, database, dir, .. } = self;
-        running.stop().await;
+        let Self { application, clock, environment, namespace, database, dir, .. } = self;
+        application.stop().await;
         Self::run(environment, namespace, clock, database, dir).await
     }
 
@@ -136,8 +136,8 @@ impl TestApp {
     }
 
     pub async fn restart_with_all(self, settings: &[(&str, &str)]) -> Self {
-        let Self { running, clock, namespace, database, dir, mut environment, .. } = self;
-        running.stop().await;
+        let Self { application, clock, namespace, database, dir, mut environment, .. } = self;
+        application.stop().await;
         environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         Self::run(environment, namespace, clock, database, dir).await
     }
@@ -160,7 +160,7 @@ impl TestApp {
     }
 
     pub fn store(&self) -> &Store {
-        &self.running.store
+        &self.application.store
     }
 
     fn database_url(&self) -> String {
@@ -169,12 +169,12 @@ impl TestApp {
     }
 
     pub async fn execute_sql(&self, sql: &'static str) {
-        Held::open(&self.database_url()).await.execute(sql).await;
+        RawConnection::open(&self.database_url()).await.execute(sql).await;
     }
 
     /// Keeps the server from writing, till it is released.
-    pub async fn hold_database(&self) -> Held {
-        let mut held = Held::open(&self.database_url()).await;
+    pub async fn lock_database(&self) -> RawConnection {
+        let mut held = RawConnection::open(&self.database_url()).await;
         let postgres = self.database.is_some();
         held.execute(if postgres { "BEGIN; LOCK TABLE destinations, users" } else { "BEGIN EXCLUSIVE" }).await;
         held
@@ -228,27 +228,27 @@ impl TestApp {
         let (method, path) = (request.method().to_string(), request.url().path().to_owned());
         let answer = Answer::read(self.http.execute(request).await.unwrap()).await;
         let body: Value = serde_json::from_str(&answer.text).unwrap_or_default();
-        answered(method, path, answer.status, body["code"].as_str().unwrap_or_default());
+        record_answer(method, path, answer.status, body["code"].as_str().unwrap_or_default());
         self.secrets.add_fields(&serde_json::from_str(&answer.text).unwrap_or_default());
         answer
     }
 
     /// Registers, and waits for the code.
-    pub async fn registers(&self, body: Value) -> Pending {
-        let address = fresh_address();
+    pub async fn register(&self, body: Value) -> PendingRegistration {
+        let address = fresh_ip();
         let answer = self.post_from(&address, "/auth/register", body.clone()).await.is(202);
         self.pending(body, &answer).await
     }
 
-    pub async fn pending(&self, body: Value, answer: &Value) -> Pending {
+    pub async fn pending(&self, body: Value, answer: &Value) -> PendingRegistration {
         let verification_id = answer["verification"]["verification_id"].as_str().unwrap().to_owned();
         let otp = self.code(&verification_id, 1).await;
-        Pending { body, user_id: answer["user_id"].as_str().unwrap().to_owned(), verification_id, otp }
+        PendingRegistration { body, user_id: answer["user_id"].as_str().unwrap().to_owned(), verification_id, otp }
     }
 
-    pub async fn verify(&self, pending: &Pending, otp: &str) -> Answer {
+    pub async fn verify(&self, pending: &PendingRegistration, otp: &str) -> Answer {
         let body = json!({"verification_id": pending.verification_id, "otp": otp});
-        self.post_from(&fresh_address(), "/auth/verify-otp", body).await
+        self.post_from(&fresh_ip(), "/auth/verify-otp", body).await
     }
 
     /// The last code of a verification, once so many messages of it were sent.
@@ -266,7 +266,7 @@ impl TestApp {
 
     /// The codes sent for a verification, the newest first.
     pub fn messages(&self, verification_id: &str) -> Vec<String> {
-        let inbox = self.running.inbox.as_ref().unwrap().messages(None);
+        let inbox = self.application.inbox.as_ref().unwrap().messages(None);
         let of_it =
             inbox.into_iter().filter(|entry| entry.verification_id.is_some_and(|id| id.to_string() == verification_id));
         of_it.filter_map(|entry| entry.otp).collect()
@@ -275,7 +275,7 @@ impl TestApp {
     /// Waits until nothing waits to be sent.
     pub async fn outbox_is_empty(&self) {
         let started = Instant::now();
-        while self.store().waiting_messages().await.unwrap().0 > 0 {
+        while self.store().read().await.unwrap().waiting_messages().await.unwrap().0 > 0 {
             assert!(started.elapsed() < Duration::from_secs(10), "messages still wait");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -283,18 +283,18 @@ impl TestApp {
 }
 
 /// What every app of this process was asked, and with which status and code it answered.
-static ANSWERED: Mutex<BTreeSet<(String, String, u16, String)>> = Mutex::new(BTreeSet::new());
+static RECORDED: Mutex<BTreeSet<(String, String, u16, String)>> = Mutex::new(BTreeSet::new());
 
-pub fn answered(method: String, path: String, status: u16, code: &str) {
-    ANSWERED.lock().unwrap().insert((method, path, status, code.to_owned()));
+pub fn record_answer(method: String, path: String, status: u16, code: &str) {
+    RECORDED.lock().unwrap().insert((method, path, status, code.to_owned()));
 }
 
-pub fn all_answered() -> BTreeSet<(String, String, u16, String)> {
-    ANSWERED.lock().unwrap().clone()
+pub fn recorded_answers() -> BTreeSet<(String, String, u16, String)> {
+    RECORDED.lock().unwrap().clone()
 }
 
 /// An address that no other request comes from.
-pub fn fresh_address() -> String {
+pub fn fresh_ip() -> String {
     let bits = uuid::Uuid::from_bytes(enroll_random());
     let b = bits.as_bytes();
     format!("2001:db8:{:x}:{:x}::1", u16::from_be_bytes([b[0], b[1]]), u16::from_be_bytes([b[2], b[3]]))

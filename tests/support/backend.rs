@@ -5,11 +5,11 @@ use sqlx::{Connection as _, Executor as _};
 /// What a test runs over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
-    /// `SQLite` and memory.
+    /// SQLite and memory.
     Embedded,
-    /// `SQLite` and Redis.
+    /// SQLite and Redis.
     SqliteRedis,
-    /// `PostgreSQL` and Redis.
+    /// PostgreSQL and Redis.
     Fleet,
 }
 
@@ -84,12 +84,12 @@ impl Drop for Database {
 }
 
 /// A connection to a server's database beside it.
-pub enum Held {
+pub enum RawConnection {
     Postgres(sqlx::PgConnection),
     Sqlite(sqlx::SqliteConnection),
 }
 
-impl Held {
+impl RawConnection {
     pub async fn open(url: &str) -> Self {
         if url.starts_with("sqlite:") {
             Self::Sqlite(sqlx::SqliteConnection::connect(url).await.unwrap())

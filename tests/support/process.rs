@@ -49,12 +49,12 @@ impl Lines {
 }
 
 /// A process that listens to events.
-pub struct Listener {
+pub struct EventConsumer {
     heard: Lines,
     child: Child,
 }
 
-impl Listener {
+impl EventConsumer {
     pub fn events(&self) -> Vec<Value> {
         self.heard.all().iter().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -72,7 +72,7 @@ impl Listener {
     }
 }
 
-impl Drop for Listener {
+impl Drop for EventConsumer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -80,13 +80,13 @@ impl Drop for Listener {
 }
 
 /// What a node of a backend stands on; nobody else's Redis is touched.
-pub struct Ground {
+pub struct Sandbox {
     pub redis: Option<OwnRedis>,
     pub database: Option<Database>,
     pub dir: tempfile::TempDir,
 }
 
-impl Ground {
+impl Sandbox {
     pub async fn new(backend: Backend) -> Self {
         Self {
             redis: backend.has_redis().then(OwnRedis::launch),
@@ -180,7 +180,7 @@ impl Node {
     }
 
     /// `consume-events` with this node's settings; returns once it listens.
-    pub async fn listen(&self, queue: &str, more: &[&str]) -> Listener {
+    pub async fn consume_events(&self, queue: &str, more: &[&str]) -> EventConsumer {
         let mut command = self.command(&[&["consume-events", "--queue", queue], more].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (heard, log) = (Lines::default(), Lines::default());
@@ -191,7 +191,7 @@ impl Node {
             assert!(started.elapsed() < Duration::from_secs(20), "{:#?}", log.all());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Listener { heard, child }
+        EventConsumer { heard, child }
     }
 
     /// kill -9

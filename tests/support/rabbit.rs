@@ -1,4 +1,4 @@
-//! `RabbitMQ`: one of a test's own, to be stopped and started, and what listens to the machine's.
+//! RabbitMQ: one of a test's own, to be stopped and started, and what listens to the machine's.
 
 use std::{
     os::unix::process::CommandExt as _,
@@ -97,13 +97,13 @@ impl Drop for OwnRabbit {
 }
 
 /// An exchange and a queue of a test's own, gone with the value.
-pub struct Place {
+pub struct TestExchange {
     pub url: String,
     pub exchange: String,
     pub queue: String,
 }
 
-impl Place {
+impl TestExchange {
     pub fn on(url: String) -> Self {
         Self { url, exchange: unique("enroll_test"), queue: unique("enroll_test_queue") }
     }

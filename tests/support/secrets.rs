@@ -35,7 +35,7 @@ impl Write for Buffer {
 }
 
 /// Keeps all that this process logs, other people's code included.
-pub fn keep_log() {
+pub fn capture_log() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let filter: Targets = "debug,enroll=trace".parse().unwrap();
@@ -47,7 +47,7 @@ pub fn keep_log() {
 /// The events that this process published to its log, by type and data.
 pub fn logged_events() -> Vec<(String, Value)> {
     let log = String::from_utf8_lossy(&LOG.lock().unwrap()).into_owned();
-    let lines = log.lines().filter(|line| line.contains("enroll::events: happened"));
+    let lines = log.lines().filter(|line| line.contains("enroll::events: event"));
     let event = |line: &str| {
         let kind = line.split("kind=").nth(1)?.split(' ').next()?.to_owned();
         Some((kind, serde_json::from_str(line.split("data=").nth(1)?).ok()?))
@@ -89,7 +89,7 @@ impl Drop for Secrets {
             return;
         }
         let log = String::from_utf8_lossy(&LOG.lock().unwrap()).into_owned();
-        assert!(log.contains("taking requests"), "the log was kept");
+        assert!(log.contains("listening"), "the log was kept");
         let words: BTreeSet<&str> = log.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').collect();
         for secret in self.0.lock().unwrap().iter() {
             // Ten digits are a mobile's, whatever stands before them.

@@ -1,9 +1,11 @@
-/// The 30,000 commonest passwords in lower case, sorted by their octets: the `passwords` list of
+//! The most common passwords, which nobody may choose.
+
+/// The 30,000 most common passwords in lower case, sorted by their octets: the `passwords` list of
 /// zxcvbn (`PyPI`'s 4.5.0), whose MIT licence stands beside it.
 const LIST: &str = include_str!("list.txt");
 
-/// Whether a password is among the commonest, in any case; found in the text itself, which costs no
-/// memory.
+/// Whether a password is among the most common ones, in any case; it is searched in the text itself, which
+/// costs no memory.
 pub(super) fn has(password: &str) -> bool {
     let wanted = password.to_lowercase();
     let (mut low, mut high) = (0, LIST.len());

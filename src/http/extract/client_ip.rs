@@ -1,3 +1,5 @@
+//! The client and its IP address.
+
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{
@@ -17,18 +19,18 @@ use ipnet::IpNet;
 use crate::{
     domain::{Client, Clock as _, SystemClock},
     http::problem::Problem,
-    http::{AddressHeader, ServerSettings},
+    http::{ClientIpHeader, ServerSettings},
 };
 
-/// The address at the other end of the connection.
+/// The IP address and port at the other end of the connection.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct Peer(pub(crate) SocketAddr);
 
-/// Whose word on a client's address is taken, and in which header.
+/// The networks whose header is believed, and which header.
 #[derive(Clone)]
 pub(in crate::http) struct TrustedProxies {
     networks: Arc<[IpNet]>,
-    header: AddressHeader,
+    header: ClientIpHeader,
     warned_at_s: Arc<AtomicI64>,
 }
 
@@ -38,17 +40,17 @@ impl TrustedProxies {
     pub(in crate::http) fn new(settings: &ServerSettings) -> Self {
         Self {
             networks: settings.trusted_proxies.clone().into(),
-            header: settings.address_header,
+            header: settings.client_ip_header,
             warned_at_s: Arc::default(),
         }
     }
 
-    /// From right to left: the first address that is no proxy of ours. What can't be read ends the
-    /// walk, and the proxy that passed it on stands for the client.
+    /// From right to left, the first address that is no trusted proxy. An unreadable one ends the walk, and the
+    /// proxy that passed it on stands for the client.
     fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let name = match self.header {
-            AddressHeader::XForwardedFor => "x-forwarded-for",
-            AddressHeader::Forwarded => "forwarded",
+            ClientIpHeader::XForwardedFor => "x-forwarded-for",
+            ClientIpHeader::Forwarded => "forwarded",
         };
         let mut client = peer.to_canonical();
         if !headers.contains_key(name) {
@@ -62,11 +64,11 @@ impl TrustedProxies {
         for element in lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b',')) {
             let element = str::from_utf8(element).unwrap_or_default();
             let read = match self.header {
-                AddressHeader::XForwardedFor => address(element.trim()),
-                AddressHeader::Forwarded => forwarded_for(element).and_then(address),
+                ClientIpHeader::XForwardedFor => parse_ip(element.trim()),
+                ClientIpHeader::Forwarded => forwarded_for(element).and_then(parse_ip),
             };
-            let Some(address) = read else { return client };
-            client = address;
+            let Some(ip) = read else { return client };
+            client = ip;
             if !self.trusts(client) {
                 return client;
             }
@@ -74,8 +76,8 @@ impl TrustedProxies {
         client
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
-        self.networks.iter().any(|network| network.contains(&address))
+    fn trusts(&self, ip: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(&ip))
     }
 
     fn warn(&self, header: &str) {
@@ -86,18 +88,18 @@ impl TrustedProxies {
         {
             tracing::warn!(
                 header,
-                "somebody who is no trusted proxy sends this header; it is not believed (ENROLL__SERVER__TRUSTED_PROXIES)"
+                "this header comes from an untrusted address and is ignored (ENROLL__SERVER__TRUSTED_PROXIES)"
             );
         }
     }
 }
 
 /// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`
-fn address(text: &str) -> Option<IpAddr> {
+fn parse_ip(text: &str) -> Option<IpAddr> {
     let bare = text.trim_matches('"');
     let unbracketed = bare.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(inner, _)| inner);
-    let address = unbracketed.unwrap_or(bare).parse::<IpAddr>().ok();
-    address.or_else(|| bare.parse::<SocketAddr>().ok().map(|socket| socket.ip())).map(|address| address.to_canonical())
+    let ip = unbracketed.unwrap_or(bare).parse::<IpAddr>().ok();
+    ip.or_else(|| bare.parse::<SocketAddr>().ok().map(|socket| socket.ip())).map(|ip| ip.to_canonical())
 }
 
 /// The `for` of one element (RFC 7239, 4).
@@ -106,7 +108,7 @@ fn forwarded_for(element: &str) -> Option<&str> {
     pairs.into_iter().find_map(|(name, value)| name.eq_ignore_ascii_case("for").then_some(value.trim()))
 }
 
-/// Finds out who asks, before anything else does.
+/// Finds the client of a request, before anything else.
 pub(in crate::http) async fn identify(
     State(proxies): State<TrustedProxies>,
     mut request: Request,
@@ -115,22 +117,22 @@ pub(in crate::http) async fn identify(
     let peer = request.extensions().get::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.0.ip());
     let headers = request.headers();
     let client = Client {
-        address: proxies.client(peer, headers),
+        ip: proxies.client(peer, headers),
         user_agent: headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned),
     };
     request.extensions_mut().insert(client);
     next.run(request).await
 }
 
-/// Who asks, for handlers.
-pub(in crate::http) struct Caller(pub(crate) Client);
+/// The client of the request.
+pub(in crate::http) struct RequestClient(pub(crate) Client);
 
-impl<S: Sync> FromRequestParts<S> for Caller {
+impl<S: Sync> FromRequestParts<S> for RequestClient {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let client = parts.extensions.get::<Client>().cloned();
-        client.map(Self).ok_or_else(|| crate::error::Error::Internal(anyhow::anyhow!("nobody asks")).into())
+        client.map(Self).ok_or_else(|| crate::error::Error::Internal(anyhow::anyhow!("the client is unknown")).into())
     }
 }
 
@@ -138,7 +140,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 mod tests {
     use super::*;
 
-    fn client(peer: &str, header: AddressHeader, lines: &[&'static str]) -> String {
+    fn client(peer: &str, header: ClientIpHeader, lines: &[&'static str]) -> String {
         let proxies = TrustedProxies {
             networks: ["10.0.0.0/8", "2001:db8:ff::/48"].map(|network| network.parse().unwrap()).into(),
             header,
@@ -154,7 +156,7 @@ mod tests {
 
     #[test]
     fn only_a_trusted_proxy_is_believed() {
-        use AddressHeader::XForwardedFor as Xff;
+        use ClientIpHeader::XForwardedFor as Xff;
         assert_eq!(client("192.0.2.9", Xff, &["198.51.100.1"]), "192.0.2.9");
         assert_eq!(client("10.0.0.1", Xff, &["198.51.100.1"]), "198.51.100.1");
         assert_eq!(client("10.0.0.1", Xff, &["6.6.6.6, 198.51.100.1, 10.0.0.2"]), "198.51.100.1");
@@ -166,7 +168,7 @@ mod tests {
 
     #[test]
     fn forwarded_is_read_as_its_rfc_says() {
-        use AddressHeader::Forwarded;
+        use ClientIpHeader::Forwarded;
         let line = r#"for=6.6.6.6, For="[2001:db8:cafe::17]:4711";proto=https, for=10.1.1.1"#;
         assert_eq!(client("10.0.0.1", Forwarded, &[line]), "2001:db8:cafe::17");
         assert_eq!(client("10.0.0.1", Forwarded, &["for=_hidden"]), "10.0.0.1");

@@ -1,29 +1,31 @@
+//! The fields that several calls share, and what is wrong with them.
+
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::json::Given;
+use super::json::JsonField;
 use crate::{
-    domain::{Address, Change, Email, FieldCode, FieldError, LoginId, Mobile, OneTimeCode, PhoneRules},
-    engine::Which,
+    domain::{Address, Email, FieldCode, FieldError, FieldUpdate, LoginId, Mobile, OneTimeCode, Password, PhoneRules},
+    engine::{self, VerificationRef},
     error::Error,
 };
 
-/// Parses fields one by one and remembers all that is wrong.
+/// Parses fields one by one and collects everything that is wrong.
 #[derive(Default)]
 pub(in crate::http) struct Fields {
     errors: Vec<FieldError>,
 }
 
 impl Fields {
-    /// The field under its name or, for older clients, its older one; both at once is an error.
-    pub(in crate::http) fn either(&mut self, name: &'static str, given: Given, older: Given) -> Given {
-        match (given, older) {
-            (Given::Absent | Given::Null, older) => older,
-            (given, Given::Absent | Given::Null) => given,
+    /// The field under its name or its alias for older clients; both at once are an error.
+    pub(in crate::http) fn either(&mut self, name: &'static str, field: JsonField, alias: JsonField) -> JsonField {
+        match (field, alias) {
+            (JsonField::Absent | JsonField::Null, alias) => alias,
+            (field, JsonField::Absent | JsonField::Null) => field,
             _ => {
-                self.error(name, FieldCode::Invalid, "stands beside its older name");
-                Given::Absent
+                self.error(name, FieldCode::Invalid, "must not be sent together with its alias");
+                JsonField::Absent
             }
         }
     }
@@ -31,43 +33,55 @@ impl Fields {
     pub(in crate::http) fn optional<T>(
         &mut self,
         name: &'static str,
-        given: Given,
+        field: JsonField,
         parse: impl FnOnce(&str) -> Result<T, FieldError>,
     ) -> Option<T> {
-        match given {
-            Given::Absent | Given::Null => None,
-            Given::Wrong => {
-                self.error(name, FieldCode::Invalid, "is not a string, or has a NUL in it");
+        match field {
+            JsonField::Absent | JsonField::Null => None,
+            JsonField::Text(text) => parse(&text).map_err(|error| self.errors.push(error)).ok(),
+            JsonField::WrongType => {
+                self.error(name, FieldCode::Invalid, "must be a string in quotes");
                 None
             }
-            Given::Text(text) => parse(&text).map_err(|error| self.errors.push(error)).ok(),
+            JsonField::HasNul => {
+                self.error(name, FieldCode::Invalid, "must not contain NUL");
+                None
+            }
         }
     }
 
     pub(in crate::http) fn required<T>(
         &mut self,
         name: &'static str,
-        given: Given,
+        field: JsonField,
         parse: impl FnOnce(&str) -> Result<T, FieldError>,
     ) -> Option<T> {
-        if given.is_absent() && !self.errors.iter().any(|error| error.field == name) {
-            self.error(name, FieldCode::Required, "is missing");
+        if field.is_absent() && !self.has_error_of(&[name]) {
+            self.error(name, FieldCode::Required, "is required");
         }
-        self.optional(name, given, parse)
+        self.optional(name, field, parse)
     }
 
-    /// Absent keeps what is there, null clears it.
-    pub(in crate::http) fn change<T>(
+    /// A field that is taken as it was sent.
+    pub(in crate::http) fn text(&mut self, name: &'static str, field: JsonField) -> Option<String> {
+        self.optional(name, field, |text| Ok(text.to_owned()))
+    }
+
+    /// An update: absent keeps the value, null clears it.
+    pub(in crate::http) fn update<T>(
         &mut self,
         name: &'static str,
-        given: Given,
+        field: JsonField,
         parse: impl FnOnce(&str) -> Result<T, FieldError>,
         text: impl FnOnce(T) -> String,
-    ) -> Change {
-        match given {
-            Given::Absent => Change::Keep,
-            Given::Null => Change::To(None),
-            given => self.optional(name, given, parse).map_or(Change::Keep, |value| Change::To(Some(text(value)))),
+    ) -> FieldUpdate {
+        match field {
+            JsonField::Absent => FieldUpdate::Keep,
+            JsonField::Null => FieldUpdate::Set(None),
+            field => {
+                let value = self.optional(name, field, parse);
+                value.map_or(FieldUpdate::Keep, |value| FieldUpdate::Set(Some(text(value))))
+            }
         }
     }
 
@@ -79,10 +93,10 @@ impl Fields {
         self.errors.iter().any(|error| fields.contains(&error.field))
     }
 
-    /// All that was wrong, or what was made of it: `None` only where something was.
-    pub(in crate::http) fn finish<T>(self, made: Option<T>) -> Result<T, Error> {
-        match made {
-            Some(made) if self.errors.is_empty() => Ok(made),
+    /// The parsed request, or everything that was wrong with it; `parsed` is `None` only if something was.
+    pub(in crate::http) fn finish<T>(self, parsed: Option<T>) -> Result<T, Error> {
+        match parsed {
+            Some(parsed) if self.errors.is_empty() => Ok(parsed),
             _ => Err(Error::Invalid(self.errors)),
         }
     }
@@ -91,17 +105,17 @@ impl Fields {
 /// An email or a mobile.
 #[derive(Deserialize, ToSchema)]
 pub(in crate::http) struct AddressFields {
-    /// As people type it; not beside `email`.
+    /// As people type it; not together with `email`.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "9876543210")]
-    mobile: Given,
+    mobile: JsonField,
     #[serde(default, rename = "mobileNumber")]
     #[schema(ignore)]
-    mobile_number: Given,
-    /// Not beside `mobile`.
+    mobile_number: JsonField,
+    /// Not together with `mobile`.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "ann@example.com")]
-    email: Given,
+    email: JsonField,
 }
 
 impl AddressFields {
@@ -110,57 +124,63 @@ impl AddressFields {
         let mobile = fields.optional("mobile", mobile, |text| Mobile::parse(text, phone));
         let email = fields.optional("email", self.email, Email::parse);
         if mobile.is_some() && email.is_some() {
-            fields.error("email", FieldCode::TooManyIdentifiers, "stands beside a mobile; one of them is meant");
+            fields.error("email", FieldCode::TooManyIdentifiers, "send either `mobile` or `email`, not both");
         }
         mobile.map(Address::Mobile).or(email.map(Address::Email))
     }
 
     pub(in crate::http) fn required(self, fields: &mut Fields, phone: &PhoneRules) -> Option<Address> {
         let address = self.parse(fields, phone);
-        if address.is_none() && !fields.has_error_of(&["mobile", "email"]) {
-            fields.error("mobile", FieldCode::Required, "a mobile or an email is needed");
-        }
+        require_address(fields, address.as_ref());
         address
     }
 }
 
-/// A login id, under its name or its older one.
+/// Reports a missing address, unless a wrong one was reported.
+pub(in crate::http) fn require_address(fields: &mut Fields, address: Option<&Address>) {
+    if address.is_none() && !fields.has_error_of(&["mobile", "email"]) {
+        fields.error("mobile", FieldCode::Required, "or `email` is required");
+    }
+}
+
+/// A login id.
 #[derive(Deserialize, ToSchema)]
 pub(in crate::http) struct LoginIdFields {
+    /// A name to log in by.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "ann.b")]
-    login_id: Given,
+    login_id: JsonField,
     #[serde(default, rename = "loginId")]
     #[schema(ignore)]
-    older_login_id: Given,
+    login_id_alias: JsonField,
 }
 
 impl LoginIdFields {
     pub(in crate::http) fn parse(self, fields: &mut Fields) -> Option<LoginId> {
-        let login_id = fields.either("login_id", self.login_id, self.older_login_id);
+        let login_id = fields.either("login_id", self.login_id, self.login_id_alias);
         fields.optional("login_id", login_id, LoginId::parse)
     }
 }
 
-/// How a body names a code: by its address, by its verification's id, or by both.
+/// A verification, named by its id, by an address, or by both.
 #[derive(Deserialize, ToSchema)]
-pub(in crate::http) struct WhichFields {
+pub(in crate::http) struct VerificationRefFields {
     #[serde(flatten)]
     address: AddressFields,
-    /// What the call that sent the code answered; send it always.
+    /// From the response of the call that sent the code; always send it.
     #[serde(default)]
     #[schema(value_type = Option<Uuid>)]
-    verification_id: Given,
+    verification_id: JsonField,
 }
 
-impl WhichFields {
-    pub(in crate::http) fn parse(self, fields: &mut Fields, phone: &PhoneRules) -> Which {
+impl VerificationRefFields {
+    pub(in crate::http) fn parse(self, fields: &mut Fields, phone: &PhoneRules) -> VerificationRef {
         let address = self.address.parse(fields, phone);
         let id = fields.optional("verification_id", self.verification_id, verification_id);
         if address.is_none() && id.is_none() && !fields.has_error_of(&["mobile", "email", "verification_id"]) {
-            fields.error("mobile", FieldCode::Required, "a mobile, an email or a verification_id is needed");
+            fields.error("mobile", FieldCode::Required, "`email` or `verification_id` is required");
         }
-        Which { address, id }
+        VerificationRef { address, id }
     }
 }
 
@@ -168,21 +188,41 @@ pub(in crate::http) fn verification_id(text: &str) -> Result<Uuid, FieldError> {
     Uuid::try_parse(text).map_err(|_| FieldError::new("verification_id", FieldCode::Invalid, "is not a UUID"))
 }
 
-/// The code, under its name or its older one.
+/// The one-time code. (`code` is accepted as an alias.)
 #[derive(Deserialize, ToSchema)]
 pub(in crate::http) struct CodeFields {
-    /// A string of digits, leading zeros included.
+    /// The digits as a string, leading zeros included.
     #[serde(default)]
     #[schema(value_type = String, required, pattern = "^[0-9]{4,10}$", example = "012345")]
-    otp: Given,
+    otp: JsonField,
     #[serde(default)]
     #[schema(ignore)]
-    code: Given,
+    code: JsonField,
 }
 
 impl CodeFields {
     pub(in crate::http) fn parse(self, fields: &mut Fields) -> Option<OneTimeCode> {
         let otp = fields.either("otp", self.otp, self.code);
         fields.required("otp", otp, OneTimeCode::parse)
+    }
+}
+
+/// The current password, for actions that cannot be undone.
+#[derive(Deserialize, ToSchema, Default)]
+pub(in crate::http) struct CurrentPassword {
+    /// Not needed in a session that is fresh enough.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "correct horse battery")]
+    current_password: JsonField,
+}
+
+impl CurrentPassword {
+    /// Its form is not judged: a text that cannot be a password is a wrong one.
+    pub(in crate::http) fn parse(self, fields: &mut Fields) -> engine::CurrentPassword {
+        let current = fields.text("current_password", self.current_password);
+        current.map_or(engine::CurrentPassword::Missing, |text| {
+            let password = Password::for_comparison(&text);
+            password.map_or(engine::CurrentPassword::Invalid, engine::CurrentPassword::Present)
+        })
     }
 }

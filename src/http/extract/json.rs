@@ -1,9 +1,11 @@
+//! JSON bodies and their fields.
+
 use std::{collections::HashSet, fmt};
 
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
-    http::{StatusCode, header},
+    http::header,
 };
 use serde::{
     Deserialize, Deserializer,
@@ -11,11 +13,12 @@ use serde::{
 };
 
 use crate::http::{
-    middleware::camel_case::{Camel, snake_request},
+    error_code::ErrorCode,
+    middleware::camel_case::{CamelCase, snake_request},
     problem::Problem,
 };
 
-/// A JSON object that is what RFC 8259 calls interoperable: no key twice, no lone surrogates.
+/// A JSON object that is interoperable (RFC 8259, 4): each key once, no lone surrogates.
 pub(in crate::http) struct Body<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
@@ -25,16 +28,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         let headers = request.headers();
         let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if !is_json(media_type) || headers.contains_key(header::CONTENT_ENCODING) {
-            let detail = "the body must be application/json, and not encoded";
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+            let detail = "send `Content-Type: application/json` without compression";
+            return Err(Problem::new(ErrorCode::UnsupportedMediaType, detail));
         }
-        let is_camel = request.extensions().get::<Camel>().is_some();
-        let bytes = Bytes::from_request(request, state).await.map_err(|_| malformed("the body can't be read"))?;
+        let is_camel = request.extensions().get::<CamelCase>().is_some();
+        let bytes = Bytes::from_request(request, state).await.map_err(|_| malformed("the body cannot be read"))?;
         parse(&bytes, is_camel).map(Self)
     }
 }
 
-/// The same, where a call works without a body too.
+/// The same for a call that works without a body too.
 pub(in crate::http) struct OptionalBody<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalBody<T> {
@@ -56,14 +59,14 @@ fn is_json(media_type: &str) -> bool {
 }
 
 fn malformed(detail: &str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "malformed_body", detail)
+    Problem::new(ErrorCode::MalformedBody, detail)
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8], is_camel: bool) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let strict = Strict { top: true }.deserialize(&mut json).and_then(|()| json.end());
     // serde_json's own words would quote the body.
-    strict.map_err(|_| malformed("the body is not a JSON object, or has a key twice"))?;
+    strict.map_err(|_| malformed("the body is not valid JSON (a JSON object, each key once)"))?;
     let other_object = |_| malformed("the body is not the object that this call takes");
     if !is_camel {
         return serde_json::from_slice(bytes).map_err(other_object);
@@ -73,7 +76,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8], is_camel: bool) -> Result<T, Problem
     serde_json::from_value(object.into()).map_err(other_object)
 }
 
-/// Walks a value and refuses what parsers read differently.
+/// Visits a value and refuses what parsers read differently.
 struct Strict {
     top: bool,
 }
@@ -97,7 +100,7 @@ impl<'de> Visitor<'de> for Strict {
         let mut seen = HashSet::new();
         while let Some(key) = map.next_key::<String>()? {
             if !seen.insert(key) {
-                return Err(A::Error::custom("a key stands twice"));
+                return Err(A::Error::custom("a key is there twice"));
             }
             map.next_value_seed(Self { top: false })?;
         }
@@ -134,30 +137,33 @@ impl<'de> Visitor<'de> for Strict {
     }
 }
 
-/// A field as it was sent; whether it fits is said field by field, not by the parser.
+/// A field as it was sent: a wrong type is an error of the field, not of the body.
 #[derive(Default)]
-pub(in crate::http) enum Given {
+pub(in crate::http) enum JsonField {
     #[default]
     Absent,
     Null,
     Text(String),
-    /// No string, or one with a NUL in it.
-    Wrong,
+    /// Any other type than a string.
+    WrongType,
+    /// A string with a NUL in it.
+    HasNul,
 }
 
-impl Given {
-    /// Not there, or null: but for changes, the same.
+impl JsonField {
+    /// Whether it is missing or null, which is the same except in updates.
     pub(in crate::http) fn is_absent(&self) -> bool {
         matches!(self, Self::Absent | Self::Null)
     }
 }
 
-impl<'de> Deserialize<'de> for Given {
+impl<'de> Deserialize<'de> for JsonField {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(match serde_json::Value::deserialize(deserializer)? {
             serde_json::Value::Null => Self::Null,
-            serde_json::Value::String(text) if !text.contains('\0') => Self::Text(text),
-            _ => Self::Wrong,
+            serde_json::Value::String(text) if text.contains('\0') => Self::HasNul,
+            serde_json::Value::String(text) => Self::Text(text),
+            _ => Self::WrongType,
         })
     }
 }
@@ -171,11 +177,11 @@ mod tests {
     #[derive(Deserialize)]
     struct OneField {
         #[serde(default)]
-        field: Given,
+        field: JsonField,
     }
 
     fn code(bytes: &[u8]) -> &'static str {
-        parse::<OneField>(bytes, false).map_or_else(|problem| problem.code, |_| "ok")
+        parse::<OneField>(bytes, false).map_or_else(|problem| problem.code.as_str(), |_| "ok")
     }
 
     #[test]
@@ -205,7 +211,7 @@ mod tests {
         assert_eq!(code(b"{\"field\":\"\xff\"}"), "malformed_body");
         assert!(matches!(
             parse::<OneField>(br#"{"field":"a\u0000b"}"#, false).unwrap_or_else(|_| unreachable!()).field,
-            Given::Wrong
+            JsonField::HasNul
         ));
     }
 

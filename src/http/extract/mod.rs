@@ -1,6 +1,7 @@
-//! Extractors: a request's parts, parsed and checked.
+//! Extractors: the parts of a request, parsed and checked.
 
 pub(super) mod auth;
 pub(super) mod client_ip;
+pub(super) mod compat;
 pub(super) mod fields;
 pub(super) mod json;

@@ -1,53 +1,37 @@
-//! The two spellings of the API: `snake_case`, and camelCase under the prefixes that older clients use.
+//! camelCase for the prefixes that older clients use.
 
 use std::{collections::HashSet, sync::Arc};
 
 use axum::{
     body::Body,
-    extract::{FromRequestParts, MatchedPath, Request, State},
-    http::{HeaderValue, header, request::Parts},
+    extract::{MatchedPath, Request, State},
+    http::{HeaderValue, header},
     middleware::Next,
     response::Response,
 };
 use http_body_util::BodyExt as _;
 use serde_json::{Map, Value};
 
-use crate::{
-    domain::PhoneRules,
-    http::{Api, problem::Problem},
-};
-
-/// Which requests speak camelCase.
+/// The requests that are translated.
 #[derive(Clone)]
 pub(in crate::http) struct CamelPaths {
     prefixes: Arc<[String]>,
-    /// Those that speak `snake_case`.
+    /// The prefixes in `snake_case`.
     others: Arc<[String]>,
-    /// The API's paths, relative to a prefix.
+    /// The paths of the API, relative to a prefix.
     api: Arc<HashSet<String>>,
 }
 
-/// Marks a request that speaks camelCase.
+/// Marks a request under a camelCase prefix.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::http) struct Camel;
-
-/// What answers also hold for the older clients: nothing, unless they speak camelCase.
-pub(in crate::http) struct Speech(pub(crate) Option<PhoneRules>);
-
-impl FromRequestParts<Api> for Speech {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        Ok(Self(parts.extensions.get::<Camel>().map(|_| api.phone.clone())))
-    }
-}
+pub(in crate::http) struct CamelCase;
 
 impl CamelPaths {
     pub(in crate::http) fn new(prefixes: &[String], others: &[String], api: impl IntoIterator<Item = String>) -> Self {
         Self { prefixes: prefixes.into(), others: others.into(), api: Arc::new(api.into_iter().collect()) }
     }
 
-    fn cover(&self, request: &Request) -> bool {
+    fn covers(&self, request: &Request) -> bool {
         let Some(matched) = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) else {
             return self.is_under_camel(request.uri().path());
         };
@@ -55,7 +39,7 @@ impl CamelPaths {
         paths.any(|path| self.api.contains(path))
     }
 
-    /// Of what no route answers, the longest prefix that it stands under tells.
+    /// Without a route, the longest prefix decides.
     fn is_under_camel(&self, path: &str) -> bool {
         let longest = |prefixes: &[String]| {
             let fitting = prefixes.iter().map(|prefix| prefix.trim_end_matches('/'));
@@ -69,12 +53,12 @@ fn is_rest(path: &str) -> bool {
     path.is_empty() || path.starts_with('/')
 }
 
-/// Answers in the spelling that the request's prefix speaks.
+/// Translates the response of a request under a camelCase prefix.
 pub(in crate::http) async fn translate(State(camel): State<CamelPaths>, mut request: Request, next: Next) -> Response {
-    if !camel.cover(&request) {
+    if !camel.covers(&request) {
         return next.run(request).await;
     }
-    request.extensions_mut().insert(Camel);
+    request.extensions_mut().insert(CamelCase);
     let (mut parts, body) = next.run(request).await.into_parts();
     let is_json =
         |kind: &HeaderValue| kind.to_str().is_ok_and(|kind| kind.starts_with("application/") && kind.ends_with("json"));
@@ -82,31 +66,31 @@ pub(in crate::http) async fn translate(State(camel): State<CamelPaths>, mut requ
         return Response::from_parts(parts, body);
     }
     let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let answer = serde_json::from_slice(&bytes).map(|answer| camel_answer(answer).to_string());
+    let translated = serde_json::from_slice(&bytes).map(|body| camel_response(body).to_string());
     parts.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(parts, answer.map_or_else(|_| Body::from(bytes), Body::from))
+    Response::from_parts(parts, translated.map_or_else(|_| Body::from(bytes), Body::from))
 }
 
-/// Every name of ours: the keys, and the names of fields that `errors` tells.
-fn camel_answer(answer: Value) -> Value {
-    match answer {
+/// Translates the keys, and the names of fields in `errors`.
+fn camel_response(body: Value) -> Value {
+    match body {
         Value::Object(object) => {
             let translated = object.into_iter().map(|(key, value)| match (key.as_str(), value) {
                 ("field", Value::String(field)) => (key, Value::String(to_camel(&field))),
-                (_, value) => (to_camel(&key), camel_answer(value)),
+                (_, value) => (to_camel(&key), camel_response(value)),
             });
             Value::Object(translated.collect())
         }
-        Value::Array(items) => Value::Array(items.into_iter().map(camel_answer).collect()),
+        Value::Array(items) => Value::Array(items.into_iter().map(camel_response).collect()),
         other => other,
     }
 }
 
-/// A request's fields as the handlers know them; `None` where one stands there in both spellings.
+/// Translates the fields of a request; `None` if one is there in both spellings.
 pub(in crate::http) fn snake_request(request: Map<String, Value>) -> Option<Map<String, Value>> {
     let mut translated = Map::new();
     for (key, value) in request {
-        // These two are older names of fields under any prefix.
+        // These two are aliases under any prefix.
         let key = if key == "mobileNumber" || key == "loginId" { key } else { to_snake(&key) };
         if translated.insert(key, value).is_some() {
             return None;
@@ -146,7 +130,7 @@ mod tests {
         let answer = json!({"expires_in": 3, "user": {"login_id": "a_b"}, "errors": [{"field": "login_id", "code": "too_long"}]});
         let camel =
             json!({"expiresIn": 3, "user": {"loginId": "a_b"}, "errors": [{"field": "loginId", "code": "too_long"}]});
-        assert_eq!(camel_answer(answer), camel);
+        assert_eq!(camel_response(answer), camel);
         let request =
             json!({"verificationId": "v", "otp": "1", "mobileNumber": "9", "loginId": "x", "refresh_token": "r"});
         let snake =

@@ -1,3 +1,5 @@
+//! Running a request to its end, whatever its client does.
+
 use std::time::Duration;
 
 use axum::{
@@ -12,38 +14,40 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use crate::http::problem::Problem;
+use crate::{
+    error::Error,
+    http::{error_code::ErrorCode, problem::Problem},
+};
 
 /// 16 KiB: no call needs more.
 const LONGEST_BODY: usize = 16 * 1024;
 
-/// How long a request may take, and where those are counted that stopping waits for.
+/// The time limit of a request, and the tracker that stopping waits for.
 #[derive(Clone)]
-pub(in crate::http) struct OwnTask {
-    pub(in crate::http) time: Duration,
+pub(in crate::http) struct Detached {
+    pub(in crate::http) timeout: Duration,
     pub(in crate::http) requests: TaskTracker,
 }
 
-/// Reads the body within time and bounds, then runs the request in a task of its own: it ends what
-/// it began even if its client has gone, and a panic is an answer too.
-pub(in crate::http) async fn own_task(State(own): State<OwnTask>, request: Request, next: Next) -> Response {
-    let deadline = Instant::now() + own.time;
+/// Reads the body within its time and size, then runs the request in a task of its own: it ends what it began even
+/// if its client has gone, and a panic is a response too.
+pub(in crate::http) async fn run_detached(State(detached): State<Detached>, request: Request, next: Next) -> Response {
+    let deadline = Instant::now() + detached.timeout;
     let request = match tokio::time::timeout_at(deadline, read_body(request)).await {
         Ok(Ok(request)) => request,
         Ok(Err(problem)) => return problem.into_response(),
         Err(_) => {
-            let late = Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "the body did not come in time");
-            return late.into_response();
+            return Problem::new(ErrorCode::RequestTimeout, "the body did not arrive in time").into_response();
         }
     };
-    let running = tokio::spawn(own.requests.track_future(next.run(request).in_current_span()));
+    let running = tokio::spawn(detached.requests.track_future(next.run(request).in_current_span()));
     match tokio::time::timeout_at(deadline, running).await {
         Ok(Ok(response)) => response,
         Ok(Err(panicked)) => {
             tracing::error!(%panicked, "a handler panicked");
             Problem::of(StatusCode::INTERNAL_SERVER_ERROR).into_response()
         }
-        Err(_) => Problem::from(crate::error::Error::Overloaded).into_response(),
+        Err(_) => Problem::from(Error::Overloaded).into_response(),
     }
 }
 
@@ -57,10 +61,10 @@ async fn read_body(request: Request) -> Result<Request, Problem> {
     match Limited::new(body, LONGEST_BODY).collect().await {
         Ok(collected) => Ok(Request::from_parts(parts, Body::from(collected.to_bytes()))),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(Problem::new(StatusCode::BAD_REQUEST, "malformed_body", "the body broke off")),
+        Err(_) => Err(Problem::new(ErrorCode::MalformedBody, "the body broke off")),
     }
 }
 
 fn too_large() -> Problem {
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is longer than 16 KiB")
+    Problem::new(ErrorCode::BodyTooLarge, "the body must be at most 16 KiB")
 }

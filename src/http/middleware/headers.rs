@@ -1,3 +1,5 @@
+//! Response headers, and cross-origin requests.
+
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -5,7 +7,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::request_log::REQUEST_ID;
 
-pub(in crate::http) fn finish(headers: &mut HeaderMap, id: &str) {
+pub(in crate::http) fn set_security_headers(headers: &mut HeaderMap, id: &str) {
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, id);
     }
@@ -22,7 +24,7 @@ pub(in crate::http) fn finish(headers: &mut HeaderMap, id: &str) {
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
-/// Nothing is allowed across origins unless some are named.
+/// Cross-origin requests (CORS): none are allowed unless origins are named.
 pub(in crate::http) fn cors(origins: &[String]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;

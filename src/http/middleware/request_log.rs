@@ -1,5 +1,4 @@
-//! What every request passes: its id, its log line, its time, its own task, and the headers that
-//! every answer carries.
+//! The id of a request and its line in the log.
 
 use axum::{
     extract::{MatchedPath, Request},
@@ -10,6 +9,7 @@ use axum::{
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span, field::Empty};
 
+use super::headers::set_security_headers;
 use crate::{
     domain::{OsRandom, Random},
     http::problem::Problem,
@@ -17,10 +17,10 @@ use crate::{
 
 pub(in crate::http) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Gives the request its id and its one log line, and finishes the answer.
-pub(in crate::http) async fn envelope(request: Request, next: Next) -> Response {
+/// Gives a request its id and its one line in the log, and writes out its problem.
+pub(in crate::http) async fn log_request(request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
-    let line = LogLine::of(&request, &id);
+    let line = LogLine::new(&request, &id);
     let span = line.span.clone();
     let mut response = next.run(request).instrument(span).await;
     if let Some(problem) = problem_of(&mut response) {
@@ -32,21 +32,21 @@ pub(in crate::http) async fn envelope(request: Request, next: Next) -> Response 
             }
         }
     }
-    super::headers::finish(response.headers_mut(), &id);
+    set_security_headers(response.headers_mut(), &id);
     line.answered(response.status());
     response
 }
 
-/// What a handler said is wrong; else, for an error that the framework answered in its own words,
-/// ours for it.
+/// The problem of a handler; for an error that the framework describes in its own words, ours.
 fn problem_of(response: &mut Response) -> Option<Problem> {
-    let said = response.extensions_mut().remove::<Problem>();
-    let json = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json");
+    let own = response.extensions_mut().remove::<Problem>();
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json");
     let status = response.status();
-    said.or_else(|| ((status.is_client_error() || status.is_server_error()) && !json).then(|| Problem::of(status)))
+    let is_error = status.is_client_error() || status.is_server_error();
+    own.or_else(|| (is_error && !is_json).then(|| Problem::of(status)))
 }
 
-/// One line for each request, also for one whose client did not wait for the answer.
+/// One line for each request, also for one whose client did not wait for the response.
 struct LogLine {
     span: Span,
     started: Instant,
@@ -54,7 +54,7 @@ struct LogLine {
 }
 
 impl LogLine {
-    fn of(request: &Request, id: &str) -> Self {
+    fn new(request: &Request, id: &str) -> Self {
         let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str);
         let method = request.method();
         let span = tracing::info_span!("request", request_id = id, %method, route, destination = Empty);
@@ -71,21 +71,21 @@ impl Drop for LogLine {
         let duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let _entered = self.span.enter();
         if let Some(status) = self.status {
-            tracing::info!(status, duration_ms, "answered");
+            tracing::info!(status, duration_ms, "response");
         } else {
-            tracing::info!(duration_ms, "the client did not wait for the answer");
+            tracing::info!(duration_ms, "the client did not wait for the response");
         }
     }
 }
 
-/// The caller's, when it is 1 to 128 visible ASCII characters; else a new one.
+/// The caller's id, if it is 1 to 128 visible ASCII characters, otherwise a new one.
 fn request_id(headers: &HeaderMap) -> String {
     let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
     let visible = |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
     given.filter(visible).map_or_else(|| (&OsRandom as &dyn Random).secret_id().to_string(), str::to_owned)
 }
 
-/// Names in the log line, masked, whom the request is about.
+/// Adds the masked destination to the request's log line.
 pub(in crate::http) fn log_destination(masked: &str) {
     Span::current().record("destination", masked);
 }
@@ -100,7 +100,7 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::http::middleware::detach::{OwnTask, own_task};
+    use crate::http::middleware::detach::{Detached, run_detached};
 
     async fn answer(uri: &str) -> (StatusCode, serde_json::Value) {
         async fn panics() -> &'static str {
@@ -109,13 +109,13 @@ mod tests {
         async fn hangs() {
             std::future::pending::<()>().await;
         }
-        let own = OwnTask { time: Duration::from_millis(50), requests: TaskTracker::new() };
+        let own = Detached { timeout: Duration::from_millis(50), requests: TaskTracker::new() };
         let router = Router::new()
             .route("/panics", get(panics))
             .route("/hangs", get(hangs))
             .route("/plain", get(|| async { (StatusCode::IM_A_TEAPOT, "the framework's own words") }))
-            .layer(middleware::from_fn_with_state(own, own_task))
-            .layer(middleware::from_fn(envelope));
+            .layer(middleware::from_fn_with_state(own, run_detached))
+            .layer(middleware::from_fn(log_request));
         let response = router.oneshot(Request::get(uri).body(Body::empty()).unwrap()).await.unwrap();
         let (status, kind) = (response.status(), response.headers()[header::CONTENT_TYPE].clone());
         assert_eq!(kind, "application/problem+json");

@@ -1,3 +1,5 @@
+//! The development inbox; it is only there when it is on, because it shows every code.
+
 use axum::{
     Json, Router,
     extract::{Query, State},
@@ -6,15 +8,14 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::http::Api;
+use crate::{domain::Timestamp, http::Api};
 
-/// Only where it is on: it tells every code.
 pub(in crate::http) fn routes() -> Router<Api> {
-    Router::new().route("/dev/inbox", get(read_inbox))
+    Router::new().route("/dev/inbox", get(list))
 }
 
 #[derive(Deserialize)]
-struct To {
+struct InboxQuery {
     to: Option<String>,
 }
 
@@ -26,21 +27,21 @@ struct InboxMessage {
     body: String,
     otp: Option<String>,
     verification_id: Option<Uuid>,
-    at: String,
+    at: Timestamp,
 }
 
-async fn read_inbox(State(api): State<Api>, Query(To { to }): Query<To>) -> Json<Vec<InboxMessage>> {
-    // A `+` in a query is a blank; whoever typed the number meant the plus.
+async fn list(State(api): State<Api>, Query(InboxQuery { to }): Query<InboxQuery>) -> Json<Vec<InboxMessage>> {
+    // A `+` in a query is a blank; the caller meant the plus of the number.
     let to = to.map(|to| if to.starts_with(' ') { to.replacen(' ', "+", 1) } else { to });
-    let kept = api.inbox.as_ref().map(|inbox| inbox.messages(to.as_deref())).unwrap_or_default();
-    let view = kept.into_iter().map(|entry| InboxMessage {
+    let messages = api.inbox.as_ref().map(|inbox| inbox.messages(to.as_deref())).unwrap_or_default();
+    let view = messages.into_iter().map(|entry| InboxMessage {
         to: entry.to,
         channel: entry.channel,
         purpose: entry.purpose,
         body: entry.body,
         otp: entry.otp,
         verification_id: entry.verification_id,
-        at: entry.at.to_string(),
+        at: entry.at,
     });
     Json(view.collect())
 }

@@ -1,3 +1,5 @@
+//! Liveness and readiness.
+
 use axum::{
     Json,
     extract::{Query, State},
@@ -6,49 +8,51 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{domain::Part, http::Api};
+use crate::{domain::Dependency, http::Api};
 
-pub(in crate::http) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(livez)).routes(routes!(readyz))
-}
-
+/// Whether the node should get requests.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Ready {
-    /// `ready` or `unavailable`
+pub(in crate::http) struct ReadinessResponse {
+    /// `ready` or `unavailable`.
     #[schema(example = "ready")]
     status: &'static str,
-    /// What is missing.
+    /// The dependencies that are down, and `clock` or `stopping`.
     missing: Vec<String>,
 }
 
-/// The process runs
-#[utoipa::path(get, path = "/livez", tag = "service", responses((status = 200, description = "It does", body = String)))]
-async fn livez() -> &'static str {
+/// Liveness
+///
+/// The process responds.
+#[utoipa::path(get, path = "", operation_id = "getLiveness", tag = "service",
+    responses((status = 200, description = "The process responds", body = String)))]
+pub(in crate::http) async fn livez() -> &'static str {
     "ok\n"
 }
 
 #[derive(Deserialize)]
-struct Needs {
+pub(in crate::http) struct ReadinessQuery {
     needs: Option<String>,
 }
 
-/// The node should get requests
-#[utoipa::path(get, path = "/readyz", tag = "service",
-    params(("needs" = Option<String>, Query, description = "`sql`: ask for the database alone")), responses(
-    (status = 200, description = "It should", body = Ready),
-    (status = 503, description = "It should not, and what is missing", body = Ready),
-))]
-async fn readyz(State(api): State<Api>, Query(needs): Query<Needs>) -> Response {
+/// Readiness
+///
+/// Whether the node should get requests.
+#[utoipa::path(get, path = "", operation_id = "getReadiness", tag = "service",
+    params(("needs" = Option<String>, Query, description = "`sql`: the database is enough")),
+    responses(
+        (status = 200, description = "Ready", body = ReadinessResponse),
+        (status = 503, description = "Not ready; lists the unavailable dependencies", body = ReadinessResponse),
+    ))]
+pub(in crate::http) async fn readyz(State(api): State<Api>, Query(query): Query<ReadinessQuery>) -> Response {
     let mut missing = api.readiness.missing();
-    if needs.needs.as_deref() == Some("sql") {
-        missing.retain(|part| part != &Part::Redis.to_string());
+    if query.needs.as_deref() == Some("sql") {
+        missing.retain(|dependency| dependency != &Dependency::Redis.to_string());
     }
-    let (status, word) =
+    let (code, status) =
         if missing.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "unavailable") };
-    let mut response = (status, Json(Ready { status: word, missing })).into_response();
-    if status != StatusCode::OK {
+    let mut response = (code, Json(ReadinessResponse { status, missing })).into_response();
+    if code != StatusCode::OK {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response

@@ -1,3 +1,5 @@
+//! Logging in and out, and refreshing tokens.
+
 use axum::{
     Json,
     extract::State,
@@ -7,45 +9,37 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    domain::{Address, FieldCode, FieldError, Password, PhoneRules, Purpose},
+    domain::{Address, FieldCode, Identifier, Password, PhoneRules, Purpose},
     error::Error,
     http::{
         Api,
         extract::{
-            auth::{Bearer, token},
-            client_ip::Caller,
+            auth::{Bearer, bearer_token},
+            client_ip::RequestClient,
+            compat::Compat,
             fields::{AddressFields, Fields, LoginIdFields},
-            json::{Body, Given, OptionalBody},
+            json::{Body, JsonField, OptionalBody},
         },
-        middleware::{camel_case::Speech, request_log::log_destination},
-        problem::{Problem, ProblemBody},
-        views::{CodeView, TokenAnswer},
+        middleware::request_log::log_destination,
+        problem::Problem,
+        views::{TokenResponse, VerificationView},
     },
-    services::{Asked, Identifier},
+    services::CodeRequest,
 };
 
-pub(in crate::http) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new()
-        .routes(routes!(log_in))
-        .routes(routes!(send_code))
-        .routes(routes!(refresh))
-        .routes(routes!(log_out))
-        .routes(routes!(log_out_all))
-}
-
+/// One of `email`, `mobile` and `login_id`, and the password.
 #[derive(Deserialize, ToSchema)]
 pub(in crate::http) struct LoginRequest {
-    /// One of `email`, `mobile` and `login_id`.
     #[serde(flatten)]
     address: AddressFields,
     #[serde(flatten)]
     login_id: LoginIdFields,
+    /// Its form is not judged.
     #[serde(default)]
     #[schema(value_type = String, required, example = "correct horse battery")]
-    password: Given,
+    password: JsonField,
 }
 
 impl LoginRequest {
@@ -53,162 +47,160 @@ impl LoginRequest {
         let mut fields = Fields::default();
         let address = self.address.parse(&mut fields, phone);
         let login_id = self.login_id.parse(&mut fields);
-        let password = fields.required("password", self.password, |text| Ok::<_, FieldError>(text.to_owned()));
+        let password = fields.required("password", self.password, |text| Ok(text.to_owned()));
         if address.is_some() && login_id.is_some() {
-            fields.error("login_id", FieldCode::TooManyIdentifiers, "stands beside another; one of them is meant");
+            fields.error("login_id", FieldCode::TooManyIdentifiers, "must be the only identifier");
         }
         let identifier = address.map(Identifier::Address).or(login_id.map(Identifier::LoginId));
         if identifier.is_none() && !fields.has_error_of(&["email", "mobile", "login_id"]) {
-            fields.error("login_id", FieldCode::Required, "an email, a mobile or a login_id is needed");
+            fields.error("login_id", FieldCode::Required, "or `email` or `mobile` is required");
         }
         fields.finish(identifier.zip(password))
     }
 }
 
-/// Whose code is asked for: an email, a mobile, or a login id and a mobile.
+/// An email, a mobile, or a login id and a mobile.
 #[derive(Deserialize, ToSchema)]
 pub(in crate::http) struct SendRequest {
     #[serde(flatten)]
     address: AddressFields,
-    /// Beside a mobile: both must be of one account.
+    /// With a mobile: both must be of one account.
     #[serde(flatten)]
     login_id: LoginIdFields,
 }
 
+/// A code is on its way, if there is such an account.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct SendAnswer {
+pub(in crate::http) struct SendResponse {
     #[schema(example = "success")]
     status: &'static str,
     message: &'static str,
-    /// Seconds.
+    /// Seconds until the code expires.
     #[schema(example = 120)]
     expires_in: u64,
-    verification: CodeView,
+    verification: VerificationView,
 }
 
 impl SendRequest {
-    fn parse(self, phone: &PhoneRules) -> Result<Asked, Error> {
+    fn parse(self, phone: &PhoneRules) -> Result<CodeRequest, Error> {
         let mut fields = Fields::default();
         let login_id = self.login_id.parse(&mut fields);
         let address = self.address.required(&mut fields, phone);
         if login_id.is_some() && matches!(address, Some(Address::Email(_))) {
-            fields.error("email", FieldCode::TooManyIdentifiers, "stands beside a login_id, which takes a mobile");
+            fields.error("email", FieldCode::TooManyIdentifiers, "send a `mobile` with the `login_id`, not an email");
         }
-        fields.finish(address.map(|address| Asked { address, login_id }))
+        fields.finish(address.map(|address| CodeRequest { address, login_id }))
     }
 }
 
+/// A refresh token.
 #[derive(Deserialize, ToSchema)]
 pub(in crate::http) struct RefreshRequest {
+    /// The newest of the session.
     #[serde(default)]
     #[schema(value_type = String, required)]
-    refresh_token: Given,
+    refresh_token: JsonField,
 }
 
+/// A refresh token, in place of the access token.
 #[derive(Deserialize, ToSchema, Default)]
 pub(in crate::http) struct LogoutRequest {
-    /// Instead of the access token.
+    /// In place of the access token.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
-    refresh_token: Given,
+    refresh_token: JsonField,
 }
 
 /// Log in by password
-#[utoipa::path(post, path = "/auth/login", tag = "login", request_body = LoginRequest, responses(
-    (status = 200, description = "A session is open", body = TokenAnswer),
-    (status = 401, description = "`invalid_credentials`", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 403, description = "`account_not_activated`", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 429, description = "`too_many_attempts`, `too_many_requests`", body = ProblemBody, content_type = "application/problem+json"),
-))]
-async fn log_in(
+///
+/// An unknown identifier and a wrong password have the same response.
+#[utoipa::path(post, path = "", operation_id = "logIn", tag = "login", request_body = LoginRequest,
+    responses((status = 200, description = "A session is open", body = TokenResponse)))]
+pub(in crate::http) async fn log_in(
     State(api): State<Api>,
-    Caller(client): Caller,
-    speech: Speech,
+    RequestClient(client): RequestClient,
+    compat: Compat,
     Body(request): Body<LoginRequest>,
-) -> Result<Json<TokenAnswer>, Problem> {
+) -> Result<Json<TokenResponse>, Problem> {
     let (identifier, password) = request.parse(&api.phone)?;
     if let Identifier::Address(address) = &identifier {
         log_destination(&address.masked());
     }
-    let password = Password::given(&password); // its form is not judged here
-    let opened = api.login.log_in(&identifier, password.as_ref(), &client).await?;
-    Ok(Json(TokenAnswer::new(opened, &speech)))
+    let password = Password::for_comparison(&password);
+    let tokens = api.login.log_in(&identifier, password.as_ref(), &client).await?;
+    Ok(Json(TokenResponse::new(tokens, &compat)))
 }
 
-/// Ask for a code to log in by
+/// Request a code for a login
 ///
-/// Answers alike whether or not an account has proven the address; to an unknown one nothing is sent.
-#[utoipa::path(post, path = "/auth/send-otp", tag = "login", request_body = SendRequest, responses(
-    (status = 200, description = "A code is on its way, if there is such an account", body = SendAnswer),
-    (status = 429, description = "`too_many_requests`", body = ProblemBody, content_type = "application/problem+json"),
-))]
-async fn send_code(
+/// The response is the same whether or not an account has proven the address; to an unknown one nothing is sent.
+#[utoipa::path(post, path = "", operation_id = "sendLoginCode", tag = "login", request_body = SendRequest,
+    responses((status = 200, description = "A code is on its way, if there is such an account", body = SendResponse)))]
+pub(in crate::http) async fn send_code(
     State(api): State<Api>,
-    Caller(client): Caller,
+    RequestClient(client): RequestClient,
     Body(request): Body<SendRequest>,
-) -> Result<Json<SendAnswer>, Problem> {
-    let asked = request.parse(&api.phone)?;
-    log_destination(&asked.address.masked());
-    let code = api.asking.ask(Purpose::Login, &asked, &client).await?;
-    Ok(Json(SendAnswer {
+) -> Result<Json<SendResponse>, Problem> {
+    let request = request.parse(&api.phone)?;
+    log_destination(&request.address.masked());
+    let code = api.code_request.send(Purpose::Login, &request, &client).await?;
+    Ok(Json(SendResponse {
         status: "success",
         message: "If there is such an account, a code is on its way; send it to verify-otp.",
         expires_in: code.expires_in.as_secs(),
-        verification: CodeView::new(&code, true),
+        verification: VerificationView::from(&code),
     }))
 }
 
-/// Replace the refresh token
+/// Refresh the tokens
 ///
-/// The old one is dead, but for the grace within which it gets the same successor again.
-#[utoipa::path(post, path = "/auth/refresh", tag = "login", request_body = RefreshRequest, responses(
-    (status = 200, description = "New tokens", body = TokenAnswer),
-    (status = 401, description = "`invalid_token`, `token_reused`", body = ProblemBody, content_type = "application/problem+json"),
-))]
-async fn refresh(
+/// The old refresh token is dead, except that for a short grace it gets the same successor again. A token used
+/// later revokes its session.
+#[utoipa::path(post, path = "", operation_id = "refreshTokens", tag = "login", request_body = RefreshRequest,
+    responses((status = 200, description = "New tokens", body = TokenResponse)))]
+pub(in crate::http) async fn refresh(
     State(api): State<Api>,
-    speech: Speech,
+    compat: Compat,
     Body(request): Body<RefreshRequest>,
-) -> Result<Json<TokenAnswer>, Problem> {
+) -> Result<Json<TokenResponse>, Problem> {
     let mut fields = Fields::default();
-    let token = fields.required("refresh_token", request.refresh_token, |text| Ok::<_, FieldError>(text.to_owned()));
+    let token = fields.required("refresh_token", request.refresh_token, |text| Ok(text.to_owned()));
     let token = fields.finish(token)?;
-    Ok(Json(TokenAnswer::new(api.sessions.refresh(&token).await?, &speech)))
+    Ok(Json(TokenResponse::new(api.sessions.refresh(&token).await?, &compat)))
 }
 
-/// End this session
-#[utoipa::path(post, path = "/auth/logout", tag = "login", request_body(content = Option<LogoutRequest>),
-    security(("bearer" = []), ()), responses(
-    (status = 204, description = "It is over, if it was not before"),
-    (status = 401, description = "`missing_token`", body = ProblemBody, content_type = "application/problem+json"),
-))]
-async fn log_out(
+/// Log out
+///
+/// Revokes the session of the access token or of the `refresh_token`. An invalid token is no error (RFC 7009).
+#[utoipa::path(post, path = "", operation_id = "logOut", tag = "login", request_body(content = Option<LogoutRequest>),
+    security(("bearer" = []), ()), responses((status = 204, description = "The session is revoked")))]
+pub(in crate::http) async fn log_out(
     State(api): State<Api>,
-    speech: Speech,
+    compat: Compat,
     headers: HeaderMap,
     OptionalBody(request): OptionalBody<LogoutRequest>,
 ) -> Result<Response, Problem> {
     let mut fields = Fields::default();
-    let refresh = fields.optional("refresh_token", request.refresh_token, |text| Ok::<_, FieldError>(text.to_owned()));
+    let refresh = fields.text("refresh_token", request.refresh_token);
     let refresh = fields.finish(Some(refresh))?;
-    let access = token(&headers);
-    let is_older = speech.0.is_some();
-    if access.is_none() && refresh.is_none() && !is_older {
+    let access = bearer_token(&headers);
+    let is_older_client = compat.0.is_some();
+    if access.is_none() && refresh.is_none() && !is_older_client {
         return Err(Error::MissingToken.into());
     }
     api.sessions.log_out(access, refresh.as_deref()).await?;
-    if is_older {
+    if is_older_client {
         return Ok(Json(json!({"status": "success", "message": "Logged out."})).into_response());
     }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// End all sessions
-#[utoipa::path(post, path = "/auth/logout-all", tag = "login", security(("bearer" = [])), responses(
-    (status = 204, description = "They are over, this one too"),
-    (status = 401, description = "`missing_token`, `invalid_token`", body = ProblemBody, content_type = "application/problem+json"),
-))]
-async fn log_out_all(State(api): State<Api>, bearer: Bearer) -> Result<StatusCode, Problem> {
-    api.sessions.log_out_all(&bearer.user).await?;
+/// Log out everywhere
+///
+/// Revokes all sessions of the account, this one too.
+#[utoipa::path(post, path = "", operation_id = "logOutAll", tag = "login", security(("bearer" = [])),
+    responses((status = 204, description = "The sessions are revoked")))]
+pub(in crate::http) async fn log_out_all(State(api): State<Api>, Bearer(actor): Bearer) -> Result<StatusCode, Problem> {
+    api.sessions.log_out_all(&actor.user).await?;
     Ok(StatusCode::NO_CONTENT)
 }

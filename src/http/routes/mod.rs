@@ -1,4 +1,5 @@
-//! The calls: a file a family.
+//! The calls, a file for each family. Paths and errors stand in the list of [`http`](super), so the `path` of each
+//! attribute is empty.
 
 pub(super) mod activation;
 pub(super) mod contacts;

@@ -1,32 +1,24 @@
+//! Twilio's delivery reports.
+
 use axum::{
     body::Bytes,
     extract::{RawQuery, State},
     http::{HeaderMap, StatusCode},
 };
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    http::{
-        Api,
-        problem::{Problem, ProblemBody},
-    },
+    http::{Api, error_code::ErrorCode, problem::Problem},
     notify::TwilioCallback,
 };
 
-pub(in crate::http) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(twilio_status))
-}
-
-/// Twilio's report of a message
+/// Twilio's delivery report
 ///
 /// Form-encoded, with `X-Twilio-Signature` over `server.public_url`.
-#[utoipa::path(post, path = "/providers/twilio/status", tag = "service",
+#[utoipa::path(post, path = "", operation_id = "reportTwilioStatus", tag = "service",
     params(("message" = i64, Query, description = "The number of the message")),
-    request_body(content = String, content_type = "application/x-www-form-urlencoded"), responses(
-    (status = 204, description = "It is taken down"),
-    (status = 403, description = "`forbidden`: not signed by Twilio", body = ProblemBody, content_type = "application/problem+json"),
-))]
-async fn twilio_status(
+    request_body(content = String, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 204, description = "The report is recorded")))]
+pub(in crate::http) async fn report(
     State(api): State<Api>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -36,7 +28,7 @@ async fn twilio_status(
     let fields: Vec<(String, String)> = form_urlencoded::parse(&body).into_owned().collect();
     let signature = headers.get("x-twilio-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !api.twilio.as_ref().is_some_and(|twilio| twilio.is_genuine(&query, &fields, signature)) {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "the report is not signed by Twilio"));
+        return Err(Problem::new(ErrorCode::Forbidden, "the report is not signed by Twilio"));
     }
     let message = query.strip_prefix("message=").and_then(|number| number.parse().ok());
     if let (Some(message), Some(state)) = (message, TwilioCallback::state(&fields)) {

@@ -1,122 +1,125 @@
+//! Verifying a code, and the status of a verification.
+
 use axum::{
     Json,
     extract::{Path, State, rejection::PathRejection},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    domain::{Address, FieldCode, FieldError, PhoneRules, Purpose},
-    engine::Proof,
+    domain::{Address, FieldCode, FieldError, LoginId, PhoneRules, Purpose, Timestamp},
+    engine::{CodeSubmission, VerificationRef},
     error::Error,
     http::{
         Api,
         extract::{
-            client_ip::Caller,
-            fields::{CodeFields, Fields, LoginIdFields, WhichFields},
-            json::{Body, Given},
+            client_ip::RequestClient,
+            compat::Compat,
+            fields::{CodeFields, Fields, LoginIdFields, VerificationRefFields},
+            json::{Body, JsonField},
         },
-        middleware::{camel_case::Speech, request_log::log_destination},
-        problem::{Problem, ProblemBody, whole_seconds},
-        views::TokenAnswer,
+        middleware::request_log::log_destination,
+        open_enum::{ChannelName, PurposeName, VerificationState},
+        problem::{Problem, whole_seconds},
+        views::TokenResponse,
     },
     services::VerificationStatus,
 };
 
-pub(in crate::http) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(verify)).routes(routes!(verify_short)).routes(routes!(status))
-}
-
+/// A code, and the verification that it belongs to.
 #[derive(Deserialize, ToSchema)]
 pub(in crate::http) struct VerifyRequest {
     #[serde(flatten)]
     code: CodeFields,
     #[serde(flatten)]
-    which: WhichFields,
-    /// `registration` or `login`; without it what the id belongs to, or a login where there is a
-    /// `login_id`, else a registration.
+    reference: VerificationRefFields,
+    /// `registration` or `login`. By default the purpose of the id, or login with a `login_id`, or registration.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "registration")]
-    purpose: Given,
-    /// With a `mobile`: a login.
+    purpose: JsonField,
+    /// With a `mobile`: for a login.
     #[serde(flatten)]
     login_id: LoginIdFields,
 }
 
 impl VerifyRequest {
-    fn parse(self, phone: &PhoneRules) -> Result<Proof, Error> {
+    fn parse(self, phone: &PhoneRules) -> Result<CodeSubmission, Error> {
         let mut fields = Fields::default();
         let code = self.code.parse(&mut fields);
         let login_id = self.login_id.parse(&mut fields);
-        let which = self.which.parse(&mut fields, phone);
+        let reference = self.reference.parse(&mut fields, phone);
         let purpose = fields.optional("purpose", self.purpose, |text| match text {
             "registration" => Ok(Purpose::Registration),
             "login" => Ok(Purpose::Login),
-            _ => Err(FieldError::new("purpose", FieldCode::Invalid, "is neither registration nor login")),
+            _ => Err(FieldError::new("purpose", FieldCode::Invalid, "must be `registration` or `login`")),
         });
-        if login_id.is_some() {
-            match which.address {
-                Some(Address::Mobile(_)) => {}
-                Some(Address::Email(_)) => {
-                    fields.error(
-                        "email",
-                        FieldCode::TooManyIdentifiers,
-                        "stands beside a login_id, which takes a mobile",
-                    );
-                }
-                None if fields.has_error_of(&["mobile", "email"]) => {}
-                None => fields.error("mobile", FieldCode::Required, "a login_id is not enough"),
-            }
-            if purpose == Some(Purpose::Registration) {
-                fields.error("login_id", FieldCode::Invalid, "means a login, which is not the purpose");
-            }
-        }
-        let by_fields = if login_id.is_some() {
-            Some(Purpose::Login)
-        } else {
-            which.address.as_ref().map(|_| Purpose::Registration)
+        check_login_id(&mut fields, login_id.as_ref(), &reference, purpose);
+        let by_fields = match &login_id {
+            Some(_) => Some(Purpose::Login),
+            None => reference.address.as_ref().map(|_| Purpose::Registration),
         };
         let purpose = purpose.or(by_fields);
-        fields.finish(code.map(|code| Proof { code, which, purpose, login_id }))
+        fields.finish(code.map(|code| CodeSubmission { code, reference, purpose, login_id }))
     }
 }
 
-/// How far a verification is.
+/// A login id needs a mobile beside it, and means a login.
+fn check_login_id(
+    fields: &mut Fields,
+    login_id: Option<&LoginId>,
+    reference: &VerificationRef,
+    purpose: Option<Purpose>,
+) {
+    if login_id.is_none() {
+        return;
+    }
+    match reference.address {
+        Some(Address::Mobile(_)) => {}
+        Some(Address::Email(_)) => {
+            fields.error("email", FieldCode::TooManyIdentifiers, "send a `mobile` with the `login_id`, not an email");
+        }
+        None if fields.has_error_of(&["mobile", "email"]) => {}
+        None => fields.error("mobile", FieldCode::Required, "is required with a `login_id`"),
+    }
+    if purpose == Some(Purpose::Registration) {
+        fields.error("login_id", FieldCode::Invalid, "is only allowed with `purpose: \"login\"`");
+    }
+}
+
+/// The status of a verification.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct StatusAnswer {
+pub(in crate::http) struct StatusResponse {
     verification_id: Uuid,
     #[schema(example = "registration")]
-    purpose: &'static str,
+    purpose: PurposeName,
     #[schema(example = "sms")]
-    channel: &'static str,
+    channel: ChannelName,
+    /// Where the code goes, masked.
     #[schema(example = "+91******3210")]
     destination: String,
-    /// `queued`, `sent`, `delivered`, `undelivered`, `failed`, `expired` or `verified`; take an
-    /// unknown one for `sent`.
     #[schema(example = "sent")]
-    state: &'static str,
-    /// RFC 3339, UTC.
-    #[schema(example = "2026-11-21T18:36:00Z")]
-    changed_at: String,
-    /// Seconds.
+    state: VerificationState,
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T18:36:00Z")]
+    changed_at: Timestamp,
+    /// Seconds until the code expires.
     expires_in: u64,
-    /// Seconds.
+    /// Seconds until a new code may be requested.
     resend_in: u64,
-    /// Wrong tries left to who presents the id; null while the code store is down.
+    /// Wrong attempts left to callers that send the id; null while the code store is down.
     attempts_left: Option<u32>,
 }
 
-impl From<VerificationStatus> for StatusAnswer {
+impl From<VerificationStatus> for StatusResponse {
     fn from(status: VerificationStatus) -> Self {
         Self {
             verification_id: status.code.verification_id,
-            purpose: status.code.purpose.as_str(),
-            channel: status.code.destination.channel().as_str(),
+            purpose: PurposeName(status.code.purpose.as_str()),
+            channel: ChannelName(status.code.destination.channel().as_str()),
             destination: status.code.destination.masked(),
-            state: status.state.as_str(),
-            changed_at: status.changed_at.to_string(),
+            state: VerificationState(status.state.as_str()),
+            changed_at: status.changed_at,
             expires_in: status.code.expires_in.as_secs(),
             resend_in: whole_seconds(status.code.resend_in),
             attempts_left: status.attempts_left,
@@ -124,57 +127,37 @@ impl From<VerificationStatus> for StatusAnswer {
     }
 }
 
-/// Prove a registration by its code, or log in by one
+/// Verify a code
 ///
-/// The account is active from here on, and a session open.
-#[utoipa::path(post, path = "/auth/verify-otp", tag = "registration", request_body = VerifyRequest, responses(
-    (status = 200, description = "The account is active", body = TokenAnswer),
-    (status = 400, description = "`invalid_code`, `malformed_body`", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 401, description = "`invalid_code`, of a login", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 409, description = "`account_exists`, `verification_id_required`", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 429, description = "`too_many_attempts`", body = ProblemBody, content_type = "application/problem+json"),
-))]
-async fn verify(
+/// Activates the account that was registered and opens its first session; or logs in, by a code for that.
+#[utoipa::path(post, path = "", operation_id = "verifyOtp", tag = "registration", request_body = VerifyRequest,
+    responses((status = 200, description = "The account is active, and a session open", body = TokenResponse)))]
+pub(in crate::http) async fn verify(
     State(api): State<Api>,
-    Caller(client): Caller,
-    speech: Speech,
+    RequestClient(client): RequestClient,
+    compat: Compat,
     Body(request): Body<VerifyRequest>,
-) -> Result<Json<TokenAnswer>, Problem> {
-    let proof = request.parse(&api.phone)?;
-    if let Some(address) = &proof.which.address {
-        log_destination(&address.masked());
-    }
-    let opened = api.verification.verify(&proof, &client).await.map_err(|error: Error| match proof.which.id {
+) -> Result<Json<TokenResponse>, Problem> {
+    let submission = request.parse(&api.phone)?;
+    log_destination(&submission.reference.address.as_ref().map(Address::masked).unwrap_or_default());
+    let verified = api.verification.verify(&submission, &client).await;
+    let tokens = verified.map_err(|error| match submission.reference.id {
         Some(_) => Problem::from(error),
-        None => Problem::from(error).hinting_at_login(),
+        None => Problem::from(error).with_login_hint(),
     })?;
-    Ok(Json(TokenAnswer::new(opened, &speech)))
+    Ok(Json(TokenResponse::new(tokens, &compat)))
 }
 
-/// Prove a registration by its code, or log in by one (the same call under another path)
-#[utoipa::path(post, path = "/auth/verify", tag = "registration", request_body = VerifyRequest, responses(
-    (status = 200, description = "The account is active", body = TokenAnswer),
-    (status = 400, description = "`invalid_code`, `malformed_body`", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 401, description = "`invalid_code`, of a login", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 409, description = "`account_exists`, `verification_id_required`", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 429, description = "`too_many_attempts`", body = ProblemBody, content_type = "application/problem+json"),
-))]
-async fn verify_short(
-    state: State<Api>,
-    caller: Caller,
-    speech: Speech,
-    body: Body<VerifyRequest>,
-) -> Result<Json<TokenAnswer>, Problem> {
-    verify(state, caller, speech, body).await
-}
-
-/// How far a verification is
-#[utoipa::path(get, path = "/auth/verifications/{verification_id}", tag = "registration",
-    params(("verification_id" = Uuid, Path, description = "What `register` answered")), responses(
-    (status = 200, description = "Its state", body = StatusAnswer),
-    (status = 404, description = "`unknown_verification`", body = ProblemBody, content_type = "application/problem+json"),
-))]
-async fn status(State(api): State<Api>, id: Result<Path<Uuid>, PathRejection>) -> Result<Json<StatusAnswer>, Problem> {
+/// Get a verification's status
+///
+/// Kept for a day after its code's end.
+#[utoipa::path(get, path = "", operation_id = "getVerification", tag = "registration",
+    params(("verification_id" = Uuid, Path, description = "From the response of `register`")),
+    responses((status = 200, description = "The status", body = StatusResponse)))]
+pub(in crate::http) async fn status(
+    State(api): State<Api>,
+    id: Result<Path<Uuid>, PathRejection>,
+) -> Result<Json<StatusResponse>, Problem> {
     let Path(id) = id.map_err(|_| Error::UnknownVerification)?;
     Ok(Json(api.status.status(id).await?.into()))
 }

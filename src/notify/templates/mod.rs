@@ -1,4 +1,4 @@
-//! The words of the messages: a file a locale, each of which an operator's folder may replace.
+//! The words of messages: a file for each locale, which a folder of the operator's may replace.
 
 mod segments;
 
@@ -8,15 +8,15 @@ use std::{
     sync::Arc,
 };
 
-use minijinja::{Environment, UndefinedBehavior, context};
+use minijinja::{Environment, UndefinedBehavior, Value, context};
 use serde::Deserialize;
 
-use super::{Envelope, Message};
-use crate::domain::{Channel, CodeMessage, Notice, NoticeKind, Outgoing, Purpose};
+use super::{Message, MessageMeta};
+use crate::domain::{Address, Channel, CodeMessage, MessagePayload, Notice, NoticeKind, Purpose, Timestamp};
 
 pub use segments::segments;
 
-/// Renders messages; every template was tried at the start.
+/// Renders messages. Every template is tried at the start.
 #[derive(Debug, Clone)]
 pub struct Templates {
     settings: TemplateSettings,
@@ -24,17 +24,18 @@ pub struct Templates {
     html: Arc<str>,
 }
 
+/// The settings of templates.
 #[derive(Debug, Clone)]
 pub struct TemplateSettings {
     /// The name in every message.
     pub brand: String,
-    /// For whom nothing is known, or whose language has no words here.
+    /// For people whose language is unknown or has no words here.
     pub default_locale: String,
-    /// The host of the page that the code is typed into: browsers then fill it in there alone.
+    /// The host of the page that codes are typed into: browsers then fill them in there only.
     pub webotp_domain: Option<String>,
 }
 
-/// A locale's file.
+/// The file of a locale.
 #[derive(Debug, Clone, Deserialize)]
 struct Words {
     minute: String,
@@ -47,8 +48,11 @@ struct Words {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wording {
+    /// A text message.
+    sms: String,
+    /// The subject of an email.
     subject: String,
-    /// A text message as it is; an email's plain part.
+    /// The text of an email, which stands under the brand and the code.
     text: String,
 }
 
@@ -60,91 +64,97 @@ const BUILT_IN: [(&str, &str); 5] = [
     ("es", include_str!("es.toml")),
 ];
 const HTML: &str = include_str!("email.html");
-const NOTICES: [NoticeKind; 3] = [NoticeKind::PasswordReset, NoticeKind::ContactRequested, NoticeKind::ContactChanged];
 
 impl Templates {
-    /// The built-in words, but for the files of `dir`: `LOCALE.toml` and `email.html`.
+    /// The built-in templates, and those of `dir`, which replace or add to them: `LOCALE.toml` and `email.html`.
     ///
     /// # Errors
     ///
-    /// The file, and what is wrong with it: it can't be read, lacks a message, or doesn't render.
+    /// The file, and what is wrong with it: it cannot be read, lacks a message, or does not render.
     pub fn load(settings: TemplateSettings, dir: Option<&Path>) -> Result<Self, String> {
         let mut locales = HashMap::new();
         for (locale, text) in BUILT_IN {
-            locales.insert(locale.to_owned(), read(locale, text)?);
+            locales.insert(locale.to_owned(), parse(locale, text)?);
         }
         let mut html = HTML.to_owned();
         for (name, text) in dir.map(files).transpose()?.unwrap_or_default() {
             match name.strip_suffix(".toml") {
-                Some(locale) => drop(locales.insert(locale.to_ascii_lowercase(), read(locale, &text)?)),
+                Some(locale) => drop(locales.insert(locale.to_ascii_lowercase(), parse(locale, &text)?)),
                 None if name == "email.html" => html = text,
                 None => {} // a note of the operator's
             }
         }
         let templates = Self { settings, locales: Arc::new(locales), html: html.into() };
         if !templates.locales.contains_key(&templates.settings.default_locale) {
-            return Err(format!("there are no words for {}", templates.settings.default_locale));
+            return Err(format!("there are no templates for {}", templates.settings.default_locale));
         }
         templates.try_all()?;
         Ok(templates)
     }
 
+    /// The name in every message.
     pub fn brand(&self) -> &str {
         &self.settings.brand
     }
 
-    pub fn render(&self, outgoing: &Outgoing, envelope: Envelope) -> Result<Message, String> {
-        match outgoing {
-            Outgoing::Code(code) => self.code(code, envelope),
-            Outgoing::Notice(notice) => self.notice(notice, envelope),
+    /// Renders a message in the person's language.
+    pub fn render(&self, payload: &MessagePayload, meta: MessageMeta) -> Result<Message, String> {
+        let (locale, code) = match payload {
+            MessagePayload::Code(code) => (&code.locale, Some(code)),
+            MessagePayload::Notice(notice) => (&notice.locale, None),
+        };
+        let (locale, words) = self.words(locale.as_deref());
+        let brand = &self.settings.brand;
+        let values = match payload {
+            MessagePayload::Code(code) => {
+                context! { brand, locale, code => &code.code, life => life(words, code.ttl_s)? }
+            }
+            MessagePayload::Notice(notice) => context! { brand, locale, new_address => &notice.new_address },
+        };
+        let kind = payload.purpose();
+        let wording = words.messages.get(kind).ok_or_else(|| format!("[{kind}] is missing"))?;
+        let mut message = Message {
+            meta,
+            to: payload.to().as_str().to_owned(),
+            channel: payload.to().channel(),
+            purpose: kind,
+            subject: fill("subject.txt", &wording.subject, &values)?,
+            body: String::new(),
+            html: None,
+            otp: code.map(|code| code.code.clone()),
+            verification_id: code.map(|code| code.verification_id),
+        };
+        match message.channel {
+            Channel::Sms => message.body = self.sms(wording, &values, code)?,
+            Channel::Email => self.fill_email(&mut message, wording, values, code)?,
         }
-    }
-
-    fn code(&self, code: &CodeMessage, envelope: Envelope) -> Result<Message, String> {
-        let (locale, words) = self.words(code.locale.as_deref());
-        let life = life(words, code.ttl_s)?;
-        let (brand, otp) = (&self.settings.brand, &code.code);
-        let values = context! { brand, code => otp, life, locale };
-        let mut message = self.message(code.purpose.as_str(), words, &values, (&code.to, code.channel), envelope)?;
-        if let (Channel::Sms, Some(domain)) = (code.channel, &self.settings.webotp_domain) {
-            // WICG, origin-bound one-time codes: the last line, and nothing behind it.
-            message.body = format!("{}\n\n@{domain} #{otp}", message.body);
-        }
-        message.otp = Some(code.code.clone());
-        message.verification_id = Some(code.verification);
         Ok(message)
     }
 
-    fn notice(&self, notice: &Notice, envelope: Envelope) -> Result<Message, String> {
-        let (locale, words) = self.words(notice.locale.as_deref());
-        let new_address = notice.new_address.as_deref().unwrap_or_default();
-        let values = context! { brand => &self.settings.brand, new_address, locale };
-        self.message(notice.notice.as_str(), words, &values, (&notice.to, notice.channel), envelope)
+    fn sms(&self, wording: &Wording, values: &Value, code: Option<&CodeMessage>) -> Result<String, String> {
+        let text = fill("sms.txt", &wording.sms, values)?;
+        Ok(match (code, &self.settings.webotp_domain) {
+            // WICG, origin-bound one-time codes: the last line, and nothing after it.
+            (Some(code), Some(domain)) => format!("{text}\n\n@{domain} #{}", code.code),
+            _ => text,
+        })
     }
 
-    fn message(
+    fn fill_email(
         &self,
-        kind: &'static str,
-        words: &Words,
-        values: &minijinja::Value,
-        (to, channel): (&str, Channel),
-        envelope: Envelope,
-    ) -> Result<Message, String> {
-        let wording = words.messages.get(kind).ok_or_else(|| format!("[{kind}] is missing"))?;
-        let subject = fill("subject.txt", &wording.subject, values)?;
-        let body = fill("text.txt", &wording.text, values)?;
-        let html = match channel {
-            Channel::Sms => None,
-            Channel::Email => {
-                let values = context! { subject => &subject, text => &body, ..values.clone() };
-                Some(fill("email.html", &self.html, &values)?)
-            }
-        };
-        let to = to.to_owned();
-        Ok(Message { envelope, to, channel, purpose: kind, subject, body, html, otp: None, verification_id: None })
+        message: &mut Message,
+        wording: &Wording,
+        values: Value,
+        code: Option<&CodeMessage>,
+    ) -> Result<(), String> {
+        let text = fill("text.txt", &wording.text, &values)?;
+        let values = context! { subject => &message.subject, text => &text, ..values };
+        message.html = Some(fill("email.html", &self.html, &values)?);
+        message.body = code.map_or_else(|| text.clone(), |code| format!("{}\n\n{text}", code.code));
+        Ok(())
     }
 
-    /// In the person's language, as near as there are words for: `hi-IN`, `hi`, then the default.
+    /// The words nearest to the person's language: `hi-IN`, `hi`, then the default.
     fn words(&self, locale: Option<&str>) -> (&str, &Words) {
         let wanted = locale.unwrap_or_default().to_ascii_lowercase();
         let language = wanted.split('-').next().unwrap_or_default();
@@ -155,26 +165,21 @@ impl Templates {
     }
 
     fn try_all(&self) -> Result<(), String> {
-        for locale in self.locales.keys() {
-            let envelope =
-                || Envelope { id: String::new(), number: 0, expires_at: crate::domain::Timestamp::default() };
-            for (channel, to) in [(Channel::Sms, "+10000000000"), (Channel::Email, "a@example.com")] {
-                let sample = |purpose| CodeMessage::sample(purpose, channel, to, locale);
-                let notice = |notice| Notice {
-                    to: to.to_owned(),
-                    channel,
-                    notice,
-                    new_address: Some("n***@example.com".to_owned()),
-                    locale: Some(locale.clone()),
-                };
-                let codes = Purpose::ALL.into_iter().map(|purpose| Outgoing::Code(sample(purpose)));
-                let all = codes.chain(NOTICES.into_iter().map(|kind| Outgoing::Notice(notice(kind))));
-                for outgoing in all {
-                    let rendered = self.render(&outgoing, envelope()).map_err(|error| format!("{locale}: {error}"))?;
-                    let shows_code = rendered.otp.as_ref().is_none_or(|otp| rendered.body.contains(otp.as_str()));
-                    if !shows_code {
-                        return Err(format!("{locale}: [{}] does not show {{{{ code }}}}", rendered.purpose));
-                    }
+        let addresses = ["+10000000000", "a@example.com"].map(|to| Address::from_stored(to.to_owned()));
+        for (locale, to) in self.locales.keys().flat_map(|locale| addresses.iter().map(move |to| (locale, to))) {
+            let notice = |notice| Notice {
+                to: to.clone(),
+                notice,
+                new_address: Some("n***@example.com".to_owned()),
+                locale: Some(locale.clone()),
+            };
+            let sample = |purpose| MessagePayload::Code(CodeMessage::sample(purpose, to, locale));
+            let notices = NoticeKind::ALL.into_iter().map(|kind| MessagePayload::Notice(notice(kind)));
+            for payload in Purpose::ALL.into_iter().map(sample).chain(notices) {
+                let meta = MessageMeta { id: String::new(), number: 0, expires_at: Timestamp::default() };
+                let rendered = self.render(&payload, meta).map_err(|error| format!("{locale}: {error}"))?;
+                if rendered.otp.as_ref().is_some_and(|otp| !rendered.body.contains(otp.as_str())) {
+                    return Err(format!("{locale}: [{}] does not show {{{{ code }}}}", rendered.purpose));
                 }
             }
         }
@@ -182,7 +187,7 @@ impl Templates {
     }
 }
 
-fn read(locale: &str, text: &str) -> Result<Words, String> {
+fn parse(locale: &str, text: &str) -> Result<Words, String> {
     toml::from_str(text).map_err(|error| format!("{locale}.toml: {}", error.message()))
 }
 
@@ -199,11 +204,11 @@ fn files(dir: &Path) -> Result<Vec<(String, String)>, String> {
     Ok(files)
 }
 
-/// Escapes for HTML by the name's ending; a name that is not given is an error, never a gap.
-fn fill(name: &str, template: &str, values: &minijinja::Value) -> Result<String, String> {
+/// Escapes for HTML by the ending of the name. A missing value is an error, never a gap.
+fn fill(name: &str, template: &str, values: &Value) -> Result<String, String> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(if name == "email.html" {
-        UndefinedBehavior::Lenient // `code` is in codes' mails alone
+        UndefinedBehavior::Lenient // only emails with a code have `code`
     } else {
         UndefinedBehavior::Strict
     });
@@ -222,19 +227,18 @@ fn life(words: &Words, seconds: u64) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Timestamp;
 
     fn settings() -> TemplateSettings {
         TemplateSettings { brand: "Acme".into(), default_locale: "en".into(), webotp_domain: None }
     }
 
-    fn render(templates: &Templates, outgoing: &Outgoing) -> Message {
-        let envelope = Envelope { id: String::new(), number: 1, expires_at: Timestamp::default() };
-        templates.render(outgoing, envelope).unwrap()
+    fn render(templates: &Templates, payload: &MessagePayload) -> Message {
+        let meta = MessageMeta { id: String::new(), number: 1, expires_at: Timestamp::default() };
+        templates.render(payload, meta).unwrap()
     }
 
-    fn sms(purpose: Purpose, locale: &str) -> Outgoing {
-        Outgoing::Code(CodeMessage::sample(purpose, Channel::Sms, "+919876543210", locale))
+    fn sms(purpose: Purpose, locale: &str) -> MessagePayload {
+        MessagePayload::Code(CodeMessage::sample(purpose, &Address::from_stored("+919876543210".into()), locale))
     }
 
     #[test]
@@ -268,26 +272,33 @@ mod tests {
     fn an_email_has_both_parts_and_is_escaped() {
         let settings = TemplateSettings { brand: "<Acme & Co>".into(), ..settings() };
         let templates = Templates::load(settings, None).unwrap();
-        let code = CodeMessage::sample(Purpose::Registration, Channel::Email, "a@example.com", "en");
-        let message = render(&templates, &Outgoing::Code(code));
+        let to = Address::from_stored("a@example.com".into());
+        let code = CodeMessage::sample(Purpose::Registration, &to, "en");
+        let message = render(&templates, &MessagePayload::Code(code));
         let html = message.html.unwrap();
         assert!(html.contains("&lt;Acme &amp; Co&gt;") && html.contains("012345") && !html.contains("<Acme"), "{html}");
-        assert!(message.body.starts_with("<Acme & Co>: 012345"), "{}", message.body);
+        assert!(message.body.starts_with("012345\n\nEnter this code"), "{}", message.body);
+        assert_eq!(message.subject, "012345 is your <Acme & Co> code");
+        assert_eq!(
+            (html.matches("Acme &amp; Co").count(), html.matches("012345").count()),
+            (2, 2),
+            "title and text: {html}"
+        );
     }
 
     #[test]
     fn an_operators_folder_replaces_words_and_is_checked_at_the_start() {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
-        write("en.toml", &BUILT_IN[0].1.replace("is your code to log in", "lets you in"));
+        write("en.toml", &BUILT_IN[0].1.replace("your code to log in", "your key"));
         write("de.toml", &BUILT_IN[0].1.replace("is your code to log in", "ist Ihr Code"));
         let templates = Templates::load(settings(), Some(dir.path())).unwrap();
-        assert!(render(&templates, &sms(Purpose::Login, "en")).body.contains("lets you in"));
-        assert!(render(&templates, &sms(Purpose::Login, "de-AT")).body.contains("ist Ihr Code"));
+        assert!(render(&templates, &sms(Purpose::Login, "en")).body.contains("Acme: 012345 is your key"));
+        assert!(render(&templates, &sms(Purpose::Login, "de-AT")).body.contains("Acme: 012345 ist Ihr Code"));
         for (text, told) in [
             ("minute = 1", "en.toml"),
             (&BUILT_IN[0].1.replace("[login]", "[logn]"), "[login] is missing"),
-            (&BUILT_IN[0].1.replace("{{ code }} is your code to log", "is your code to log"), "[login] does not show"),
+            (&BUILT_IN[0].1.replace("{{ code }} is your code to log in", "log in"), "[login] does not show"),
             (&BUILT_IN[0].1.replace("{{ life }}", "{{ lief }}"), "undefined"),
         ] {
             write("en.toml", text);

@@ -1,21 +1,23 @@
-/// GSM 03.38's basic alphabet, without its escape.
+//! Counting the segments of a text message.
+
+/// The basic alphabet of GSM-7, without its escape.
 const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
-/// Its extension: two septets each.
+/// Its extension, two septets each.
 const EXTENDED: &str = "\u{c}^{}\\[~]|€";
 
-/// How many SMS a text goes as: 160 septets, or 70 UTF-16 units where a letter needs them; less where
-/// several are joined (3GPP TS 23.038 and 23.040).
+/// The number of segments that a text is sent and billed as: 160 septets each, or 70 UTF-16 units if a letter
+/// needs them; fewer if several are joined (3GPP TS 23.038 and 23.040).
 pub fn segments(text: &str) -> usize {
     let septets = text.chars().try_fold(0, |sum, letter| match letter {
         _ if BASIC.contains(letter) => Some(sum + 1),
         _ if EXTENDED.contains(letter) => Some(sum + 2),
         _ => None,
     });
-    let (units, alone, joined) = match septets {
+    let (units, single, joined) = match septets {
         Some(septets) => (septets, 160, 153),
         None => (text.encode_utf16().count(), 70, 67),
     };
-    if units <= alone { 1 } else { units.div_ceil(joined) }
+    if units <= single { 1 } else { units.div_ceil(joined) }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ CREATE TABLE users (
     name            text,
     locale          text,
     password_hash   text, -- PHC string
-    epoch           bigint NOT NULL,
+    epoch           bigint NOT NULL, -- a step of it ends everything that was opened before
     disabled_at     timestamptz,
     created_at      timestamptz NOT NULL,
     updated_at      timestamptz NOT NULL
@@ -21,14 +21,14 @@ CREATE TABLE users (
 CREATE UNIQUE INDEX users_email_key ON users (email_key) WHERE email_verified;
 CREATE UNIQUE INDEX users_mobile_key ON users (mobile) WHERE mobile_verified;
 CREATE UNIQUE INDEX users_login_id_key ON users (login_id_key);
--- Who holds an address, proven or not.
+-- The holders of an address, proven or not.
 CREATE INDEX users_email ON users (email_key);
 CREATE INDEX users_mobile ON users (mobile);
 
 CREATE TABLE registrations (
-    id              uuid PRIMARY KEY, -- the account's, once proven
+    id              uuid PRIMARY KEY, -- the account's, once it is proven
     verification_id uuid NOT NULL,
-    destination     text NOT NULL,
+    destination_key text NOT NULL,
     email           text,
     email_key       text,
     mobile          text,
@@ -37,37 +37,47 @@ CREATE TABLE registrations (
     name            text,
     locale          text,
     password_hash   text NOT NULL,
-    client          bytea NOT NULL, -- SHA-256 of the network it was last registered from
+    client_hash     bytea NOT NULL, -- SHA-256 of the network it was last registered from
     last_code_at    timestamptz NOT NULL,
     expires_at      timestamptz NOT NULL,
     created_at      timestamptz NOT NULL
 );
 CREATE UNIQUE INDEX registrations_verification_key ON registrations (verification_id);
-CREATE UNIQUE INDEX registrations_destination_password_key ON registrations (destination, password_hash);
+CREATE UNIQUE INDEX registrations_destination_password_key ON registrations (destination_key, password_hash);
 CREATE INDEX registrations_email ON registrations (email_key);
 CREATE INDEX registrations_mobile ON registrations (mobile);
 CREATE INDEX registrations_expiry ON registrations (expires_at);
 
 CREATE TABLE verifications (
     id               uuid PRIMARY KEY,
-    issue            bigint NOT NULL, -- grows by one with each code
+    generation       bigint NOT NULL, -- grows by one with each code
     purpose          text NOT NULL,
-    destination      text NOT NULL,
+    destination      text NOT NULL, -- as it is written to
+    destination_key  text NOT NULL, -- as it is compared
     destination_hash bytea NOT NULL,
     digits           integer NOT NULL,
     tries            integer NOT NULL,
     state            text NOT NULL, -- 'expired' is never written
-    phantom          boolean NOT NULL,
+    phantom          boolean NOT NULL, -- requested for an unknown address
+    user_id          uuid, -- none for registrations and phantoms
+    epoch            bigint, -- the account's when the code was requested
+    login_id_hash    bytea, -- SHA-256 of the login id beside the address, if there was one
     changed_at       timestamptz NOT NULL,
-    expires_at       timestamptz NOT NULL
+    issued_at        timestamptz NOT NULL, -- the last code's
+    expires_at       timestamptz NOT NULL,
+    provider         text, -- which took the last code
+    country          text, -- of a mobile, two letters
+    segments         integer -- text messages that the last code went as
 );
-CREATE INDEX verifications_destination ON verifications (destination, purpose);
+CREATE INDEX verifications_destination ON verifications (destination_key, purpose);
 CREATE INDEX verifications_expiry ON verifications (expires_at);
+CREATE INDEX verifications_user ON verifications (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX verifications_provider ON verifications (issued_at) WHERE provider IS NOT NULL;
 
 CREATE TABLE destinations (
-    hash       bytea PRIMARY KEY, -- SHA-256 of the address: no key, it must outlive a key's rotation
-    history    text NOT NULL, -- JSON: the last day's sends and wrong guesses, by purpose
-    lifted_at  timestamptz, -- guesses before it don't count: `enroll limits lift`
+    hash       bytea PRIMARY KEY, -- SHA-256 of the address; unkeyed, since it must outlive a key's rotation
+    history    text NOT NULL, -- JSON: the last day's sends and failed attempts, by purpose
+    lifted_at  timestamptz, -- attempts before it do not count: `enroll limits lift`
     touched_at timestamptz NOT NULL
 );
 CREATE INDEX destinations_touched ON destinations (touched_at);
@@ -75,16 +85,16 @@ CREATE INDEX destinations_touched ON destinations (touched_at);
 CREATE TABLE sessions (
     id         uuid PRIMARY KEY,
     user_id    uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-    counter    bigint NOT NULL,
+    counter    bigint NOT NULL, -- grows by one with each refresh
     salt       bytea NOT NULL,
-    epoch      bigint NOT NULL, -- good only while it is the user's
+    epoch      bigint NOT NULL, -- valid only while it is the user's
     by_code    boolean NOT NULL, -- opened by a one-time code, not by the password
     user_agent text,
-    address    text,
+    ip         text,
     created_at timestamptz NOT NULL,
     rotated_at timestamptz NOT NULL,
-    ends_at    timestamptz NOT NULL, -- idle, and never after expires_at
-    expires_at timestamptz NOT NULL, -- whatever it does
+    ends_at    timestamptz NOT NULL, -- when idle, and never after expires_at
+    expires_at timestamptz NOT NULL, -- in any case
     revoked_at timestamptz
 );
 CREATE INDEX sessions_user ON sessions (user_id);
@@ -93,14 +103,31 @@ CREATE INDEX sessions_end ON sessions (ends_at);
 CREATE TABLE outbox (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     verification_id uuid, -- none: a notice without a code
-    issue           bigint,
-    void            boolean NOT NULL, -- a phantom's: ends without a provider
+    generation      bigint,
+    phantom         boolean NOT NULL, -- ends without a provider
+    user_id         uuid, -- the account that it names
     body            bytea NOT NULL, -- sealed; emptied when the message ends
     state           text NOT NULL,
     attempts        integer NOT NULL,
-    due_at          timestamptz NOT NULL, -- the lease too: a claim moves it on
+    due_at          timestamptz NOT NULL, -- the lease too: leasing moves it on
     deadline        timestamptz NOT NULL,
     ended_at        timestamptz
 );
 CREATE INDEX outbox_due ON outbox (due_at) WHERE state = 'queued';
 CREATE INDEX outbox_ended ON outbox (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX outbox_user ON outbox (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX outbox_verification ON outbox (verification_id) WHERE verification_id IS NOT NULL;
+
+-- In the order of the numbers; a row goes once it is published.
+CREATE TABLE events (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    body         bytea NOT NULL, -- sealed
+    set_aside_at timestamptz -- no queue received it: `enroll events retry`
+);
+
+-- Rights that one node at a time has.
+CREATE TABLE leases (
+    name    text PRIMARY KEY,
+    holder  uuid NOT NULL,
+    ends_at timestamptz NOT NULL
+);

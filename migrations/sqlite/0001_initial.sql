@@ -1,4 +1,4 @@
--- The same schema as ../postgres; times are microseconds since 1970, booleans 0 and 1, ids 16 octets.
+-- The schema of ../postgres; times are microseconds since 1970, booleans 0 and 1, ids 16 octets.
 -- Proven accounts only; what is pending lives in `registrations`.
 -- Names of unique indexes are API: src/store/error.rs maps them to conflicts.
 CREATE TABLE users (
@@ -13,7 +13,7 @@ CREATE TABLE users (
     name            TEXT,
     locale          TEXT,
     password_hash   TEXT, -- PHC string
-    epoch           INTEGER NOT NULL,
+    epoch           INTEGER NOT NULL, -- a step of it ends everything that was opened before
     disabled_at     INTEGER,
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL
@@ -22,14 +22,14 @@ CREATE TABLE users (
 CREATE UNIQUE INDEX users_email_key ON users (email_key) WHERE email_verified;
 CREATE UNIQUE INDEX users_mobile_key ON users (mobile) WHERE mobile_verified;
 CREATE UNIQUE INDEX users_login_id_key ON users (login_id_key);
--- Who holds an address, proven or not.
+-- The holders of an address, proven or not.
 CREATE INDEX users_email ON users (email_key);
 CREATE INDEX users_mobile ON users (mobile);
 
 CREATE TABLE registrations (
-    id              BLOB PRIMARY KEY, -- the account's, once proven
+    id              BLOB PRIMARY KEY, -- the account's, once it is proven
     verification_id BLOB NOT NULL,
-    destination     TEXT NOT NULL,
+    destination_key TEXT NOT NULL,
     email           TEXT,
     email_key       TEXT,
     mobile          TEXT,
@@ -38,37 +38,47 @@ CREATE TABLE registrations (
     name            TEXT,
     locale          TEXT,
     password_hash   TEXT NOT NULL,
-    client          BLOB NOT NULL, -- SHA-256 of the network it was last registered from
+    client_hash     BLOB NOT NULL, -- SHA-256 of the network it was last registered from
     last_code_at    INTEGER NOT NULL,
     expires_at      INTEGER NOT NULL,
     created_at      INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX registrations_verification_key ON registrations (verification_id);
-CREATE UNIQUE INDEX registrations_destination_password_key ON registrations (destination, password_hash);
+CREATE UNIQUE INDEX registrations_destination_password_key ON registrations (destination_key, password_hash);
 CREATE INDEX registrations_email ON registrations (email_key);
 CREATE INDEX registrations_mobile ON registrations (mobile);
 CREATE INDEX registrations_expiry ON registrations (expires_at);
 
 CREATE TABLE verifications (
     id               BLOB PRIMARY KEY,
-    issue            INTEGER NOT NULL, -- grows by one with each code
+    generation       INTEGER NOT NULL, -- grows by one with each code
     purpose          TEXT NOT NULL,
-    destination      TEXT NOT NULL,
+    destination      TEXT NOT NULL, -- as it is written to
+    destination_key  TEXT NOT NULL, -- as it is compared
     destination_hash BLOB NOT NULL,
     digits           INTEGER NOT NULL,
     tries            INTEGER NOT NULL,
     state            TEXT NOT NULL, -- 'expired' is never written
-    phantom          INTEGER NOT NULL,
+    phantom          INTEGER NOT NULL, -- requested for an unknown address
+    user_id          BLOB, -- none for registrations and phantoms
+    epoch            INTEGER, -- the account's when the code was requested
+    login_id_hash    BLOB, -- SHA-256 of the login id beside the address, if there was one
     changed_at       INTEGER NOT NULL,
-    expires_at       INTEGER NOT NULL
+    issued_at        INTEGER NOT NULL, -- the last code's
+    expires_at       INTEGER NOT NULL,
+    provider         TEXT, -- which took the last code
+    country          TEXT, -- of a mobile, two letters
+    segments         INTEGER -- text messages that the last code went as
 ) STRICT;
-CREATE INDEX verifications_destination ON verifications (destination, purpose);
+CREATE INDEX verifications_destination ON verifications (destination_key, purpose);
 CREATE INDEX verifications_expiry ON verifications (expires_at);
+CREATE INDEX verifications_user ON verifications (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX verifications_provider ON verifications (issued_at) WHERE provider IS NOT NULL;
 
 CREATE TABLE destinations (
-    hash       BLOB PRIMARY KEY, -- SHA-256 of the address: no key, it must outlive a key's rotation
-    history    TEXT NOT NULL, -- JSON: the last day's sends and wrong guesses, by purpose
-    lifted_at  INTEGER, -- guesses before it don't count: `enroll limits lift`
+    hash       BLOB PRIMARY KEY, -- SHA-256 of the address; unkeyed, since it must outlive a key's rotation
+    history    TEXT NOT NULL, -- JSON: the last day's sends and failed attempts, by purpose
+    lifted_at  INTEGER, -- attempts before it do not count: `enroll limits lift`
     touched_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX destinations_touched ON destinations (touched_at);
@@ -76,16 +86,16 @@ CREATE INDEX destinations_touched ON destinations (touched_at);
 CREATE TABLE sessions (
     id         BLOB PRIMARY KEY,
     user_id    BLOB NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-    counter    INTEGER NOT NULL,
+    counter    INTEGER NOT NULL, -- grows by one with each refresh
     salt       BLOB NOT NULL,
-    epoch      INTEGER NOT NULL, -- good only while it is the user's
+    epoch      INTEGER NOT NULL, -- valid only while it is the user's
     by_code    INTEGER NOT NULL, -- opened by a one-time code, not by the password
     user_agent TEXT,
-    address    TEXT,
+    ip         TEXT,
     created_at INTEGER NOT NULL,
     rotated_at INTEGER NOT NULL,
-    ends_at    INTEGER NOT NULL, -- idle, and never after expires_at
-    expires_at INTEGER NOT NULL, -- whatever it does
+    ends_at    INTEGER NOT NULL, -- when idle, and never after expires_at
+    expires_at INTEGER NOT NULL, -- in any case
     revoked_at INTEGER
 ) STRICT;
 CREATE INDEX sessions_user ON sessions (user_id);
@@ -94,14 +104,31 @@ CREATE INDEX sessions_end ON sessions (ends_at);
 CREATE TABLE outbox (
     id              INTEGER PRIMARY KEY AUTOINCREMENT,
     verification_id BLOB, -- none: a notice without a code
-    issue           INTEGER,
-    void            INTEGER NOT NULL, -- a phantom's: ends without a provider
+    generation      INTEGER,
+    phantom         INTEGER NOT NULL, -- ends without a provider
+    user_id         BLOB, -- the account that it names
     body            BLOB NOT NULL, -- sealed; emptied when the message ends
     state           TEXT NOT NULL,
     attempts        INTEGER NOT NULL,
-    due_at          INTEGER NOT NULL, -- the lease too: a claim moves it on
+    due_at          INTEGER NOT NULL, -- the lease too: leasing moves it on
     deadline        INTEGER NOT NULL,
     ended_at        INTEGER
 ) STRICT;
 CREATE INDEX outbox_due ON outbox (due_at) WHERE state = 'queued';
 CREATE INDEX outbox_ended ON outbox (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX outbox_user ON outbox (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX outbox_verification ON outbox (verification_id) WHERE verification_id IS NOT NULL;
+
+-- In the order of the numbers; a row goes once it is published.
+CREATE TABLE events (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    body         BLOB NOT NULL, -- sealed
+    set_aside_at INTEGER -- no queue received it: `enroll events retry`
+) STRICT;
+
+-- Rights that one node at a time has.
+CREATE TABLE leases (
+    name    TEXT PRIMARY KEY,
+    holder  BLOB NOT NULL,
+    ends_at INTEGER NOT NULL
+) STRICT;

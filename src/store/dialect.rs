@@ -1,0 +1,93 @@
+//! Everything in which the SQL of the two databases differs: seven fragments. A statement is one text, in which
+//! a fragment is named where it belongs.
+
+/// A statement as each database takes it.
+#[derive(Debug, Clone, Copy)]
+pub struct Sql {
+    /// For PostgreSQL.
+    pub postgres: &'static str,
+    /// For SQLite.
+    pub sqlite: &'static str,
+}
+
+/// The fragments; the first five lock, the last two read a list that is bound as JSON.
+macro_rules! fragment {
+    ($database:ident $text:literal) => {
+        $text
+    };
+    // SQLite must take the write lock first: a read that upgrades fails if another connection wrote meanwhile.
+    (postgres BEGIN) => {
+        "BEGIN"
+    };
+    (sqlite BEGIN) => {
+        "BEGIN IMMEDIATE"
+    };
+    (postgres NOW_MICROS) => {
+        "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+    };
+    (sqlite NOW_MICROS) => {
+        "CAST(strftime('%s', 'now') AS INTEGER) * 1000000"
+    };
+    (postgres FOR_SHARE) => {
+        " FOR SHARE"
+    };
+    (sqlite FOR_SHARE) => {
+        ""
+    };
+    (postgres FOR_KEY_SHARE) => {
+        " FOR KEY SHARE"
+    };
+    (sqlite FOR_KEY_SHARE) => {
+        ""
+    };
+    (postgres SKIP_LOCKED) => {
+        " FOR UPDATE SKIP LOCKED"
+    };
+    (sqlite SKIP_LOCKED) => {
+        ""
+    };
+    (postgres TEXTS) => {
+        "(SELECT json_array_elements_text($1::json))"
+    };
+    (sqlite TEXTS) => {
+        "(SELECT value FROM json_each($1))"
+    };
+    (postgres NUMBERS) => {
+        "(SELECT value::bigint FROM json_array_elements_text($1::json))"
+    };
+    (sqlite NUMBERS) => {
+        "(SELECT value FROM json_each($1))"
+    };
+    // The same columns in several statements.
+    ($database:ident USER) => {
+        "u.id, u.email, u.email_verified, u.mobile, u.mobile_verified, u.login_id, u.name, u.locale,
+         u.password_hash, u.epoch, u.disabled_at, u.created_at, u.updated_at"
+    };
+    ($database:ident REGISTRATION) => {
+        "r.id, r.verification_id, r.destination_key, r.email, r.mobile, r.login_id, r.name, r.locale,
+         r.password_hash, r.client_hash, r.last_code_at, r.expires_at, r.created_at"
+    };
+    ($database:ident CHALLENGE) => {
+        "v.id, v.generation, v.purpose, v.destination, v.digits, v.tries, v.state, v.phantom, v.changed_at,
+         v.issued_at, v.expires_at, v.user_id, v.epoch, v.login_id_hash, d.history, d.lifted_at,
+         CASE WHEN v.user_id IS NULL
+         THEN EXISTS (SELECT 1 FROM registrations r WHERE r.verification_id = v.id AND r.expires_at > $2)
+         ELSE EXISTS (SELECT 1 FROM users u WHERE u.id = v.user_id AND u.epoch = v.epoch AND u.disabled_at IS NULL)
+         END AS is_current
+         FROM verifications v LEFT JOIN destinations d ON d.hash = v.destination_hash"
+    };
+}
+pub(super) use fragment;
+
+/// Names the statements of a file, and lists them as `STATEMENTS`.
+macro_rules! statements {
+    ($($name:ident = $($part:tt),+;)+) => {
+        $(const $name: $crate::store::Sql = $crate::store::Sql {
+            postgres: concat!($($crate::store::dialect::fragment!(postgres $part)),+),
+            sqlite: concat!($($crate::store::dialect::fragment!(sqlite $part)),+),
+        };)+
+        pub(super) const STATEMENTS: &[(&str, $crate::store::Sql)] =
+            &[$((concat!(module_path!(), "::", stringify!($name)), $name)),+];
+    };
+}
+pub(super) use statements;

@@ -1,0 +1,92 @@
+//! The start of the program, alone and beside others.
+
+use serde_json::{Value, json};
+
+use crate::{
+    run::{embedded, run},
+    support::{Backend, process::Sandbox},
+};
+
+#[tokio::test]
+async fn every_prefix_serves_the_api() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = embedded(&dir).set("ENROLL__SERVER__PREFIXES", "/api/v1,/v2,/");
+    node.start();
+    for prefix in ["/api/v1", "/v2", ""] {
+        let me = reqwest::get(format!("{}{prefix}/users/me", node.base)).await.unwrap();
+        assert_eq!(me.status().as_u16(), 401, "{prefix}");
+    }
+}
+
+#[tokio::test]
+async fn the_development_key_is_made_once_and_missed_when_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = embedded(&dir).set("ENROLL__SECRETS__KEY", "");
+    node.start();
+    let key = dir.path().join("root.key");
+    let made = std::fs::read_to_string(&key).unwrap();
+    let http = reqwest::Client::builder().timeout(std::time::Duration::from_secs(10)).build().unwrap();
+    let post = async |path: &str, body: Value| {
+        http.post(format!("{}/api/v1{path}", node.base))
+            .json(&body)
+            .send()
+            .await
+            .unwrap()
+            .json::<Value>()
+            .await
+            .unwrap()
+    };
+    let registered = post("/auth/register", json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let otp = node.code("+919876543210", 1).await;
+    post("/auth/verify-otp", json!({"verification_id": registered["verification"]["verification_id"], "otp": otp}))
+        .await;
+    node.terminate();
+    node.start();
+    assert_eq!(std::fs::read_to_string(&key).unwrap(), made);
+    node.terminate();
+    std::fs::remove_file(&key).unwrap();
+    let (code, _, errors) = run(&node, &["serve"]);
+    assert_eq!(code, 1);
+    assert!(errors.contains("root.key is missing"), "{errors}");
+}
+
+#[tokio::test]
+async fn a_single_node_keeps_a_second_out_fleet() {
+    let sandbox = Sandbox { redis: None, ..Sandbox::new(Backend::Fleet).await };
+    let mut first = sandbox.node().set("ENROLL__SERVER__SINGLE_NODE", "true");
+    first.start();
+    let mut second = sandbox.node().set("ENROLL__SERVER__SINGLE_NODE", "true");
+    let (code, _, errors) = run(&second, &["serve"]);
+    assert_eq!(code, 1);
+    assert!(errors.contains("another node runs on this database"), "{errors}");
+    let (took, code) = first.terminate();
+    assert_eq!(code, Some(0));
+    assert!(took < std::time::Duration::from_secs(10), "{took:?}");
+    second.start();
+}
+
+#[test]
+fn a_second_server_on_the_same_file_does_not_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = embedded(&dir);
+    first.start();
+    let (code, _, errors) = run(&embedded(&dir), &["serve"]);
+    assert_eq!(code, 1);
+    assert!(errors.contains("another node runs on this database"), "{errors}");
+}
+
+#[tokio::test]
+async fn two_nodes_start_at_once_on_an_empty_database_fleet() {
+    let sandbox = Sandbox::new(Backend::Fleet).await;
+    let (mut one, mut two) = (sandbox.node(), sandbox.node());
+    std::thread::scope(|scope| {
+        scope.spawn(|| one.start());
+        scope.spawn(|| two.start());
+    });
+    for node in [&one, &two] {
+        let ready = reqwest::get(format!("{}/readyz", node.base)).await.unwrap();
+        assert_eq!(ready.status().as_u16(), 200);
+    }
+    let (code, _, errors) = run(&one, &["migrate"]);
+    assert_eq!(code, 0, "{errors}");
+}
