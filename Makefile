@@ -9,10 +9,10 @@ NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 RUN_TESTS = $(if $(NEXTEST),$(CARGO) nextest run --locked,$(CARGO) test --locked)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help install run test test-unit test-integration fmt lint doc openapi-check provider-check check init-db up down stop-docker-compose bench consume-events start-rabbitmq-consumer
+.PHONY: help install run test test-unit test-integration fmt lint dependencies doc openapi openapi-check provider-check check init-db up down stop-docker-compose bench consume-events start-rabbitmq-consumer
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 22
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 26
 
 install: ## build the optimised binary into ~/.cargo/bin
 	$(CARGO) install --locked --path .
@@ -23,11 +23,14 @@ run: ## serve on http://127.0.0.1:8000: SQLite, codes in memory, messages on the
 test: ## every test, over SQLite and over real PostgreSQL, Redis and RabbitMQ (found, or started)
 	tests/tools/with-servers $(RUN_TESTS)
 
-test-unit: ## the tests that need no server
-	$(if $(NEXTEST),$(CARGO) nextest run --locked -E 'not test(/fleet|redis|postgres|rabbitmq/)',$(CARGO) test --locked -- --skip fleet --skip redis --skip postgres --skip rabbitmq)
+# A story's module says what it runs over; what is not in one of these needs servers.
+UNIT = kind(lib) + binary(layers) + test(/::embedded$$/)
 
-test-integration: ## the tests over real PostgreSQL, Redis and RabbitMQ alone
-	tests/tools/with-servers $(if $(NEXTEST),$(CARGO) nextest run --locked -E 'test(/fleet|redis|postgres|rabbitmq/)',$(CARGO) test --locked -- fleet redis postgres rabbitmq)
+test-unit: ## the tests that need no server
+	$(if $(NEXTEST),$(RUN_TESTS) -E '$(UNIT)',$(RUN_TESTS) --lib --test layers && $(RUN_TESTS) --test '*' -- ::embedded)
+
+test-integration: ## all other tests, over real PostgreSQL, Redis and RabbitMQ
+	tests/tools/with-servers $(if $(NEXTEST),$(RUN_TESTS) -E 'not ($(UNIT))',$(RUN_TESTS) --test '*' -- --skip ::embedded)
 
 fmt: ## format the code
 	$(CARGO) fmt
@@ -39,15 +42,24 @@ lint: ## formatting and clippy, warnings as errors
 doc: ## the documentation of the code, warnings as errors
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --no-deps --document-private-items
 
-openapi-check: ## whether the OpenAPI document is one
+dependencies: ## licences, sources and advisories of all crates, and whether one is unused
+	$(CARGO) deny --locked check bans licenses sources
+	@if timeout 60 $(CARGO) deny fetch db; then $(CARGO) deny --locked check advisories; \
+	else echo "make dependencies: ADVISORIES NOT CHECKED: their database is out of reach"; fi
+	$(CARGO) machete
+
+openapi: ## write the OpenAPI document to tests/openapi.json
+	$(CARGO) run --quiet --locked -- openapi > tests/openapi.json
+
+openapi-check: ## lint the OpenAPI document
 	tests/tools/openapi-check $(TARGET)
 
 provider-check: ## the providers against Prism with Twilio's document, aiosmtpd and a webhook verifier (npm, PyPI)
 	tests/tools/provider-check $(TARGET)
 
-check: lint openapi-check doc provider-check test ## what CI runs, the tests last
+check: lint dependencies openapi-check doc provider-check test ## what CI runs, the tests last
 
-init-db: ## bring the database's schema up to date
+init-db: ## migrate the database
 	$(CARGO) run --locked -- migrate
 
 up: .compose.env ## start the fleet of docker-compose.yml: the app, PostgreSQL, Redis, RabbitMQ
@@ -58,12 +70,12 @@ down: .compose.env ## stop that fleet
 
 stop-docker-compose: down ## the same as down
 
-consume-events: ## listen to events at AMQP_URL, a JSON line each
+consume-events: ## consume events from AMQP_URL, a JSON line each
 	$(CARGO) run --locked -- consume-events
 
 start-rabbitmq-consumer: consume-events ## the same as consume-events
 
-bench: ## what it can do, beside bare Argon2id and pgbench, in one run
+bench: ## measure it beside bare Argon2id and pgbench, in one run
 	tests/tools/with-servers $(CARGO) bench --locked --bench bench
 
 .compose.env: # the fleet's root key, made once

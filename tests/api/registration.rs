@@ -1,3 +1,5 @@
+//! Registering: a code by SMS or email, verifying, resending.
+
 use serde_json::json;
 
 use crate::support::{

@@ -1,3 +1,5 @@
+//! What every code store must keep.
+
 use std::{sync::Arc, time::Duration};
 
 use enroll::{

@@ -1,3 +1,5 @@
+//! What every limiter must keep.
+
 use std::sync::Arc;
 
 use enroll::{

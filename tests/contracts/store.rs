@@ -1,3 +1,5 @@
+//! What the store must keep over both databases, concurrency included.
+
 use std::time::Duration;
 
 use enroll::{

@@ -1,3 +1,5 @@
+//! Nodes killed with -9: what was answered with 2xx is kept, and no dead code is sent.
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{

@@ -1,3 +1,5 @@
+//! Servers stopped and frozen under a running node.
+
 use std::{
     sync::{
         Arc,

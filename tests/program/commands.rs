@@ -47,6 +47,14 @@ fn the_openapi_document_is_printed() {
     assert!(document["paths"]["/v2/auth/register"].is_object(), "the first prefix is the documented one");
 }
 
+#[test]
+fn a_change_of_the_openapi_document_shows_in_the_diff() {
+    let (_, out, _) = run(&Node::new("").set("DATABASE_URL", "").set("ENROLL__SERVER__ADDRESS", ""), &["openapi"]);
+    let document: Value = serde_json::from_str(&out).unwrap();
+    let snapshot: Value = serde_json::from_str(include_str!("../openapi.json")).unwrap();
+    assert_eq!(document, snapshot, "`make openapi` writes the snapshot");
+}
+
 #[tokio::test]
 async fn lift_works_beside_a_running_server_and_makes_no_database() {
     let dir = tempfile::tempdir().unwrap();

@@ -25,3 +25,25 @@ async fn the_readmes_story_works_as_it_stands(backend: Backend) {
     assert_eq!((&me["mobile"], &me["is_active"]), (&json!("+919876543210"), &json!(true)));
     assert_eq!(me["id"], registered["user_id"]);
 }
+
+#[test]
+fn the_readmes_table_of_errors_is_that_of_the_code() {
+    let table = enroll::http::error_table();
+    assert!(include_str!("../../README.md").contains(&table), "README.md must have this table:\n{table}");
+}
+
+#[test]
+fn every_source_file_opens_with_a_line_that_says_what_it_is_for() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let without = files(&root.join("src")).into_iter().chain(files(&root.join("tests"))).filter(|path| {
+        let text = std::fs::read_to_string(path).unwrap();
+        let is_documented = ["//! ", "#![doc", "// "].iter().any(|start| text.starts_with(start));
+        path.extension().is_some_and(|extension| extension == "rs") && !is_documented
+    });
+    assert_eq!(without.collect::<Vec<_>>(), Vec::<std::path::PathBuf>::new());
+}
+
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}

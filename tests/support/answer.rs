@@ -1,3 +1,5 @@
+//! A response, and what a test expects of it.
+
 use serde_json::Value;
 
 /// An answer, read whole.

@@ -1,3 +1,5 @@
+//! A server of a test's own, in the test's process.
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},

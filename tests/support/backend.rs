@@ -1,3 +1,5 @@
+//! The backends, and a database of a test's own.
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::{Connection as _, Executor as _};
