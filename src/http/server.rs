@@ -1,8 +1,8 @@
 //! Accepting connections.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, http::Request};
+use axum::{Router, body::Body, http::Request, response::Response};
 use hyper::{body::Incoming, server::conn::http1::Builder};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -15,7 +15,7 @@ use tokio::{
     sync::Semaphore,
 };
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
+use tower::{ServiceExt as _, util::BoxCloneService};
 
 use super::extract::client_ip::Peer;
 
@@ -130,36 +130,14 @@ impl HttpServer {
         TokioIo::new(stream)
     }
 
-    fn service(&self, peer: SocketAddr) -> TowerToHyperService<impl Handler> {
+    fn service(
+        &self,
+        peer: SocketAddr,
+    ) -> TowerToHyperService<BoxCloneService<Request<Incoming>, Response, Infallible>> {
         let router = self.router.clone();
-        TowerToHyperService::new(tower::service_fn(move |mut request: Request<Incoming>| {
+        TowerToHyperService::new(BoxCloneService::new(tower::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
             router.clone().oneshot(request.map(Body::new))
-        }))
+        })))
     }
-}
-
-/// The service that hyper needs.
-trait Handler:
-    tower::Service<
-        Request<Incoming>,
-        Response = axum::response::Response,
-        Error = std::convert::Infallible,
-        Future: Send + 'static,
-    > + Clone
-    + Send
-    + 'static
-{
-}
-
-impl<S> Handler for S where
-    S: tower::Service<
-            Request<Incoming>,
-            Response = axum::response::Response,
-            Error = std::convert::Infallible,
-            Future: Send + 'static,
-        > + Clone
-        + Send
-        + 'static
-{
 }

@@ -33,9 +33,6 @@ pub(in crate::http) struct RegisterRequest {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "9876543210")]
     mobile: JsonField,
-    #[serde(default, rename = "mobileNumber")]
-    #[schema(ignore)]
-    mobile_number: JsonField,
     /// 8 to 128 characters of any kind.
     #[serde(default)]
     #[schema(value_type = String, required, min_length = 8, max_length = 128, example = "correct horse battery")]
@@ -55,6 +52,9 @@ pub(in crate::http) struct RegisterRequest {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "en-IN")]
     locale: JsonField,
+    #[serde(default, rename = "mobileNumber")]
+    #[schema(ignore)]
+    mobile_number: JsonField,
 }
 
 /// A pending registration.

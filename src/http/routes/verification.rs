@@ -96,11 +96,11 @@ pub(in crate::http) struct StatusResponse {
     purpose: PurposeName,
     #[schema(example = "sms")]
     channel: ChannelName,
+    #[schema(example = "sent")]
+    state: VerificationState,
     /// Where the code goes, masked.
     #[schema(example = "+91******3210")]
     destination: String,
-    #[schema(example = "sent")]
-    state: VerificationState,
     #[schema(value_type = String, format = DateTime, example = "2026-11-21T18:36:00Z")]
     changed_at: Timestamp,
     /// Seconds until the code expires.
