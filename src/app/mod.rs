@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     root_key::{keyring, make_private_dir},
-    wiring::{Wiring, Workers},
+    wiring::{Engine, Workers},
 };
 use crate::{
     config::Settings,
@@ -133,11 +133,11 @@ impl Application {
         let address = listener.local_addr()?;
         let store = core.store.clone();
         let inbox = settings.notify.inbox.then(|| Arc::new(Inbox::new(Arc::clone(&core.clock))));
-        let wiring = Wiring::new(settings, core, redis, inbox.clone());
-        let readiness = wiring.readiness.clone();
+        let engine = Engine::new(settings, core, redis, inbox.clone());
+        let readiness = engine.readiness.clone();
         let (requests, mut http) = (TaskTracker::new(), JoinSet::new());
         let (stop_http, stop_workers) = (CancellationToken::new(), CancellationToken::new());
-        let (services, workers) = wiring.build();
+        let (services, workers) = engine.build();
         let mut workers = spawn(workers, &stop_workers);
         if let Some(node_lock) = node_lock {
             workers.spawn(NodeLockMonitor(node_lock).run(stop_workers.clone()));

@@ -28,7 +28,7 @@ const MEMORY_BOUND: usize = 100_000;
 const FAILED_LOGINS_BOUND: usize = 1_000;
 
 /// What services and workers are made of.
-pub(super) struct Wiring<'a> {
+pub(super) struct Engine<'a> {
     settings: &'a Settings,
     core: Core,
     pub(super) readiness: Readiness,
@@ -52,7 +52,7 @@ pub(super) struct Workers {
     pub(super) pruner: Pruner,
 }
 
-impl<'a> Wiring<'a> {
+impl<'a> Engine<'a> {
     pub(super) fn new(
         settings: &'a Settings,
         core: Core,

@@ -9,14 +9,14 @@ use uuid::Uuid;
 
 use super::{
     output::print,
-    users::{Who, find},
+    users::{AccountArgument, find},
 };
 use crate::{app::admin_services, config::Settings, domain::Reason, http::user_json};
 
 #[derive(Subcommand)]
 pub(super) enum Sessions {
     /// List an account's sessions
-    List(Who),
+    List(AccountArgument),
     /// Revoke one session, or all of an account; its tokens are refused at once
     Revoke {
         /// The id of a session
@@ -31,7 +31,7 @@ pub(super) enum Sessions {
 pub(super) async fn run(command: Sessions, settings: &Settings, as_json: bool) -> anyhow::Result<ExitCode> {
     let admin = admin_services(settings).await?;
     match command {
-        Sessions::List(Who { who }) => {
+        Sessions::List(AccountArgument { who }) => {
             let user = find(&admin, settings, &who).await?;
             let sessions = admin.sessions.list(&user).await?;
             let mut listed = user_json(&user, Some(sessions));

@@ -41,19 +41,19 @@ pub(super) enum Users {
         update: bool,
     },
     /// Show an account and its sessions
-    Show(Who),
+    Show(AccountArgument),
     /// Disable an account: no login, no refresh, and its tokens are refused at once
-    Disable(Who),
+    Disable(AccountArgument),
     /// Enable a disabled account
-    Enable(Who),
+    Enable(AccountArgument),
     /// Delete an account and all personal data
-    Delete(Who),
+    Delete(AccountArgument),
     /// Write every account and its sessions as a JSON line
     Export,
 }
 
 #[derive(Args)]
-pub(super) struct Who {
+pub(super) struct AccountArgument {
     /// An account: its id, email, mobile or login id
     pub(super) who: String,
 }
@@ -86,23 +86,23 @@ pub(super) async fn run(command: Users, settings: &Settings, as_json: bool) -> a
             ExitCode::SUCCESS
         }
         Users::Import { file, update } => import(&admin, settings, &file, update, as_json).await?,
-        Users::Show(Who { who }) => {
+        Users::Show(AccountArgument { who }) => {
             let user = find(&admin, settings, &who).await?;
             let sessions = admin.sessions.list(&user).await?;
             print(&user_json(&user, Some(sessions)), as_json);
             ExitCode::SUCCESS
         }
-        Users::Disable(Who { who }) => {
+        Users::Disable(AccountArgument { who }) => {
             let user = find(&admin, settings, &who).await?;
             admin.accounts.disable(&user).await?;
             print_status(&user, "disabled", as_json)
         }
-        Users::Enable(Who { who }) => {
+        Users::Enable(AccountArgument { who }) => {
             let user = find(&admin, settings, &who).await?;
             admin.accounts.enable(&user).await?;
             print_status(&user, "enabled", as_json)
         }
-        Users::Delete(Who { who }) => {
+        Users::Delete(AccountArgument { who }) => {
             let user = find(&admin, settings, &who).await?;
             admin.accounts.delete(&user).await?;
             print_status(&user, "deleted", as_json)

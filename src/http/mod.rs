@@ -160,7 +160,7 @@ pub fn router(services: Services, settings: &ServerSettings, requests: &TaskTrac
     let camel = camel_case::CamelPaths::new(&settings.camel_prefixes, &settings.prefixes, api_paths);
     let api = Api(Arc::new(services));
     let router = if api.inbox.is_some() { router.merge(dev_inbox::routes()) } else { router };
-    let detached = detach::Detached { timeout: settings.request_timeout, requests: requests.clone() };
+    let detached = detach::DetachSettings { timeout: settings.request_timeout, requests: requests.clone() };
     router
         .merge(openapi::routes(document))
         .fallback(problem::not_found)

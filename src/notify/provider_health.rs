@@ -29,7 +29,7 @@ const SKIPPED_FOR: Duration = Duration::from_secs(10);
 const PROBE: Duration = Duration::from_secs(5);
 
 impl ProviderHealth {
-    /// Whether the provider may be tried now; once its time is over, one caller may.
+    /// Whether the provider may be tried now; once its pause has ended, one caller may.
     pub(super) fn may_try(&self, now: Timestamp) -> bool {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match state.skipped_until {

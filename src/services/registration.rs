@@ -156,7 +156,7 @@ impl RegistrationService {
             return Err(Error::taken(taken));
         }
         let existing = self.same_registration(&mut tx, new, password_hash, now).await?;
-        if let Some(same) = existing.as_ref().filter(|it| it.last_code_at.plus(self.resend_after()) > now) {
+        if let Some(same) = existing.as_ref().filter(|pending| pending.last_code_at.plus(self.resend_after()) > now) {
             return self.unchanged(&mut tx, same, &record, now).await;
         }
         if let Err(error) = self.issuer.check_cooldown(&record, Purpose::Registration, now) {
@@ -189,11 +189,11 @@ impl RegistrationService {
         now: Timestamp,
     ) -> Result<Option<Registration>, Error> {
         let all = tx.pending_registrations(&new.destination, Timestamp::default()).await?; // expired ones, too
-        let (live, expired): (Vec<_>, Vec<_>) = all.into_iter().partition(|it| it.expires_at > now);
+        let (live, expired): (Vec<_>, Vec<_>) = all.into_iter().partition(|pending| pending.expires_at > now);
         if !expired.is_empty() {
             tx.delete_expired(&new.destination, now).await?;
         }
-        Ok(live.into_iter().find(|it| it.password_hash == password_hash))
+        Ok(live.into_iter().find(|pending| pending.password_hash == password_hash))
     }
 
     fn pending(
@@ -205,8 +205,10 @@ impl RegistrationService {
         now: Timestamp,
     ) -> Registration {
         let random = &self.core.random;
-        let (id, verification_id, created_at) = existing
-            .map_or_else(|| (random.id(now), random.secret_id(), now), |it| (it.id, it.verification_id, it.created_at));
+        let (id, verification_id, created_at) = existing.map_or_else(
+            || (random.id(now), random.secret_id(), now),
+            |old| (old.id, old.verification_id, old.created_at),
+        );
         Registration {
             id,
             verification_id,

@@ -1,4 +1,4 @@
-//! Relaying events from the database to whoever listens.
+//! Relaying events from the database to the publisher.
 
 use std::{sync::Arc, time::Duration};
 

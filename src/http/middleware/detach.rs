@@ -24,14 +24,18 @@ const LONGEST_BODY: usize = 16 * 1024;
 
 /// The time limit of a request, and the tracker that stopping waits for.
 #[derive(Clone)]
-pub(in crate::http) struct Detached {
+pub(in crate::http) struct DetachSettings {
     pub(in crate::http) timeout: Duration,
     pub(in crate::http) requests: TaskTracker,
 }
 
 /// Reads the body within its time and size, then runs the request in a task of its own: it ends what it began even
 /// if its client has gone, and a panic is a response too.
-pub(in crate::http) async fn run_detached(State(detached): State<Detached>, request: Request, next: Next) -> Response {
+pub(in crate::http) async fn run_detached(
+    State(detached): State<DetachSettings>,
+    request: Request,
+    next: Next,
+) -> Response {
     let deadline = Instant::now() + detached.timeout;
     let request = match tokio::time::timeout_at(deadline, read_body(request)).await {
         Ok(Ok(request)) => request,

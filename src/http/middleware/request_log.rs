@@ -100,7 +100,7 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::http::middleware::detach::{Detached, run_detached};
+    use crate::http::middleware::detach::{DetachSettings, run_detached};
 
     async fn answer(uri: &str) -> (StatusCode, serde_json::Value) {
         async fn panics() -> &'static str {
@@ -109,7 +109,7 @@ mod tests {
         async fn hangs() {
             std::future::pending::<()>().await;
         }
-        let own = Detached { timeout: Duration::from_millis(50), requests: TaskTracker::new() };
+        let own = DetachSettings { timeout: Duration::from_millis(50), requests: TaskTracker::new() };
         let router = Router::new()
             .route("/panics", get(panics))
             .route("/hangs", get(hangs))

@@ -42,12 +42,12 @@ struct Words {
     minutes: String,
     seconds: String,
     #[serde(flatten)]
-    messages: BTreeMap<String, Wording>,
+    messages: BTreeMap<String, MessageTemplate>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wording {
+struct MessageTemplate {
     /// A text message.
     sms: String,
     /// The subject of an email.
@@ -112,27 +112,27 @@ impl Templates {
             MessagePayload::Notice(notice) => context! { brand, locale, new_address => &notice.new_address },
         };
         let kind = payload.purpose();
-        let wording = words.messages.get(kind).ok_or_else(|| format!("[{kind}] is missing"))?;
+        let template = words.messages.get(kind).ok_or_else(|| format!("[{kind}] is missing"))?;
         let mut message = Message {
             meta,
             to: payload.to().as_str().to_owned(),
             channel: payload.to().channel(),
             purpose: kind,
-            subject: fill("subject.txt", &wording.subject, &values)?,
+            subject: fill("subject.txt", &template.subject, &values)?,
             body: String::new(),
             html: None,
             otp: code.map(|code| code.code.clone()),
             verification_id: code.map(|code| code.verification_id),
         };
         match message.channel {
-            Channel::Sms => message.body = self.sms(wording, &values, code)?,
-            Channel::Email => self.fill_email(&mut message, wording, values, code)?,
+            Channel::Sms => message.body = self.sms(template, &values, code)?,
+            Channel::Email => self.fill_email(&mut message, template, values, code)?,
         }
         Ok(message)
     }
 
-    fn sms(&self, wording: &Wording, values: &Value, code: Option<&CodeMessage>) -> Result<String, String> {
-        let text = fill("sms.txt", &wording.sms, values)?;
+    fn sms(&self, template: &MessageTemplate, values: &Value, code: Option<&CodeMessage>) -> Result<String, String> {
+        let text = fill("sms.txt", &template.sms, values)?;
         Ok(match (code, &self.settings.webotp_domain) {
             // WICG, origin-bound one-time codes: the last line, and nothing after it.
             (Some(code), Some(domain)) => format!("{text}\n\n@{domain} #{}", code.code),
@@ -143,11 +143,11 @@ impl Templates {
     fn fill_email(
         &self,
         message: &mut Message,
-        wording: &Wording,
+        template: &MessageTemplate,
         values: Value,
         code: Option<&CodeMessage>,
     ) -> Result<(), String> {
-        let text = fill("text.txt", &wording.text, &values)?;
+        let text = fill("text.txt", &template.text, &values)?;
         let values = context! { subject => &message.subject, text => &text, ..values };
         message.html = Some(fill("email.html", &self.html, &values)?);
         message.body = code.map_or_else(|| text.clone(), |code| format!("{}\n\n{text}", code.code));
@@ -295,7 +295,7 @@ mod tests {
         let templates = Templates::load(settings(), Some(dir.path())).unwrap();
         assert!(render(&templates, &sms(Purpose::Login, "en")).body.contains("Acme: 012345 is your key"));
         assert!(render(&templates, &sms(Purpose::Login, "de-AT")).body.contains("Acme: 012345 ist Ihr Code"));
-        for (text, told) in [
+        for (text, expected) in [
             ("minute = 1", "en.toml"),
             (&BUILT_IN[0].1.replace("[login]", "[logn]"), "[login] is missing"),
             (&BUILT_IN[0].1.replace("{{ code }} is your code to log in", "log in"), "[login] does not show"),
@@ -303,7 +303,7 @@ mod tests {
         ] {
             write("en.toml", text);
             let error = Templates::load(settings(), Some(dir.path())).unwrap_err();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(expected), "{error}");
         }
     }
 }
