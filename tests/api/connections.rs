@@ -15,7 +15,7 @@ stories!(
     a_silent_or_slow_connection_is_closed,
     a_slow_body_is_408,
     at_the_bound_of_connections_others_wait,
-    what_was_read_is_done_though_the_client_has_gone,
+    a_request_is_finished_though_its_client_has_gone,
     odd_requests_are_no_5xx,
 );
 
@@ -71,7 +71,7 @@ async fn at_the_bound_of_connections_others_wait(backend: Backend) {
     answer.is(200);
 }
 
-async fn what_was_read_is_done_though_the_client_has_gone(backend: Backend) {
+async fn a_request_is_finished_though_its_client_has_gone(backend: Backend) {
     // A hash that takes a while, so that the client is gone before its end.
     let app = TestApp::with(backend, Options::default().with("ENROLL__PASSWORDS__MEMORY_KIB", 65_536)).await;
     let body = json!({"mobile": "9876543210", "password": "correct horse"}).to_string();

@@ -9,7 +9,7 @@ use crate::support::{Answer, Backend, Options, TestApp, app::fresh_ip, app::othe
 stories!(
     a_new_contact_counts_once_it_is_proven,
     a_contact_is_refused_that_another_has,
-    one_proven_by_another_meanwhile_is_a_conflict,
+    an_address_proven_by_another_account_meanwhile_is_a_conflict,
     an_old_session_needs_the_password,
     a_contact_code_is_for_its_account_alone,
     a_deleted_account_leaves_nothing,
@@ -95,7 +95,7 @@ async fn a_contact_is_refused_that_another_has(backend: Backend) {
     app.send(from(5)).await.is_problem(429, "too_many_requests");
 }
 
-async fn one_proven_by_another_meanwhile_is_a_conflict(backend: Backend) {
+async fn an_address_proven_by_another_account_meanwhile_is_a_conflict(backend: Backend) {
     let app = TestApp::with(backend, Options::unlimited()).await;
     let ann = account(&app).await;
     let asked = request(&app, &ann, json!({"mobile": "9876543211"})).await.is(202);

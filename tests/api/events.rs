@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::code_login::{PASSWORD, account, id, prove, send};
 use crate::support::{Answer, Backend, Options, TestApp, app::fresh_ip, secrets::logged_events};
 
-stories!(a_life_is_told_in_order, what_failed_tells_nothing);
+stories!(the_events_of_an_account_come_in_order, a_failed_call_publishes_no_event);
 
 async fn call(app: &TestApp, method: Method, path: &str, tokens: &Value, body: Value) -> Answer {
     let token = tokens["access_token"].as_str().unwrap();
@@ -26,7 +26,7 @@ async fn events(user: &Value, kind: &str, count: usize) -> Vec<(String, Value)> 
     }
 }
 
-async fn a_life_is_told_in_order(backend: Backend) {
+async fn the_events_of_an_account_come_in_order(backend: Backend) {
     let app = TestApp::with(backend, Options::unlimited()).await;
     let ann = account(&app).await;
     let by = |password: &str| json!({"login_id": "ann.1", "password": password});
@@ -94,7 +94,7 @@ fn id_of(tokens: &Value) -> &Value {
     &tokens["user"]["id"]
 }
 
-async fn what_failed_tells_nothing(backend: Backend) {
+async fn a_failed_call_publishes_no_event(backend: Backend) {
     let app = TestApp::start(backend).await;
     account(&app).await;
     let taken = json!({"mobile": "9876543210", "password": "another horse"});
@@ -113,7 +113,7 @@ async fn what_failed_tells_nothing(backend: Backend) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_nodes_of_a_fleet_tell_each_event_once() {
+async fn two_nodes_of_a_fleet_publish_each_event_once() {
     let app = TestApp::with(Backend::Fleet, Options::unlimited()).await;
     let other = app.another_node().await;
     let ann = account(&app).await;

@@ -12,7 +12,7 @@ stories!(
     a_client_sends_five_a_minute,
     a_destination_gets_five_an_hour_and_ten_a_day,
     tries_run_out_exactly_also_in_parallel,
-    who_shows_no_id_has_tries_apart,
+    callers_without_the_id_have_attempts_of_their_own,
     the_destinations_budget_holds_whatever_changes,
     with_the_budget_spent_the_owner_still_gets_in,
     a_client_guesses_fifty_an_hour,
@@ -84,7 +84,7 @@ async fn tries_run_out_exactly_also_in_parallel(backend: Backend) {
     app.verify(&ann, &otp).await.is(200);
 }
 
-async fn who_shows_no_id_has_tries_apart(backend: Backend) {
+async fn callers_without_the_id_have_attempts_of_their_own(backend: Backend) {
     let app = TestApp::start(backend).await;
     let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
     let stranger = async |otp: &str| {

@@ -8,7 +8,7 @@ use crate::support::{Answer, Backend, Options, TestApp, app::fresh_ip};
 stories!(
     a_password_logs_in_by_each_name,
     unknown_and_wrong_are_one_answer_and_counted,
-    a_pending_registration_is_told_to_who_knows_its_password,
+    login_shows_a_pending_registration_to_the_owner_of_its_password,
     an_unproven_address_logs_in_who_has_held_it_longest,
     a_cheaper_hash_is_made_anew,
     a_refresh_replaces_the_token,
@@ -18,7 +18,7 @@ stories!(
     sessions_are_listed_and_ended_by_id,
     an_account_keeps_its_hundred_newest_sessions,
     tokens_of_one_kind_are_none_of_the_other,
-    a_session_ends_whatever_it_does,
+    a_session_ends_in_any_case,
 );
 
 const PASSWORD: &str = "correct horse";
@@ -94,7 +94,7 @@ async fn unknown_and_wrong_are_one_answer_and_counted(backend: Backend) {
     login(&app, json!({"email": "ann@example.com", "password": PASSWORD})).await.is(200);
 }
 
-async fn a_pending_registration_is_told_to_who_knows_its_password(backend: Backend) {
+async fn login_shows_a_pending_registration_to_the_owner_of_its_password(backend: Backend) {
     let app = TestApp::start(backend).await;
     let ann = app.register(json!({"mobile": "9876543210", "email": "ann@example.com", "password": PASSWORD})).await;
     for name in [json!({"mobile": "9876543210"}), json!({"email": "ann@example.com"})] {
@@ -268,7 +268,7 @@ async fn tokens_of_one_kind_are_none_of_the_other(backend: Backend) {
     app.me(access(&tokens)).await.is_problem(401, "invalid_token");
 }
 
-async fn a_session_ends_whatever_it_does(backend: Backend) {
+async fn a_session_ends_in_any_case(backend: Backend) {
     let options = Options::default()
         .with("ENROLL__TOKENS__SESSION_TTL", 3_600)
         .with("ENROLL__TOKENS__REFRESH_TTL", 1_800)

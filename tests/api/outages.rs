@@ -8,7 +8,7 @@ use crate::support::{Backend, Options, TestApp, app::fresh_ip};
 stories!(
     the_service_tells_of_itself,
     a_database_that_is_held_up_is_503,
-    what_can_not_be_read_is_an_internal_error,
+    unreadable_data_is_an_internal_error,
     more_passwords_than_can_be_hashed_are_refused,
 );
 
@@ -37,7 +37,7 @@ async fn a_database_that_is_held_up_is_503(backend: Backend) {
     }
 }
 
-async fn what_can_not_be_read_is_an_internal_error(backend: Backend) {
+async fn unreadable_data_is_an_internal_error(backend: Backend) {
     let app = TestApp::start(backend).await;
     account(&app).await;
     app.execute_sql("UPDATE destinations SET history = 'nonsense'").await;

@@ -9,7 +9,7 @@ use crate::support::{
 
 stories!(
     several_may_be_pending_and_each_needs_its_id,
-    of_several_the_callers_own_is_meant,
+    basic_acts_on_the_callers_own_registration_among_several,
     another_password_too_soon_counts_as_a_wrong_one,
     the_right_password_is_never_counted_as_wrong,
     basic_works_for_an_address_held_unproven,
@@ -39,7 +39,7 @@ async fn several_may_be_pending_and_each_needs_its_id(backend: Backend) {
     app.verify(&stranger, &stranger.otp).await.is_problem(400, "invalid_code");
 }
 
-async fn of_several_the_callers_own_is_meant(backend: Backend) {
+async fn basic_acts_on_the_callers_own_registration_among_several(backend: Backend) {
     let app = TestApp::start(backend).await;
     let body = |password: &str| json!({"mobile": "9876543210", "password": password});
     app.post_from("192.0.2.1", "/auth/register", body("stranger's one")).await.is(202);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Backend, TestApp};
 
-stories!(a_profile_is_changed_field_by_field, a_password_change_ends_the_other_sessions, a_current_password_is_counted);
+stories!(a_profile_is_changed_field_by_field, a_password_change_ends_the_other_sessions, wrong_current_passwords_are_counted);
 
 async fn account(app: &TestApp) -> Value {
     let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse", "name": "Ann"})).await;
@@ -59,7 +59,7 @@ async fn a_password_change_ends_the_other_sessions(backend: Backend) {
     login("better horse").await.is(200);
 }
 
-async fn a_current_password_is_counted(backend: Backend) {
+async fn wrong_current_passwords_are_counted(backend: Backend) {
     let app = TestApp::start(backend).await;
     let ann = account(&app).await;
     let change = async |body: Value| call(&app, Method::POST, "/users/me/password", &ann, body).await;

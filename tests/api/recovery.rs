@@ -8,7 +8,7 @@ use crate::support::{Answer, Backend, Options, TestApp, app::fresh_ip, app::othe
 
 stories!(
     a_code_sets_a_new_password_and_ends_all_else,
-    unknown_accounts_are_not_told_apart,
+    unknown_accounts_answer_like_known_ones,
     a_password_is_judged_before_and_after_the_code,
     a_login_raced_with_a_reset_leaves_no_session,
     a_reset_forgives_the_wrong_passwords,
@@ -63,7 +63,7 @@ async fn a_code_sets_a_new_password_and_ends_all_else(backend: Backend) {
     assert!(inbox.iter().any(|message| message.purpose == "password_was_reset" && message.otp.is_none()));
 }
 
-async fn unknown_accounts_are_not_told_apart(backend: Backend) {
+async fn unknown_accounts_answer_like_known_ones(backend: Backend) {
     let app = TestApp::start(backend).await;
     account(&app).await;
     let mut answers = Vec::new();
