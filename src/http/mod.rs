@@ -16,21 +16,12 @@ use std::sync::Arc;
 use axum::{Router, middleware::from_fn, middleware::from_fn_with_state};
 use tokio_util::task::TaskTracker;
 use utoipa::openapi::OpenApi;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 
 use self::{
-    error_code::ErrorCode::{
-        AccountExists, AccountNotActivated, Forbidden, InvalidCode, InvalidCredentials, InvalidLoginCode, InvalidToken,
-        MissingToken, NotFound, ReauthenticationRequired, TokenReused, TooManyAttempts, TooManyRequests,
-        UnknownVerification, VerificationIdRequired, WrongPassword,
-    },
     extract::{client_ip, compat::Compat},
     middleware::{camel_case, detach, headers, request_log},
-    openapi::{alias, call, plain},
-    routes::{
-        activation, contacts, dev_inbox, health, jwks, login, recovery, registration, sessions, twilio_callback, users,
-        verification,
-    },
+    routes::{api, dev_inbox, service},
 };
 use crate::{
     domain::{PhoneRules, SessionSummary, User},
@@ -76,52 +67,6 @@ impl std::ops::Deref for Api {
     fn deref(&self) -> &Services {
         &self.0
     }
-}
-
-/// Every call of the API, relative to a prefix, with the errors of its own; those that any call can have are added
-/// by the module `openapi`.
-#[rustfmt::skip]
-fn api() -> OpenApiRouter<Api> {
-    const TOKEN: [error_code::ErrorCode; 2] = [MissingToken, InvalidToken];
-    const LIMITS: [error_code::ErrorCode; 2] = [TooManyRequests, TooManyAttempts];
-    const PASSWORD: [error_code::ErrorCode; 2] = [WrongPassword, ReauthenticationRequired];
-    OpenApiRouter::new()
-        // Registration
-        .routes(call("/auth/register", routes!(registration::register), &[&[AccountExists], &LIMITS]))
-        .routes(alias("/users", "createUser", routes!(registration::register), &[&[AccountExists], &LIMITS]))
-        .routes(call("/auth/verify-otp", routes!(verification::verify), &[&[InvalidCode, InvalidLoginCode, AccountExists, VerificationIdRequired, TooManyAttempts]]))
-        .routes(alias("/auth/verify", "verifyCode", routes!(verification::verify), &[&[InvalidCode, InvalidLoginCode, AccountExists, VerificationIdRequired, TooManyAttempts]]))
-        .routes(call("/auth/resend-otp", routes!(registration::resend), &[&[UnknownVerification, VerificationIdRequired, TooManyRequests]]))
-        .routes(call("/auth/verifications/{verification_id}", routes!(verification::status), &[&[UnknownVerification]]))
-        .routes(call("/users/activate", routes!(activation::activate), &[&[InvalidCode, InvalidCredentials, AccountExists], &LIMITS]))
-        .routes(call("/users/resend-code", routes!(activation::resend_code), &[&[InvalidCredentials], &LIMITS]))
-        // Login
-        .routes(call("/auth/login", routes!(login::log_in), &[&[InvalidCredentials, AccountNotActivated], &LIMITS]))
-        .routes(call("/auth/send-otp", routes!(login::send_code), &[&[TooManyRequests]]))
-        .routes(call("/auth/refresh", routes!(login::refresh), &[&[InvalidToken, TokenReused]]))
-        .routes(call("/auth/logout", routes!(login::log_out), &[&[MissingToken]]))
-        .routes(call("/auth/logout-all", routes!(login::log_out_all), &[&TOKEN]))
-        .routes(call("/auth/forgot-password", routes!(recovery::forgot), &[&[TooManyRequests]]))
-        .routes(call("/auth/reset-password", routes!(recovery::reset), &[&[InvalidCode], &LIMITS]))
-        // The person's own account
-        .routes(call("/users/me", routes!(users::me), &[&TOKEN]))
-        .routes(call("/users/me", routes!(users::update), &[&TOKEN]))
-        .routes(call("/users/me", routes!(users::delete), &[&TOKEN, &PASSWORD, &LIMITS]))
-        .routes(call("/users/me/password", routes!(users::change_password), &[&TOKEN, &PASSWORD, &LIMITS]))
-        .routes(call("/users/me/contacts", routes!(contacts::request), &[&TOKEN, &PASSWORD, &[AccountExists], &LIMITS]))
-        .routes(call("/users/me/contacts/verify", routes!(contacts::verify), &[&TOKEN, &[InvalidCode, AccountExists, TooManyAttempts]]))
-        .routes(call("/users/me/sessions", routes!(sessions::list), &[&TOKEN]))
-        .routes(call("/users/me/sessions/{id}", routes!(sessions::revoke), &[&TOKEN, &[NotFound]]))
-}
-
-/// Every call beside the API, which no prefix stands before.
-#[rustfmt::skip]
-fn service() -> OpenApiRouter<Api> {
-    OpenApiRouter::new()
-        .routes(plain("/livez", routes!(health::livez)))
-        .routes(plain("/readyz", routes!(health::readyz)))
-        .routes(plain("/.well-known/jwks.json", routes!(jwks::jwks)))
-        .routes(call("/providers/twilio/status", routes!(twilio_callback::report), &[&[Forbidden]]))
 }
 
 /// An account and its sessions, as its owner sees them; for the command line.

@@ -1,4 +1,4 @@
-//! The OpenAPI document: a call is documented by its handler, its path and its errors by the list in `http`.
+//! The OpenAPI document: a call is documented by its handler, its path and its errors by the list in `routes`.
 
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 
 mod delivery;
 mod event_relay;
-mod failed_logins;
+mod failed_login_writer;
 mod health;
 mod node_lock;
 mod pruner;
@@ -15,7 +15,7 @@ use crate::domain::Random;
 
 pub use delivery::{DB_PERMITS, DeliveryWorker};
 pub use event_relay::EventRelay;
-pub use failed_logins::FailedLoginWriter;
+pub use failed_login_writer::FailedLoginWriter;
 pub use health::HealthMonitor;
 pub use node_lock::NodeLockMonitor;
 pub use pruner::Pruner;

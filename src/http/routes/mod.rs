@@ -1,15 +1,73 @@
-//! The calls, a file for each family. Paths and errors stand in the list of [`http`](super), so the `path` of each
-//! attribute is empty.
+//! Every path of the API in one list, with its errors; the calls themselves are below, a file for each family. So the
+//! `path` of each attribute is empty.
 
-pub(super) mod activation;
-pub(super) mod contacts;
+mod activation;
+mod contacts;
 pub(super) mod dev_inbox;
-pub(super) mod health;
-pub(super) mod jwks;
-pub(super) mod login;
-pub(super) mod recovery;
-pub(super) mod registration;
-pub(super) mod sessions;
-pub(super) mod twilio_callback;
-pub(super) mod users;
-pub(super) mod verification;
+mod health;
+mod jwks;
+mod login;
+mod recovery;
+mod registration;
+mod sessions;
+mod twilio_callback;
+mod users;
+mod verification;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    Api,
+    error_code::ErrorCode::{
+        self, AccountExists, AccountNotActivated, Forbidden, InvalidCode, InvalidCredentials, InvalidLoginCode,
+        InvalidToken, MissingToken, NotFound, ReauthenticationRequired, TokenReused, TooManyAttempts, TooManyRequests,
+        UnknownVerification, VerificationIdRequired, WrongPassword,
+    },
+    openapi::{alias, call, plain},
+};
+
+/// Every call of the API, relative to a prefix, with the errors of its own; those that any call can have are added
+/// by the module `openapi`.
+#[rustfmt::skip]
+pub(super) fn api() -> OpenApiRouter<Api> {
+    const TOKEN: [ErrorCode; 2] = [MissingToken, InvalidToken];
+    const LIMITS: [ErrorCode; 2] = [TooManyRequests, TooManyAttempts];
+    const PASSWORD: [ErrorCode; 2] = [WrongPassword, ReauthenticationRequired];
+    OpenApiRouter::new()
+        // Registration
+        .routes(call("/auth/register", routes!(registration::register), &[&[AccountExists], &LIMITS]))
+        .routes(alias("/users", "createUser", routes!(registration::register), &[&[AccountExists], &LIMITS]))
+        .routes(call("/auth/verify-otp", routes!(verification::verify), &[&[InvalidCode, InvalidLoginCode, AccountExists, VerificationIdRequired, TooManyAttempts]]))
+        .routes(alias("/auth/verify", "verifyCode", routes!(verification::verify), &[&[InvalidCode, InvalidLoginCode, AccountExists, VerificationIdRequired, TooManyAttempts]]))
+        .routes(call("/auth/resend-otp", routes!(registration::resend), &[&[UnknownVerification, VerificationIdRequired, TooManyRequests]]))
+        .routes(call("/auth/verifications/{verification_id}", routes!(verification::status), &[&[UnknownVerification]]))
+        .routes(call("/users/activate", routes!(activation::activate), &[&[InvalidCode, InvalidCredentials, AccountExists], &LIMITS]))
+        .routes(call("/users/resend-code", routes!(activation::resend_code), &[&[InvalidCredentials], &LIMITS]))
+        // Login
+        .routes(call("/auth/login", routes!(login::log_in), &[&[InvalidCredentials, AccountNotActivated], &LIMITS]))
+        .routes(call("/auth/send-otp", routes!(login::send_code), &[&[TooManyRequests]]))
+        .routes(call("/auth/refresh", routes!(login::refresh), &[&[InvalidToken, TokenReused]]))
+        .routes(call("/auth/logout", routes!(login::log_out), &[&[MissingToken]]))
+        .routes(call("/auth/logout-all", routes!(login::log_out_all), &[&TOKEN]))
+        .routes(call("/auth/forgot-password", routes!(recovery::forgot), &[&[TooManyRequests]]))
+        .routes(call("/auth/reset-password", routes!(recovery::reset), &[&[InvalidCode], &LIMITS]))
+        // The person's own account
+        .routes(call("/users/me", routes!(users::me), &[&TOKEN]))
+        .routes(call("/users/me", routes!(users::update), &[&TOKEN]))
+        .routes(call("/users/me", routes!(users::delete), &[&TOKEN, &PASSWORD, &LIMITS]))
+        .routes(call("/users/me/password", routes!(users::change_password), &[&TOKEN, &PASSWORD, &LIMITS]))
+        .routes(call("/users/me/contacts", routes!(contacts::request), &[&TOKEN, &PASSWORD, &[AccountExists], &LIMITS]))
+        .routes(call("/users/me/contacts/verify", routes!(contacts::verify), &[&TOKEN, &[InvalidCode, AccountExists, TooManyAttempts]]))
+        .routes(call("/users/me/sessions", routes!(sessions::list), &[&TOKEN]))
+        .routes(call("/users/me/sessions/{id}", routes!(sessions::revoke), &[&TOKEN, &[NotFound]]))
+}
+
+/// Every call beside the API, which no prefix stands before.
+#[rustfmt::skip]
+pub(super) fn service() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(plain("/livez", routes!(health::livez)))
+        .routes(plain("/readyz", routes!(health::readyz)))
+        .routes(plain("/.well-known/jwks.json", routes!(jwks::jwks)))
+        .routes(call("/providers/twilio/status", routes!(twilio_callback::report), &[&[Forbidden]]))
+}
