@@ -3,6 +3,7 @@
 use std::fmt;
 
 use rlibphonenumber::{PhoneNumber, PhoneNumberType};
+use unicode_normalization::UnicodeNormalization as _;
 
 pub use rlibphonenumber::Region;
 
@@ -30,6 +31,9 @@ pub struct PhoneRules {
     pub allowed_regions: Vec<Region>,
 }
 
+/// Codes that belong to no country: satellites, freephone, premium rate, universal numbers (ITU-T E.164, annex).
+const NO_COUNTRY: [i32; 9] = [800, 808, 870, 878, 881, 882, 883, 888, 979];
+
 impl Mobile {
     /// Reads a number as people type it: national or international, with blanks, brackets and dashes.
     ///
@@ -43,6 +47,9 @@ impl Mobile {
         let Some(number) = read(text, rules.default_region) else {
             return error(FieldCode::Invalid, "is not a phone number");
         };
+        if NO_COUNTRY.contains(&number.country_code) {
+            return error(FieldCode::UnsupportedNumber, "is not a mobile number");
+        }
         if !number.is_valid() {
             return error(FieldCode::Invalid, "is not a valid number in its country");
         }
@@ -95,18 +102,40 @@ impl Mobile {
     }
 }
 
-/// `0091…`: most countries dial abroad by `00`, though not every default region does.
+/// The international prefix of the region comes first; `00` stands for it where that makes no valid number.
 fn read(text: &str, region: Region) -> Option<PhoneNumber> {
-    let text = text.trim();
-    let plausible = text.len() <= 64 && text.chars().all(|c| c.is_ascii_digit() || " +-().\u{a0}/".contains(c));
-    if !plausible {
-        return None;
+    let text = plain(text)?;
+    let number = PhoneNumber::parse(&text, Some(region)).ok();
+    match text.strip_prefix("00") {
+        Some(rest) if !number.as_ref().is_some_and(PhoneNumber::is_valid) => {
+            PhoneNumber::parse(format!("+{rest}"), None).ok()
+        }
+        _ => number,
     }
-    let number = match text.strip_prefix("00") {
-        Some(rest) => PhoneNumber::parse(format!("+{rest}"), None),
-        None => PhoneNumber::parse(text, Some(region)),
-    };
-    number.ok()
+}
+
+/// The digits and signs of a number, without what copying adds: directions, full-width forms, `tel:`, odd dashes.
+fn plain(text: &str) -> Option<String> {
+    let text: String = text.nfkc().filter(|c| !is_invisible(*c)).collect();
+    let text = text.trim();
+    let text = text.get(..4).filter(|scheme| scheme.eq_ignore_ascii_case("tel:")).map_or(text, |_| text[4..].trim());
+    // A spreadsheet made a number of it, and may have rounded it: `628123456789.0`.
+    let is_rounded = text.rsplit_once('.').is_some_and(|(digits, end)| {
+        let is_number = digits.len() > 6 && digits.trim_start_matches('+').bytes().all(|byte| byte.is_ascii_digit());
+        is_number && end.bytes().all(|byte| byte == b'0')
+    });
+    let plain: String = text.chars().map(|c| if is_dash(c) { '-' } else { c }).collect();
+    let is_plausible = plain.chars().all(|c| c.is_numeric() || c.is_whitespace() || "+-()./".contains(c));
+    (plain.chars().count() <= 64 && is_plausible && !is_rounded).then_some(plain)
+}
+
+/// Marks of direction, joiners and the byte order mark.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{ad}')
+}
+
+fn is_dash(c: char) -> bool {
+    matches!(c, '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}')
 }
 
 impl fmt::Debug for Mobile {
@@ -136,6 +165,46 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_read_as_people_paste_it() {
+        for pasted in [
+            "\u{202a}+91 98765 43210\u{202c}",
+            "\u{2066}+919876543210\u{2069}",
+            "\u{200e}+91\u{2011}98765\u{2013}43210\u{200f}",
+            "\u{feff}9876543210",
+            "tel:+91-98765-43210",
+            "TEL:+919876543210",
+            "＋９１９８７６５４３２１０",
+            "९८७६५४३२१०",
+            "٩٨٧٦٥٤٣٢١٠",
+        ] {
+            let read = Mobile::parse(pasted, &india());
+            assert_eq!(read.map(|mobile| mobile.0), Ok("+919876543210".to_owned()), "{pasted:?}");
+        }
+    }
+
+    #[test]
+    fn the_international_prefix_is_the_regions_own() {
+        let read = |region, typed: &str| {
+            let rules = PhoneRules { default_region: region, allowed_regions: vec![] };
+            Mobile::parse(typed, &rules).map(|mobile| mobile.0).unwrap()
+        };
+        assert_eq!(read(Region::AU, "0011 65 8234 5678"), "+6582345678");
+        assert_eq!(read(Region::US, "011 44 7400 123456"), "+447400123456");
+        assert_eq!(read(Region::US, "00 44 7400 123456"), "+447400123456");
+        assert_eq!(read(Region::DE, "0044 7400 123456"), "+447400123456");
+    }
+
+    #[test]
+    fn numbers_of_no_country_are_refused() {
+        for typed in
+            ["+881612345678", "+8816 1234 5678", "+870773111632", "+882161234567", "+979123456789", "+80012345678"]
+        {
+            let refused = Mobile::parse(typed, &india()).unwrap_err();
+            assert_eq!(refused.code, FieldCode::UnsupportedNumber, "{typed}");
+        }
+    }
+
+    #[test]
     fn what_gets_no_sms_is_refused() {
         let code = |typed: &str, rules: &PhoneRules| Mobile::parse(typed, rules).unwrap_err().code;
         assert_eq!(code("1800 11 1234", &india()), FieldCode::UnsupportedNumber);
@@ -143,7 +212,16 @@ mod tests {
         for short in ["112", "57575", "198"] {
             assert_eq!(code(short, &india()), FieldCode::UnsupportedNumber, "{short}");
         }
-        for junk in ["", "1", "98765432", "tel:+919876543210", "9876543210;ext=5", "98765\u{0}43210", "+++"] {
+        for junk in [
+            "",
+            "1",
+            "98765432",
+            "mailto:+919876543210",
+            "919876543210.0",
+            "9876543210;ext=5",
+            "98765\u{0}43210",
+            "+++",
+        ] {
             assert_eq!(code(junk, &india()), FieldCode::Invalid, "{junk:?}");
         }
         let only_india = PhoneRules { allowed_regions: vec![Region::IN], ..india() };

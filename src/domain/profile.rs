@@ -34,12 +34,12 @@ impl PersonName {
 pub struct Locale(String);
 
 impl Locale {
-    /// Checks the form, and corrects the case.
+    /// Checks the form, and corrects the case; `en_US` is taken for `en-US`.
     pub fn parse(text: &str) -> Result<Self, FieldError> {
         if text.len() > 64 {
             return Err(FieldError::new("locale", FieldCode::TooLong, "must have at most 64 characters"));
         }
-        LanguageTag::parse(text).map(|tag| Self(tag.into_string())).map_err(|_| {
+        LanguageTag::parse(&text.replace('_', "-")).map(|tag| Self(tag.into_string())).map_err(|_| {
             FieldError::new("locale", FieldCode::Invalid, "is not a BCP 47 language tag, for example en-IN")
         })
     }
@@ -57,6 +57,16 @@ pub enum FieldUpdate {
     Keep,
     /// The new value, or none.
     Set(Option<String>),
+}
+
+impl FieldUpdate {
+    /// Whether the value stays as it is.
+    pub fn changes_nothing(&self, current: Option<&String>) -> bool {
+        match self {
+            Self::Keep => true,
+            Self::Set(new) => new.as_ref() == current,
+        }
+    }
 }
 
 impl FieldUpdate {

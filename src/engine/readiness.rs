@@ -26,7 +26,7 @@ pub struct Readiness {
 }
 
 /// A dependency counts as down after so long: a blip takes no node out of service.
-const PATIENCE: Duration = Duration::from_secs(2);
+const DOWN_AFTER: Duration = Duration::from_secs(1);
 const SKEW_WARNS_MS: u64 = 2_000;
 const SKEW_STOPS_MS: u64 = 10_000;
 
@@ -36,7 +36,7 @@ impl Readiness {
         Self { store, redis, clock, skew_ms: Arc::default(), stopping: Arc::default() }
     }
 
-    /// The dependencies that have been down for two seconds, and `clock` or `stopping`.
+    /// The dependencies that have been down for a second, and `clock` or `stopping`.
     pub fn missing(&self) -> Vec<String> {
         let mut missing: Vec<String> = self.down().iter().map(ToString::to_string).collect();
         // A clock so far from the database's would judge expiry wrongly.
@@ -53,21 +53,21 @@ impl Readiness {
     fn down(&self) -> Vec<Dependency> {
         let redis = self.redis.as_ref().map(RedisClient::breaker);
         let breakers = std::iter::once(self.store.breaker()).chain(redis);
-        breakers.filter(|breaker| breaker.down_for() >= PATIENCE).map(CircuitBreaker::dependency).collect()
+        breakers.filter(|breaker| breaker.down_for() >= DOWN_AFTER).map(CircuitBreaker::dependency).collect()
     }
 
-    /// Checks all dependencies once.
+    /// Checks once whether all dependencies do what requests need: a write.
     pub async fn check_dependencies(&self) {
         let sql = async {
-            let answer = match self.store.read().await {
-                Ok(mut connection) => connection.now().await.map(drop),
-                Err(error) => Err(error),
+            let is_writable = match self.store.read().await {
+                Ok(mut connection) => connection.is_writable().await.unwrap_or(false),
+                Err(_) => false,
             };
-            self.store.breaker().observe(answer.is_ok());
+            self.store.breaker().observe(is_writable);
         };
         let redis = async {
             if let Some(redis) = &self.redis {
-                redis.breaker().observe(redis.ping().await.is_ok());
+                redis.breaker().observe(redis.check_write().await.is_ok());
             }
         };
         tokio::join!(sql, redis);

@@ -29,6 +29,8 @@ pub(super) struct Problem {
     errors: Vec<FieldError>,
     /// The verification that is still pending.
     verification: Option<Box<IssuedCode>>,
+    /// The limit that was reached, and in how many seconds it allows another try.
+    limit: Option<(&'static str, u64)>,
     headers: Vec<(&'static str, String)>,
 }
 
@@ -53,6 +55,14 @@ pub(super) struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<FieldView<'a>>,
+    /// With 429: the seconds until the next try is allowed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 60)]
+    retry_after: Option<u64>,
+    /// With 429: the limit's name, as in `RateLimit-Policy`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "client-sends")]
+    policy: Option<&'static str>,
     /// With `account_not_activated`: the verification that is still pending.
     #[serde(skip_serializing_if = "Option::is_none")]
     verification: Option<VerificationView>,
@@ -80,6 +90,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             verification: None,
+            limit: None,
             headers: Vec::new(),
         }
     }
@@ -117,9 +128,12 @@ impl Problem {
     }
 
     /// `Retry-After` (RFC 9110, 10.2.3) and the draft's `RateLimit` fields.
-    fn with_limit(self, exceeded: ExceededLimit) -> Self {
+    fn with_limit(mut self, exceeded: ExceededLimit) -> Self {
         let ExceededLimit { policy, quota, retry_after } = exceeded;
         let (seconds, span) = (whole_seconds(retry_after).max(1), whole_seconds(quota.span()));
+        self.limit = Some((policy, seconds));
+        let unit = if seconds == 1 { "second" } else { "seconds" };
+        self.detail = format!("{}; try again in {seconds} {unit}", what_was_too_much(policy));
         self.with("retry-after", seconds.to_string())
             .with("ratelimit", format!(r#""{policy}";r=0;t={seconds}"#))
             .with("ratelimit-policy", format!(r#""{policy}";q={};w={span}"#, quota.count))
@@ -140,6 +154,8 @@ impl Problem {
             code: ErrorCodeName(code),
             request_id,
             errors: errors.collect(),
+            retry_after: self.limit.map(|(_, seconds)| seconds),
+            policy: self.limit.map(|(policy, _)| policy),
             verification: self.verification.as_deref().map(VerificationView::from),
         };
         let json = serde_json::to_vec(&body).unwrap_or_default();
@@ -151,6 +167,21 @@ impl Problem {
             }
         }
         response
+    }
+}
+
+fn what_was_too_much(policy: &str) -> &'static str {
+    match policy {
+        "client-sends" => "too many codes were requested from this client",
+        "destination-sends" => "too many codes were requested for this address",
+        "resend" => "a code was sent a moment ago",
+        "client-hashes" => "this client sent too many passwords",
+        "client-guesses" => "this client sent too many wrong codes",
+        "client-failures" => "this client sent too many wrong passwords",
+        "identifier-failures" => "too many wrong passwords were sent for this account",
+        "destination-guesses" => "too many wrong codes were sent for this address",
+        "code-tries" => "this code allows no more attempts; request a new one",
+        _ => "too many requests",
     }
 }
 

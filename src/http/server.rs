@@ -118,6 +118,7 @@ impl HttpServer {
         let mut builder = Builder::new();
         builder
             .timer(TokioTimer::new())
+            .half_close(true) // a client that has sent all may shut its side down, and still wants the response
             .header_read_timeout(self.header_timeout)
             .max_buf_size(LONGEST_HEADERS)
             .max_headers(MOST_HEADERS);

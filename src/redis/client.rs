@@ -59,6 +59,12 @@ impl RedisClient {
         self.run::<String>(&::redis::cmd("PING")).await.map(drop)
     }
 
+    /// Writes a key that soon expires: a full server, or a replica, answers a ping and takes no write.
+    pub async fn check_write(&self) -> Result<(), Unavailable> {
+        let key = self.key("health");
+        self.run::<()>(::redis::cmd("SET").arg(key).arg(1).arg("PX").arg(10_000)).await
+    }
+
     /// The server's `maxmemory-policy`; `None` where it may not be read (managed servers hide it).
     pub async fn eviction_policy(&self) -> Result<Option<String>, Unavailable> {
         let asked = self.run::<Vec<(String, String)>>(::redis::cmd("CONFIG").arg("GET").arg("maxmemory-policy")).await;
@@ -70,10 +76,15 @@ impl RedisClient {
 
     async fn within_time<T>(&self, call: impl AsyncFnOnce(Connection) -> RedisResult<T>) -> Result<T, Unavailable> {
         self.breaker.check()?;
-        let call = async { call(self.topology.connection().await?).await };
+        let mut number = None;
+        let call = async {
+            let (connection, of) = self.topology.connection().await?;
+            number = Some(of);
+            call(connection).await
+        };
         let answer = tokio::time::timeout(self.timeout, call).await;
-        if !matches!(answer, Ok(Ok(_))) {
-            self.topology.disconnect().await;
+        if let (false, Some(number)) = (matches!(answer, Ok(Ok(_))), number) {
+            self.topology.discard(number).await;
         }
         match answer {
             Ok(Ok(answer)) => {

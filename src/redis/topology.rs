@@ -1,6 +1,9 @@
 //! The connections of each topology.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use redis::{
     Client, Cmd, ConnectionAddr, Pipeline, ProtocolVersion, RedisFuture, RedisResult, Value,
@@ -13,24 +16,26 @@ use tokio::sync::Mutex;
 
 use super::RedisUrl;
 
-/// How Redis is deployed, and the connection to it.
-pub(super) enum Topology {
-    /// The connection reconnects by itself.
-    Single(ConnectionManager),
-    Cluster {
-        client: ClusterClient,
-        connected: Mutex<Option<ClusterConnection>>,
-    },
-    /// Connected anew after each error, to whichever server is the primary then.
-    Sentinel {
-        client: Mutex<SentinelClient>,
-        connected: Mutex<Option<MultiplexedConnection>>,
-    },
+/// How Redis is deployed, and the connection to it. After an error it is replaced, whatever the topology: its server
+/// may be a replica by now, or may never answer again.
+pub(super) struct Topology {
+    client: Connector,
+    timeout: Duration,
+    connected: Mutex<Option<(Connection, u64)>>,
+    /// The number of the next connection.
+    next: AtomicU64,
+}
+
+enum Connector {
+    Single(Box<Client>),
+    Cluster(Box<ClusterClient>),
+    Sentinel(Box<Mutex<SentinelClient>>),
 }
 
 /// A connection in any topology.
 #[derive(Clone)]
 pub(super) enum Connection {
+    /// Reconnects by itself when it is closed.
     Single(ConnectionManager),
     Cluster(ClusterConnection),
     Sentinel(MultiplexedConnection),
@@ -39,16 +44,15 @@ pub(super) enum Connection {
 impl Topology {
     /// Prepares the client without connecting.
     pub(super) fn new(url: &RedisUrl, timeout: Duration) -> RedisResult<Self> {
-        Ok(match url {
-            RedisUrl::Single(url) => Self::Single(manager(url, timeout)?),
-            RedisUrl::Cluster(nodes) => Self::Cluster {
-                client: ClusterClientBuilder::new(nodes.iter().map(String::as_str))
+        let client = match url {
+            RedisUrl::Single(url) => Connector::Single(Box::new(Client::open(with_resp3(url))?)),
+            RedisUrl::Cluster(nodes) => Connector::Cluster(Box::new(
+                ClusterClientBuilder::new(nodes.iter().map(String::as_str))
                     .connection_timeout(timeout)
                     .response_timeout(timeout)
                     .retries(2)
                     .build()?,
-                connected: Mutex::default(),
-            },
+            )),
             RedisUrl::Sentinel { nodes, master, database, credentials } => {
                 let nodes = nodes.iter().map(|(host, port)| ConnectionAddr::Tcp(host.clone(), *port));
                 let mut builder = SentinelClientBuilder::new(nodes, master, SentinelServerType::Master)?
@@ -60,46 +64,44 @@ impl Topology {
                         builder = builder.set_client_to_redis_username(user);
                     }
                 }
-                Self::Sentinel { client: Mutex::new(builder.build()?), connected: Mutex::default() }
+                Connector::Sentinel(Box::new(Mutex::new(builder.build()?)))
             }
-        })
+        };
+        Ok(Self { client, timeout, connected: Mutex::default(), next: AtomicU64::new(0) })
     }
 
-    pub(super) async fn connection(&self) -> RedisResult<Connection> {
-        Ok(match self {
-            Self::Single(manager) => Connection::Single(manager.clone()),
-            Self::Cluster { client, connected } => {
-                let mut connected = connected.lock().await;
-                if connected.is_none() {
-                    *connected = Some(client.get_async_connection().await?);
-                }
-                connected.clone().map(Connection::Cluster).expect("just connected")
-            }
-            Self::Sentinel { client, connected } => {
-                let mut connected = connected.lock().await;
-                if connected.is_none() {
-                    *connected = Some(client.lock().await.get_async_connection().await?);
-                }
-                connected.clone().map(Connection::Sentinel).expect("just connected")
-            }
-        })
-    }
-
-    /// Drops the connection after an error: the primary may be another server by now.
-    pub(super) async fn disconnect(&self) {
-        if let Self::Sentinel { connected, .. } = self {
-            connected.lock().await.take();
+    /// The connection, and its number.
+    pub(super) async fn connection(&self) -> RedisResult<(Connection, u64)> {
+        let mut connected = self.connected.lock().await;
+        if let Some(current) = &*connected {
+            return Ok(current.clone());
         }
+        let connection = match &self.client {
+            Connector::Single(client) => Connection::Single(manager(client, self.timeout)?),
+            Connector::Cluster(client) => Connection::Cluster(client.get_async_connection().await?),
+            Connector::Sentinel(client) => Connection::Sentinel(client.lock().await.get_async_connection().await?),
+        };
+        let new = (connection, self.next.fetch_add(1, Ordering::Relaxed));
+        *connected = Some(new.clone());
+        Ok(new)
+    }
+
+    /// Uses the connection of this number no more.
+    pub(super) async fn discard(&self, number: u64) {
+        let mut connected = self.connected.lock().await;
+        connected.take_if(|(_, current)| *current == number);
     }
 }
 
-fn manager(url: &str, timeout: Duration) -> RedisResult<ConnectionManager> {
-    // RESP3 notices a lost connection at once; under RESP2 the next call would fail on it.
-    let resp3 = if url.contains("protocol=") {
-        url.to_owned()
-    } else {
-        format!("{url}{}protocol=resp3", if url.contains('?') { '&' } else { '?' })
-    };
+/// RESP3 notices a lost connection at once; under RESP2 the next call would fail on it.
+fn with_resp3(url: &str) -> String {
+    if url.contains("protocol=") {
+        return url.to_owned();
+    }
+    format!("{url}{}protocol=resp3", if url.contains('?') { '&' } else { '?' })
+}
+
+fn manager(client: &Client, timeout: Duration) -> RedisResult<ConnectionManager> {
     let config = ConnectionManagerConfig::new()
         .set_response_timeout(Some(timeout))
         .set_connection_timeout(Some(timeout))
@@ -107,7 +109,7 @@ fn manager(url: &str, timeout: Duration) -> RedisResult<ConnectionManager> {
         .set_min_delay(Duration::from_millis(50))
         .set_max_delay(Duration::from_millis(200))
         .set_pipeline_buffer_size(1024);
-    ConnectionManager::new_lazy_with_config(Client::open(resp3)?, config)
+    ConnectionManager::new_lazy_with_config(client.clone(), config)
 }
 
 impl ConnectionLike for Connection {

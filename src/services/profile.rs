@@ -20,6 +20,9 @@ pub struct ProfileService {
 impl ProfileService {
     /// Updates the name and the language.
     pub async fn update(&self, user: &User, name: &FieldUpdate, locale: &FieldUpdate) -> Result<User, Error> {
+        if name.changes_nothing(user.name.as_ref()) && locale.changes_nothing(user.locale.as_ref()) {
+            return Ok(user.clone());
+        }
         let mut writer = self.core.store.write().await?;
         writer.update_profile(user.id, name, locale, self.core.now()).await?;
         writer.user(user.id).await?.ok_or(Error::InvalidToken)

@@ -20,6 +20,7 @@ statements! {
     COMMIT = "COMMIT";
     ROLLBACK = "ROLLBACK";
     SELECT_NOW = "SELECT ", NOW_MICROS;
+    SELECT_IS_WRITABLE = "SELECT ", IS_WRITABLE;
 }
 
 /// A connection for statements that only read.
@@ -112,6 +113,15 @@ impl Reader {
     pub async fn now(&mut self) -> Result<Timestamp, StoreError> {
         let (micros,): (i64,) = fetch!(fetch_one, self, SELECT_NOW, [])?;
         Ok(Timestamp::from_micros(micros))
+    }
+
+    /// Whether a write would be taken: a standby, or a database that an operator made read-only, answers and takes none.
+    pub async fn is_writable(&mut self) -> Result<bool, StoreError> {
+        let (is_writable,): (bool,) = fetch!(fetch_one, self, SELECT_IS_WRITABLE, [])?;
+        if !is_writable {
+            self.close_when_dropped();
+        }
+        Ok(is_writable)
     }
 
     fn close_when_dropped(&mut self) {

@@ -1,4 +1,4 @@
-//! Everything in which the SQL of the two databases differs: seven fragments. A statement is one text, in which
+//! Everything in which the SQL of the two databases differs: eight fragments. A statement is one text, in which
 //! a fragment is named where it belongs.
 
 /// A statement as each database takes it.
@@ -27,6 +27,12 @@ macro_rules! fragment {
     };
     (sqlite NOW_MICROS) => {
         "CAST(strftime('%s', 'now') AS INTEGER) * 1000000"
+    };
+    (postgres IS_WRITABLE) => {
+        "current_setting('transaction_read_only') = 'off'"
+    };
+    (sqlite IS_WRITABLE) => {
+        "TRUE"
     };
     (postgres FOR_SHARE) => {
         " FOR SHARE"

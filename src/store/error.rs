@@ -22,13 +22,14 @@ pub enum StoreError {
     Failed(#[source] sqlx::Error),
 }
 
-/// PostgreSQL's classes 08 (connection), 53 (resources) and 57 (shut-down); SQLite's busy, locked, I/O and
-/// full, whose extended codes have the primary one in their low octet.
+/// PostgreSQL's classes 08 (connection), 53 (resources) and 57 (shut-down), and 25006 (read only: a standby, or an
+/// operator's setting); SQLite's busy, locked, read only, I/O and full, whose extended codes have the primary one in
+/// their low octet.
 fn is_outage(code: &str) -> bool {
     if code.len() == 5 {
-        return ["08", "53", "57"].iter().any(|class| code.starts_with(class));
+        return code == "25006" || ["08", "53", "57"].iter().any(|class| code.starts_with(class));
     }
-    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13))
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13))
 }
 
 /// PostgreSQL names the violated index (a partial unique one too), SQLite the columns.

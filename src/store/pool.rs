@@ -64,7 +64,7 @@ impl<C: Connection> Pool<C> {
             loop {
                 let idle = self.idle().pop();
                 let connection = match idle {
-                    None => C::connect_with(&self.0.options).await?,
+                    None => C::connect_with(&self.0.options).await.map_err(outage)?,
                     Some((connection, since)) if since.elapsed() < FRESH => connection,
                     Some((mut connection, _)) => match connection.ping().await {
                         Ok(()) => connection,
@@ -89,6 +89,12 @@ impl<C: Connection> Pool<C> {
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(C, Instant)>> {
         self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whatever keeps a connection from being opened is an outage, whatever its code: a closed database, a role that may
+/// not log in, too many clients.
+fn outage(error: sqlx::Error) -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::other(error))
 }
 
 impl<C: Connection> Lease<C> {

@@ -17,6 +17,9 @@ stories!(
     at_the_bound_of_connections_others_wait,
     a_request_is_finished_though_its_client_has_gone,
     odd_requests_are_no_5xx,
+    a_request_names_one_host,
+    a_client_that_shuts_its_side_gets_the_response,
+    the_refusal_of_a_long_body_is_read,
 );
 
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -106,5 +109,48 @@ async fn odd_requests_are_no_5xx(backend: Backend) {
     ] {
         let answer = exchange(&app, odd.as_bytes()).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{odd:.60}: {answer}");
+    }
+}
+
+async fn a_request_names_one_host(backend: Backend) {
+    let app = impatient(backend).await;
+    for (head, status) in [
+        ("GET /livez HTTP/1.1\r\nconnection: close\r\n\r\n", 400),
+        ("GET /livez HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n", 400),
+        ("GET /livez HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", 200),
+        ("GET /livez HTTP/1.0\r\n\r\n", 200),
+    ] {
+        let answer = exchange(&app, head.as_bytes()).await;
+        assert!(answer.split(' ').nth(1) == Some(&status.to_string()), "{head}: {answer}");
+    }
+}
+
+async fn a_client_that_shuts_its_side_gets_the_response(backend: Backend) {
+    let app = impatient(backend).await;
+    let body = json!({"mobile": "9876543210", "password": "correct horse"}).to_string();
+    let request = format!(
+        "POST /api/v1/auth/register HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = connect(&app).await;
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 202"), "{}", String::from_utf8_lossy(&answer));
+}
+
+/// The client sends all of its body before it reads.
+async fn the_refusal_of_a_long_body_is_read(backend: Backend) {
+    let app = impatient(backend).await;
+    let head = "POST /api/v1/auth/register HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n";
+    let long = "n".repeat(600_000);
+    let declared = format!("{head}content-length: {}\r\n\r\n{long}", long.len());
+    let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n{:x}\r\n{long}\r\n0\r\n\r\n", long.len());
+    for request in [declared, chunked] {
+        for _ in 0..5 {
+            let answer = exchange(&app, request.as_bytes()).await;
+            assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("body_too_large"), "{answer}");
+        }
     }
 }

@@ -262,7 +262,8 @@ async fn tokens_of_one_kind_are_none_of_the_other(backend: Backend) {
     let tokens = account(&app).await;
     app.me(tokens["refresh_token"].as_str().unwrap()).await.is_problem(401, "invalid_token");
     refresh(&app, &tokens["access_token"]).await.is_problem(401, "invalid_token");
-    refresh(&app, &json!("")).await.is_problem(401, "invalid_token");
+    refresh(&app, &json!(" ")).await.is_problem(401, "invalid_token");
+    refresh(&app, &json!("")).await.is_invalid(&[("refresh_token", "required")]); // empty is absent
     app.post("/auth/refresh", json!({})).await.is_invalid(&[("refresh_token", "required")]);
     app.advance(1_800 + 30);
     app.me(access(&tokens)).await.is_problem(401, "invalid_token");

@@ -21,5 +21,6 @@ test_program!(
     recovery,
     registration,
     tokens,
+    typed_and_pasted,
     validation
 );

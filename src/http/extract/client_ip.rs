@@ -62,6 +62,9 @@ impl TrustedProxies {
         }
         let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
         for element in lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b',')) {
+            if element.trim_ascii().is_empty() {
+                continue; // RFC 9110, 5.6.1.2
+            }
             let element = str::from_utf8(element).unwrap_or_default();
             let read = match self.header {
                 ClientIpHeader::XForwardedFor => parse_ip(element.trim()),

@@ -1,6 +1,6 @@
 //! JSON bodies and their fields.
 
-use std::{collections::HashSet, fmt};
+use std::fmt;
 
 use axum::{
     body::Bytes,
@@ -9,8 +9,9 @@ use axum::{
 };
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeOwned, MapAccess, Visitor},
 };
+use serde_json::{Map, Value, value::RawValue};
 
 use crate::http::{
     error_code::ErrorCode,
@@ -63,77 +64,68 @@ fn malformed(detail: &str) -> Problem {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8], is_camel: bool) -> Result<T, Problem> {
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let strict = Strict { top: true }.deserialize(&mut json).and_then(|()| json.end());
     // serde_json's own words would quote the body.
-    strict.map_err(|_| malformed("the body is not valid JSON (a JSON object, each key once)"))?;
-    let other_object = |_| malformed("the body is not the object that this call takes");
-    if !is_camel {
-        return serde_json::from_slice(bytes).map_err(other_object);
+    let invalid = || malformed("the body is not valid JSON (a JSON object, each key once)");
+    let raw: &RawValue = serde_json::from_slice(bytes).map_err(|_| invalid())?;
+    let Some(Value::Object(mut object)) = interoperable(raw, MOST_NESTED) else { return Err(invalid()) };
+    if is_camel {
+        let snake = snake_request(object);
+        object = snake.ok_or_else(|| malformed("the body has a key in two spellings"))?;
     }
-    let object = snake_request(serde_json::from_slice(bytes).map_err(other_object)?);
-    let object = object.ok_or_else(|| malformed("the body has a key in two spellings"))?;
-    serde_json::from_value(object.into()).map_err(other_object)
+    serde_json::from_value(object.into()).map_err(|_| malformed("the body is not the object that this call takes"))
 }
 
-/// Visits a value and refuses what parsers read differently.
-struct Strict {
-    top: bool,
-}
+/// Objects and arrays within one another.
+const MOST_NESTED: u8 = 128;
 
-impl<'de> DeserializeSeed<'de> for Strict {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        if self.top { deserializer.deserialize_map(self) } else { deserializer.deserialize_any(self) }
-    }
-}
-
-impl<'de> Visitor<'de> for Strict {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut seen = HashSet::new();
-        while let Some(key) = map.next_key::<String>()? {
-            if !seen.insert(key) {
-                return Err(A::Error::custom("a key is there twice"));
+/// The value, unless parsers could read it differently: a key twice, a lone surrogate, too much nesting. A number that
+/// none of ours can hold is just a number: it may stand in a field that nobody reads.
+fn interoperable(raw: &RawValue, nested: u8) -> Option<Value> {
+    let text = raw.get();
+    match text.as_bytes().first()? {
+        b'{' => {
+            let Entries(entries) = serde_json::from_str(text).ok()?;
+            let mut object = Map::new();
+            for (key, raw) in entries {
+                let value = interoperable(raw, nested.checked_sub(1)?)?;
+                if object.insert(key, value).is_some() {
+                    return None;
+                }
             }
-            map.next_value_seed(Self { top: false })?;
+            Some(Value::Object(object))
         }
-        Ok(())
+        b'[' => {
+            let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+            let items = items.into_iter().map(|raw| interoperable(raw, nested.checked_sub(1)?));
+            items.collect::<Option<_>>().map(Value::Array)
+        }
+        b'-' | b'0'..=b'9' => Some(serde_json::from_str(text).unwrap_or_else(|_| Value::from(0))),
+        _ => serde_json::from_str(text).ok(),
     }
+}
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(Self { top: false })?.is_some() {}
-        Ok(())
-    }
+/// The entries of an object as they stand there.
+struct Entries<'a>(Vec<(String, &'a RawValue)>);
 
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
+impl<'de> Deserialize<'de> for Entries<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Entries<'de>;
 
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
 
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<'de>, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
     }
 }
 
@@ -159,10 +151,11 @@ impl JsonField {
 
 impl<'de> Deserialize<'de> for JsonField {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match serde_json::Value::deserialize(deserializer)? {
-            serde_json::Value::Null => Self::Null,
-            serde_json::Value::String(text) if text.contains('\0') => Self::HasNul,
-            serde_json::Value::String(text) => Self::Text(text),
+        Ok(match Value::deserialize(deserializer)? {
+            Value::Null => Self::Null,
+            Value::String(text) if text.is_empty() => Self::Absent, // a form's empty field
+            Value::String(text) if text.contains('\0') => Self::HasNul,
+            Value::String(text) => Self::Text(text),
             _ => Self::WrongType,
         })
     }

@@ -21,6 +21,9 @@ use crate::{
 
 /// 16 KiB: no call needs more.
 const LONGEST_BODY: usize = 16 * 1024;
+/// What a refused request may still send.
+const MOST_DISCARDED: usize = 1024 * 1024;
+const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 /// The time limit of a request, and the tracker that stopping waits for.
 #[derive(Clone)]
@@ -37,12 +40,9 @@ pub(in crate::http) async fn run_detached(
     next: Next,
 ) -> Response {
     let deadline = Instant::now() + detached.timeout;
-    let request = match tokio::time::timeout_at(deadline, read_body(request)).await {
-        Ok(Ok(request)) => request,
-        Ok(Err(problem)) => return problem.into_response(),
-        Err(_) => {
-            return Problem::new(ErrorCode::RequestTimeout, "the body did not arrive in time").into_response();
-        }
+    let request = match read_body(request, deadline).await {
+        Ok(request) => request,
+        Err(problem) => return problem.into_response(),
     };
     let running = tokio::spawn(detached.requests.track_future(next.run(request).in_current_span()));
     match tokio::time::timeout_at(deadline, running).await {
@@ -55,18 +55,42 @@ pub(in crate::http) async fn run_detached(
     }
 }
 
-async fn read_body(request: Request) -> Result<Request, Problem> {
-    let (parts, body) = request.into_parts();
+async fn read_body(request: Request, deadline: Instant) -> Result<Request, Problem> {
+    let (parts, mut body) = request.into_parts();
     let declared =
         parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > LONGEST_BODY) {
-        return Err(too_large());
+    let read = if declared.is_some_and(|length| length > LONGEST_BODY) {
+        Err(too_large())
+    } else {
+        let collecting = Limited::new(&mut body, LONGEST_BODY).collect();
+        match tokio::time::timeout_at(deadline, collecting).await {
+            Ok(Ok(collected)) => Ok(collected.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+            Ok(Err(_)) => Err(Problem::new(ErrorCode::MalformedBody, "the body broke off")),
+            Err(_) => Err(Problem::new(ErrorCode::RequestTimeout, "the body did not arrive in time")),
+        }
+    };
+    match read {
+        Ok(bytes) => Ok(Request::from_parts(parts, Body::from(bytes))),
+        Err(problem) => {
+            discard(&mut body).await;
+            Err(problem)
+        }
     }
-    match Limited::new(body, LONGEST_BODY).collect().await {
-        Ok(collected) => Ok(Request::from_parts(parts, Body::from(collected.to_bytes()))),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(Problem::new(ErrorCode::MalformedBody, "the body broke off")),
-    }
+}
+
+/// Reads and drops what still comes, for a while: a client that sends all before it reads would otherwise get a reset
+/// in the place of the response (RFC 9112, 9.6).
+async fn discard(body: &mut Body) {
+    let reading = async {
+        let mut left = MOST_DISCARDED;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, axum::body::Bytes::len);
+            let Some(rest) = left.checked_sub(length) else { return };
+            left = rest;
+        }
+    };
+    let _ = tokio::time::timeout(DISCARD_TIME, reading).await;
 }
 
 fn too_large() -> Problem {

@@ -2,9 +2,9 @@
 
 use axum::{
     extract::{MatchedPath, Request},
-    http::{HeaderMap, HeaderName, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span, field::Empty};
@@ -22,7 +22,12 @@ pub(in crate::http) async fn log_request(request: Request, next: Next) -> Respon
     let id = request_id(request.headers());
     let line = LogLine::new(&request, &id);
     let span = line.span.clone();
-    let mut response = next.run(request).instrument(span).await;
+    let is_script = is_script(request.headers());
+    let mut response = if has_one_host(&request) {
+        next.run(request).instrument(span).await
+    } else {
+        Problem::of(StatusCode::BAD_REQUEST).into_response()
+    };
     if let Some(problem) = problem_of(&mut response) {
         let added = std::mem::take(response.headers_mut());
         response = problem.write(&id);
@@ -33,8 +38,26 @@ pub(in crate::http) async fn log_request(request: Request, next: Next) -> Respon
         }
     }
     set_security_headers(response.headers_mut(), &id);
+    if is_script {
+        // The browser would open its own dialog in front of the page.
+        let is_basic = |value: &HeaderValue| value.as_bytes().starts_with(b"Basic");
+        if response.headers().get(header::WWW_AUTHENTICATE).is_some_and(is_basic) {
+            response.headers_mut().remove(header::WWW_AUTHENTICATE);
+        }
+    }
     line.answered(response.status());
     response
+}
+
+/// Without a host, or with two, two servers may read a request differently (RFC 9112, 3.2).
+fn has_one_host(request: &Request) -> bool {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11)
+}
+
+/// Whether a script of a page sends the request (Fetch Metadata, `Sec-Fetch-Mode`).
+fn is_script(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-mode").is_some_and(|mode| mode != "navigate")
 }
 
 /// The problem of a handler; for an error that the framework describes in its own words, ours.
@@ -116,7 +139,8 @@ mod tests {
             .route("/plain", get(|| async { (StatusCode::IM_A_TEAPOT, "the framework's own words") }))
             .layer(middleware::from_fn_with_state(own, run_detached))
             .layer(middleware::from_fn(log_request));
-        let response = router.oneshot(Request::get(uri).body(Body::empty()).unwrap()).await.unwrap();
+        let response =
+            router.oneshot(Request::get(uri).header(header::HOST, "x").body(Body::empty()).unwrap()).await.unwrap();
         let (status, kind) = (response.status(), response.headers()[header::CONTENT_TYPE].clone());
         assert_eq!(kind, "application/problem+json");
         let body = response.into_body().collect().await.unwrap().to_bytes();

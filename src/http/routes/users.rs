@@ -5,7 +5,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::{
-    domain::{Locale, Password, PersonName},
+    domain::{FieldCode, Locale, Password, PersonName},
     http::{
         Api,
         extract::{
@@ -30,6 +30,38 @@ pub(in crate::http) struct UpdateRequest {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "en-IN")]
     locale: JsonField,
+    /// Other calls change these.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    elsewhere: ElsewhereFields,
+}
+
+/// Fields of the account that other calls change.
+#[derive(Deserialize)]
+struct ElsewhereFields {
+    #[serde(default)]
+    email: JsonField,
+    #[serde(default, alias = "mobileNumber")]
+    mobile: JsonField,
+    #[serde(default, alias = "loginId")]
+    login_id: JsonField,
+    #[serde(default)]
+    password: JsonField,
+}
+
+impl ElsewhereFields {
+    fn refuse(self, fields: &mut Fields) {
+        for (name, field, message) in [
+            ("email", self.email, "is changed by `POST /users/me/contacts`"),
+            ("mobile", self.mobile, "is changed by `POST /users/me/contacts`"),
+            ("login_id", self.login_id, "is changed by the operator: `enroll users import --update`"),
+            ("password", self.password, "is changed by `POST /users/me/password`"),
+        ] {
+            if !matches!(field, JsonField::Absent) {
+                fields.error(name, FieldCode::Invalid, message);
+            }
+        }
+    }
 }
 
 /// The new password, and the current one.
@@ -66,6 +98,7 @@ pub(in crate::http) async fn update(
     let mut fields = Fields::default();
     let name = fields.update("name", request.name, PersonName::parse, |name| name.as_str().to_owned());
     let locale = fields.update("locale", request.locale, Locale::parse, |locale| locale.as_str().to_owned());
+    request.elsewhere.refuse(&mut fields);
     let (name, locale) = fields.finish(Some((name, locale)))?;
     let user = api.profile.update(&actor.user, &name, &locale).await?;
     Ok(Json(UserView::new(&user, &compat)))

@@ -138,12 +138,13 @@ pub(in crate::http) async fn verify(
     compat: Compat,
     Body(request): Body<VerifyRequest>,
 ) -> Result<Json<TokenResponse>, Problem> {
+    let may_mean_a_login = request.purpose.is_absent();
     let submission = request.parse(&api.phone)?;
     log_destination(&submission.reference.address.as_ref().map(Address::masked).unwrap_or_default());
     let verified = api.verification.verify(&submission, &client).await;
     let tokens = verified.map_err(|error| match submission.reference.id {
-        Some(_) => Problem::from(error),
-        None => Problem::from(error).with_login_hint(),
+        None if may_mean_a_login => Problem::from(error).with_login_hint(),
+        _ => Problem::from(error),
     })?;
     Ok(Json(TokenResponse::new(tokens, &compat)))
 }

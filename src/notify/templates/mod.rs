@@ -154,12 +154,12 @@ impl Templates {
         Ok(())
     }
 
-    /// The words nearest to the person's language: `hi-IN`, `hi`, then the default.
+    /// The words nearest to the person's language, a subtag less at a time (RFC 4647, 3.4), then the default.
     fn words(&self, locale: Option<&str>) -> (&str, &Words) {
         let wanted = locale.unwrap_or_default().to_ascii_lowercase();
-        let language = wanted.split('-').next().unwrap_or_default();
-        let candidates = [wanted.as_str(), language, &self.settings.default_locale, "en"];
-        let found = candidates.iter().find_map(|candidate| self.locales.get_key_value(*candidate));
+        let candidates = std::iter::successors(Some(wanted.as_str()), |tag| Some(tag.rsplit_once('-')?.0));
+        let mut candidates = candidates.chain([self.settings.default_locale.as_str(), "en"]);
+        let found = candidates.find_map(|candidate| self.locales.get_key_value(candidate));
         let (name, words) = found.expect("English is built in");
         (name, words)
     }
