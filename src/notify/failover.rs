@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::{Inbox, Message, Notifier, SendError, provider_health::ProviderHealth};
+use super::{Fault, Inbox, Message, Notifier, SendError, provider_health::ProviderHealth};
 use crate::domain::{Channel, Clock};
 
 /// The providers of each channel.
@@ -89,7 +89,10 @@ impl ProviderChain {
                     return Err(refused);
                 }
                 Err(later) => {
-                    provider.health.failed(self.clock.now());
+                    match later {
+                        SendError::Later { fault: Fault::Message, .. } => provider.health.worked(), // it answered
+                        _ => provider.health.failed(self.clock.now()),
+                    }
                     tracing::warn!(provider = name, message.id = message.meta.number, error = %later, "a provider did not take a message");
                     refusal = later;
                 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::{Client, Response, header, redirect::Policy};
 
-use super::{SendError, failover::TRY_TIMEOUT};
+use super::{Fault, SendError, failover::TRY_TIMEOUT};
 
 /// Follows no redirect: a message goes where the settings say.
 pub(super) fn client() -> Client {
@@ -33,5 +33,5 @@ pub(super) fn unreachable(error: &reqwest::Error) -> SendError {
 pub(super) fn refused(response: &Response) -> SendError {
     let after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let cause = format!("it answered {}", response.status().as_u16());
-    SendError::Later { cause, after: after.map(Duration::from_secs) }
+    SendError::Later { fault: Fault::Provider, cause, after: after.map(Duration::from_secs) }
 }

@@ -81,9 +81,11 @@ pub enum SendError {
     /// No try for this address can succeed.
     #[error("the address cannot receive messages: {0}")]
     Final(String),
-    /// The provider's problem, not the address': another provider, or a later try, may succeed.
+    /// Another provider, or a later try, may succeed.
     #[error("{cause}")]
     Later {
+        /// Whose fault it is.
+        fault: Fault,
         /// For the log.
         cause: String,
         /// How long the provider wants to be left alone.
@@ -91,8 +93,24 @@ pub enum SendError {
     },
 }
 
+/// Whose fault it is that a message was not taken. A refusal of one message slows no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The provider answered, and refused this message: its text, its sender, its country, a mailbox for now.
+    Message,
+    /// The provider is down, overloaded or refuses everything: it counts against it.
+    Provider,
+}
+
 impl SendError {
     pub(crate) fn later(cause: impl std::fmt::Display) -> Self {
-        Self::Later { cause: cause.to_string(), after: None }
+        Self::Later { fault: Fault::Provider, cause: cause.to_string(), after: None }
+    }
+
+    pub(crate) fn of_message(self) -> Self {
+        match self {
+            Self::Later { cause, after, .. } => Self::Later { fault: Fault::Message, cause, after },
+            last @ Self::Final(_) => last,
+        }
     }
 }

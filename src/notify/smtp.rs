@@ -3,7 +3,10 @@
 use async_trait::async_trait;
 use lettre::{
     AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor,
-    message::{Mailbox, MultiPart},
+    message::{
+        Mailbox, MultiPart,
+        header::{HeaderName, HeaderValue},
+    },
     transport::smtp::{
         PoolConfig,
         authentication::Credentials,
@@ -103,6 +106,7 @@ impl Smtp {
             .to(to)
             .subject(&message.subject)
             .message_id(Some(id))
+            .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
             .multipart(MultiPart::alternative_plain_html(
                 message.body.clone(),
                 message.html.clone().unwrap_or_else(|| message.body.clone()),
@@ -111,8 +115,24 @@ impl Smtp {
     }
 }
 
-/// The mailbox does not exist, moved, or is misnamed (RFC 5321, 4.2.3); other refusals are the server's problem.
+/// The mailbox does not exist, moved, or is misnamed (RFC 5321, 4.2.3).
 const PERMANENT: [&str; 3] = ["550", "551", "553"];
+
+/// Whether a refusal is about the recipient: by its enhanced code where there is one (RFC 3463: 5.1 but for the
+/// sender's 5.1.7 and 5.1.8, and a disabled mailbox), since a policy (5.7) or a route (5.4) may be mended.
+fn is_about_recipient(code: &str, text: &str) -> bool {
+    let first = text.split_whitespace().next().unwrap_or_default();
+    let is_enhanced = first.split('.').count() == 3 && first.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if !is_enhanced {
+        return PERMANENT.contains(&code);
+    }
+    (first.starts_with("5.1.") && !matches!(first, "5.1.7" | "5.1.8")) || first == "5.2.1"
+}
+
+/// The words of the server's answer.
+fn reply_of(error: &lettre::transport::smtp::Error) -> String {
+    std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
+}
 
 #[async_trait]
 impl Notifier for Smtp {
@@ -123,10 +143,41 @@ impl Notifier for Smtp {
     async fn send(&self, message: &Message) -> Result<(), SendError> {
         let sent = self.transport.send(self.email(message)?).await;
         sent.map(drop).map_err(|error| match error.status().map(|code| code.to_string()) {
-            Some(code) if PERMANENT.contains(&code.as_str()) => SendError::Final(format!("the server answered {code}")),
-            Some(code) => SendError::later(format!("the server answered {code}")),
+            Some(code) if is_about_recipient(&code, &reply_of(&error)) => {
+                SendError::Final(format!("the server answered {code}"))
+            }
+            // 421: the server closes; 454, 530, 535, 538: it wants other credentials.
+            Some(code) if ["421", "454", "530", "534", "535", "538", "554"].contains(&code.as_str()) => {
+                SendError::later(format!("the server answered {code}"))
+            }
+            Some(code) => SendError::later(format!("the server answered {code}")).of_message(),
             None if error.is_timeout() => SendError::later("no answer in time"),
             None => SendError::later("could not connect, or the connection broke"),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_answer_about_the_mailbox_is_final() {
+        for (code, text, is_final) in [
+            ("550", "5.1.1 no such user", true),
+            ("550", "5.1.10 null mx", true),
+            ("550", "5.2.1 disabled", true),
+            ("550", "no such user here", true),
+            ("553", "5.1.3 bad address", true),
+            ("550", "5.7.1 policy", false),
+            ("550", "5.7.26 unauthenticated mail", false),
+            ("550", "5.4.1 no route", false),
+            ("553", "5.1.8 sender's domain", false),
+            ("550", "5.1.7 sender's address", false),
+            ("552", "5.2.2 mailbox full", false),
+            ("451", "4.7.1 greylisted", false),
+        ] {
+            assert_eq!(is_about_recipient(code, text), is_final, "{code} {text}");
+        }
     }
 }

@@ -76,12 +76,18 @@ impl Notifier for Sns {
             return Err(SendError::later("could not connect, or the connection broke"));
         };
         let code = refused.meta().code().unwrap_or("an unknown error").to_owned();
+        if code.starts_with("OptedOut") {
+            return Err(SendError::Final(code));
+        }
         let concerns_number = refused.meta().message().is_some_and(|text| text.contains("PhoneNumber"));
         if concerns_number
             && (refused.is_invalid_parameter_exception() || refused.is_invalid_parameter_value_exception())
         {
             return Err(SendError::Final(code));
         }
-        Err(SendError::later(code))
+        let is_about_everything =
+            ["Throttl", "Internal", "Auth", "Security", "Signature", "Access", "KMS", "Unavailable"];
+        let later = SendError::later(&code);
+        Err(if is_about_everything.iter().any(|word| code.contains(word)) { later } else { later.of_message() })
     }
 }

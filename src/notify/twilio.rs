@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
@@ -51,8 +51,10 @@ struct Refusal {
     code: Option<u32>,
 }
 
-/// The number is invalid, not a mobile, unreachable or unsubscribed (Twilio's error dictionary).
-const PERMANENT: [u32; 7] = [21_211, 21_214, 21_217, 21_401, 21_601, 21_610, 21_614];
+/// The number is invalid, not a mobile, unreachable, blocked or unsubscribed (Twilio's error dictionary).
+const OF_RECIPIENT: [u32; 10] = [21_211, 21_214, 21_217, 21_401, 21_610, 21_614, 30_003, 30_004, 30_005, 30_006];
+/// Wrong credentials, too many requests, the account's daily limit: whatever is sent is refused.
+const OF_ACCOUNT: [u32; 4] = [20_003, 20_005, 20_429, 63_038];
 
 impl Twilio {
     /// Prepares the client without connecting.
@@ -98,16 +100,19 @@ impl Notifier for Twilio {
         if response.status() == StatusCode::CREATED {
             return Ok(());
         }
-        let is_bad_request = response.status() == StatusCode::BAD_REQUEST;
+        let is_about_the_message =
+            response.status().is_client_error() && response.status() != StatusCode::TOO_MANY_REQUESTS;
         let later = refused(&response);
         let body = response.bytes().await.unwrap_or_default();
         let code = serde_json::from_slice::<Refusal>(&body).ok().and_then(|refusal| refusal.code);
         match (code, later) {
-            (Some(code), _) if is_bad_request && PERMANENT.contains(&code) => {
+            (Some(code), _) if is_about_the_message && OF_RECIPIENT.contains(&code) => {
                 Err(SendError::Final(format!("Twilio's error {code}")))
             }
-            (Some(code), SendError::Later { cause, after }) => {
-                Err(SendError::Later { cause: format!("{cause}, error {code}"), after })
+            (Some(code), SendError::Later { fault, cause, after }) => {
+                let later = SendError::Later { fault, cause: format!("{cause}, error {code}"), after };
+                let is_about_the_message = is_about_the_message && !OF_ACCOUNT.contains(&code);
+                Err(if is_about_the_message { later.of_message() } else { later })
             }
             (_, later) => Err(later),
         }
@@ -129,18 +134,17 @@ impl TwilioCallback {
         Some(Self { key, url: settings.callback.clone()? })
     }
 
-    /// Whether Twilio signed the report: the URL with its query, then each field's name and value, sorted.
+    /// Whether Twilio signed the report: the URL with its query, then each field's name and value, sorted. Twilio may
+    /// sign the URL with its port or without.
     pub fn is_genuine(&self, query: &str, fields: &[(String, String)], signature: &str) -> bool {
         let mut fields: Vec<_> = fields.iter().collect();
         fields.sort();
-        let mut signed = format!("{}?{query}", self.url);
-        for (name, value) in fields {
-            signed.push_str(name);
-            signed.push_str(value);
-        }
-        let expected = hmac::sign(&self.key, signed.as_bytes());
+        let fields: String = fields.into_iter().flat_map(|(name, value)| [name.as_str(), value]).collect();
         let given = STANDARD.decode(signature).unwrap_or_default();
-        verify_slices_are_equal(expected.as_ref(), &given).is_ok()
+        [Some(self.url.clone()), with_port(&self.url), without_port(&self.url)].into_iter().flatten().any(|url| {
+            let expected = hmac::sign(&self.key, format!("{url}?{query}{fields}").as_bytes());
+            verify_slices_are_equal(expected.as_ref(), &given).is_ok()
+        })
     }
 
     /// The state of the message, if the report says more than that it was sent.
@@ -153,4 +157,17 @@ impl TwilioCallback {
             _ => None,
         }
     }
+}
+
+/// The URL with the port of its scheme, if it has none.
+fn with_port(url: &str) -> Option<String> {
+    let parsed = Url::parse(url).ok().filter(|url| url.port().is_none())?;
+    let host = parsed.host_str()?;
+    Some(url.replacen(host, &format!("{host}:{}", parsed.port_or_known_default()?), 1))
+}
+
+/// The URL without its port, if it has one.
+fn without_port(url: &str) -> Option<String> {
+    let port = Url::parse(url).ok()?.port()?;
+    Some(url.replacen(&format!(":{port}"), "", 1))
 }

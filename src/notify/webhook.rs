@@ -100,6 +100,9 @@ impl Notifier for Webhook {
         match response.status() {
             status if status.is_success() => Ok(()),
             StatusCode::UNPROCESSABLE_ENTITY => Err(SendError::Final("the gateway answered 422".to_owned())),
+            StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(refused(&response).of_message())
+            }
             _ => Err(refused(&response)),
         }
     }

@@ -98,8 +98,8 @@ statements! {
     MARK_VERIFIED = "UPDATE verifications SET state = 'verified', changed_at = $2,
         user_id = COALESCE($3, user_id), epoch = COALESCE(epoch, 0) WHERE id = $1 AND state <> 'verified'";
     MARK_DELIVERY = "UPDATE verifications SET provider = $5, segments = $6,
-        state = CASE WHEN state IN ('queued', 'failed') THEN $3 ELSE state END,
-        changed_at = CASE WHEN state IN ('queued', 'failed') THEN $4 ELSE changed_at END
+        state = CASE WHEN state = 'queued' THEN $3 ELSE state END,
+        changed_at = CASE WHEN state = 'queued' THEN $4 ELSE changed_at END
         WHERE id = $1 AND generation = $2";
     MARK_REPORT = "UPDATE verifications SET state = $2, changed_at = $3
         WHERE state IN ('queued', 'sent', 'undelivered') AND state <> $2 AND EXISTS (SELECT 1 FROM outbox o

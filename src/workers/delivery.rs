@@ -171,7 +171,7 @@ impl DeliveryWorker {
                 tracing::warn!(message.id, why, "a message cannot be delivered");
                 Outcome::ended(DeliveryState::Failed)
             }
-            Err(SendError::Later { cause, after }) => {
+            Err(SendError::Later { cause, after, .. }) => {
                 tracing::warn!(message.id, cause, "delivery failed, will retry");
                 Outcome::Retry(after)
             }

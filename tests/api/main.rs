@@ -19,6 +19,7 @@ test_program!(
     profile,
     real_providers,
     recovery,
+    refusals,
     registration,
     tokens,
     typed_and_pasted,
