@@ -12,7 +12,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 .PHONY: help install run test test-unit test-integration fmt lint dependencies doc openapi openapi-check provider-check check init-db up down stop-docker-compose bench consume-events start-rabbitmq-consumer
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 26
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 24
 
 install: ## build the optimised binary into ~/.cargo/bin
 	$(CARGO) install --locked --path .

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::sync::mpsc;
 
 use super::root_key::keyring;
@@ -29,6 +29,9 @@ pub struct AdminServices {
 
 /// Opens an existing database with its key.
 pub async fn admin_services(settings: &Settings) -> anyhow::Result<AdminServices> {
+    if let Some(file) = settings.database_file().filter(|file| !file.exists()) {
+        bail!("there is no database at {} yet; run `enroll migrate` or `enroll serve` first", file.display());
+    }
     let store = Store::open(&settings.store, false)?;
     store.read().await.map(drop).with_context(|| format!("cannot open {}", settings.database_without_password()))?;
     let keyring = keyring(settings, &store, &OsRandom, false).await?;

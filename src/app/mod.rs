@@ -12,7 +12,7 @@ use tokio::{net::TcpListener, task::JoinSet, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    root_key::{keyring, make_private_dir},
+    root_key::{keyring, make_private_dir, make_private_file},
     wiring::{Engine, Workers},
 };
 use crate::{
@@ -80,6 +80,9 @@ pub async fn open_store(settings: &Settings, timeout: Duration) -> anyhow::Resul
 async fn open_store_until(settings: &Settings, deadline: Instant) -> anyhow::Result<Store> {
     if settings.store.url.starts_with("sqlite:") {
         make_private_dir(&settings.data_dir)?;
+        if let Some(file) = settings.database_file() {
+            make_private_file(&file)?;
+        }
     }
     let store = Store::open(&settings.store, true).context("DATABASE_URL")?;
     wait_for("sql", deadline, || async { store.read().await.map(drop) }).await?;
@@ -106,6 +109,9 @@ impl Application {
     pub async fn start(settings: &Settings, environment: Environment) -> anyhow::Result<Self> {
         for warning in settings.warnings() {
             tracing::warn!("{warning}");
+        }
+        if settings.hides_inbox() {
+            tracing::info!("/dev/inbox is off: it is there only while `console` is the one provider");
         }
         let Environment { clock, random, redis_namespace, startup_timeout } = environment;
         let deadline = Instant::now() + startup_timeout;

@@ -48,8 +48,21 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     Ok(file.sync_all()?)
 }
 
+/// Creates the directory, or says that others can read an existing one.
 pub(super) fn make_private_dir(path: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
     let created = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    created.with_context(|| format!("the data directory {} cannot be created", path.display()))
+    created.with_context(|| format!("the data directory {} cannot be created", path.display()))?;
+    let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        tracing::warn!("the data directory {} is open to others (mode {mode:o}); `chmod 700` it", path.display());
+    }
+    Ok(())
+}
+
+/// Creates a database's file for its owner alone, whatever the umask; SQLite gives its log the same mode.
+pub(super) fn make_private_file(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let created = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    created.map(drop).with_context(|| format!("{} cannot be opened", path.display()))
 }

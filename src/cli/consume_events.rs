@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    config::Settings,
+    config::{Settings, Sources},
     events::{Consumer, ConsumerSettings, HandlerResult},
 };
 
@@ -56,6 +56,9 @@ fn print(event: &Value) -> HandlerResult {
 async fn execute(command: &str, event: &Value) -> HandlerResult {
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", command]).stdin(Stdio::piped());
+    for name in Sources::names_of_secrets() {
+        shell.env_remove(name); // keys and passwords are none of the command's business
+    }
     let input = event.to_string();
     let exit = tokio::task::spawn_blocking(move || {
         let mut child = shell.spawn()?;

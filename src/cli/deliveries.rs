@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::{address, output::print};
+use super::{
+    address,
+    output::{print, print_line},
+};
 use crate::{
     app::{admin_services, notifiers},
     config::Settings,
@@ -88,17 +91,6 @@ fn print_list(messages: &[MessageSummary], as_json: bool) {
         });
         print_line(&row, as_json);
     }
-}
-
-fn print_line(row: &Value, as_json: bool) {
-    if as_json {
-        return println!("{row}");
-    }
-    let fields = row.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-    let fields: Vec<String> = fields
-        .map(|(name, value)| format!("{name}={}", value.as_str().map_or(value.to_string(), str::to_owned)))
-        .collect();
-    println!("{}", fields.join(" "));
 }
 
 /// Sends the text of a login code, with digits that are no code, by the configured providers.

@@ -2,35 +2,42 @@
 
 use std::{collections::HashMap, path::Path};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 
 use crate::{
-    domain::{Email, FieldCode, FieldError, Identifiers, Locale, LoginId, Mobile, PersonName, PhoneRules},
+    domain::{Email, FieldError, Identifiers, Locale, LoginId, Mobile, PersonName, PhoneRules},
     services::AccountDetails,
 };
 
-/// In this order.
-const HEADER: [&str; 5] = ["login_id", "mobile", "email", "name", "locale"];
+/// The columns, in any order and case; those that are left out are empty.
+const COLUMNS: [&str; 5] = ["login_id", "mobile", "email", "name", "locale"];
 
 /// Accounts with the lines they stand in, and what is wrong with the other lines.
 pub(super) type ParsedLines = (Vec<(u64, AccountDetails)>, Vec<(u64, String)>);
 
-/// Parses an account; an empty cell means that the field is not given.
-pub(super) fn parse_account(cells: [&str; 5], phone: &PhoneRules) -> Result<AccountDetails, FieldError> {
-    fn given<T>(cell: &str, parse: impl FnOnce(&str) -> Result<T, FieldError>) -> Result<Option<T>, FieldError> {
-        Some(cell.trim()).filter(|cell| !cell.is_empty()).map(parse).transpose()
+/// Parses an account; an empty cell means that the field is not given. Reports everything that is wrong.
+pub(super) fn parse_account(cells: [&str; 5], phone: &PhoneRules) -> Result<AccountDetails, String> {
+    fn given<T>(errors: &mut Vec<String>, cell: &str, parse: impl FnOnce(&str) -> Result<T, FieldError>) -> Option<T> {
+        let parsed = Some(cell.trim()).filter(|cell| !cell.is_empty()).map(parse).transpose();
+        parsed.unwrap_or_else(|error| {
+            errors.push(error.to_string());
+            None
+        })
     }
-    let [login_id, mobile, email, name, locale] = cells;
-    let identifiers = Identifiers {
-        login_id: given(login_id, LoginId::parse)?,
-        mobile: given(mobile, |text| Mobile::parse(text, phone))?,
-        email: given(email, Email::parse)?,
+    let ([login_id, mobile, email, name, locale], mut errors) = (cells, Vec::new());
+    let details = AccountDetails {
+        identifiers: Identifiers {
+            login_id: given(&mut errors, login_id, LoginId::parse),
+            mobile: given(&mut errors, mobile, |text| Mobile::parse(text, phone)),
+            email: given(&mut errors, email, Email::parse),
+        },
+        name: given(&mut errors, name, PersonName::parse),
+        locale: given(&mut errors, locale, Locale::parse),
     };
-    let (name, locale) = (given(name, PersonName::parse)?, given(locale, Locale::parse)?);
-    if identifiers.destination().is_none() {
-        return Err(FieldError::new("mobile", FieldCode::Required, "or email is required"));
+    if details.identifiers.destination().is_none() && errors.is_empty() {
+        errors.push("mobile or email is required".to_owned());
     }
-    Ok(AccountDetails { identifiers, name, locale })
+    if errors.is_empty() { Ok(details) } else { Err(errors.join("; ")) }
 }
 
 /// Reads a whole file before anything is made of it.
@@ -39,18 +46,23 @@ pub(super) fn read_accounts(file: &Path, phone: &PhoneRules) -> anyhow::Result<P
     let mut lines = LineCounter { text: &text, position: 0, line: 1 };
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_slice());
     let header = reader.headers().with_context(|| file.display().to_string())?;
-    if header.iter().map(|name| name.trim_start_matches('\u{feff}').trim()).ne(HEADER) {
-        bail!("{}: the first line is not {}", file.display(), HEADER.join(","));
-    }
+    let columns = columns(header).with_context(|| file.display().to_string())?;
     let (mut accounts, mut invalid, mut seen) = (Vec::new(), Vec::new(), HashMap::new());
     for record in reader.records() {
         let position = record.as_ref().map_or_else(csv::Error::position, csv::StringRecord::position);
         let line = lines.line_of(position);
+        if record.as_ref().is_ok_and(|record| record.len() > 1 && record.iter().all(|cell| cell.trim().is_empty())) {
+            continue; // commas alone, as spreadsheets leave them
+        }
         let account = record.map_err(|_| "is not UTF-8, or not CSV".to_owned()).and_then(|record| {
-            let cells: Vec<&str> = record.iter().collect();
-            let cells = <[&str; 5]>::try_from(cells);
-            let cells = cells.map_err(|cells| format!("has {} cells, not {}", cells.len(), HEADER.len()))?;
-            parse_account(cells, phone).map_err(|error| error.to_string())
+            if record.len() != columns.len() {
+                return Err(format!("has {} cells, not {}", record.len(), columns.len()));
+            }
+            let mut cells = [""; 5];
+            for (column, cell) in columns.iter().zip(&record) {
+                cells[*column] = cell;
+            }
+            parse_account(cells, phone)
         });
         let unique = account.and_then(|account| {
             let keys = account.identifiers.keys();
@@ -65,6 +77,21 @@ pub(super) fn read_accounts(file: &Path, phone: &PhoneRules) -> anyhow::Result<P
         }
     }
     Ok((accounts, invalid))
+}
+
+/// The places of the header's columns in [`COLUMNS`].
+fn columns(header: &csv::StringRecord) -> anyhow::Result<Vec<usize>> {
+    let mut columns = Vec::new();
+    for name in header {
+        let plain = name.trim_start_matches('\u{feff}').trim().to_ascii_lowercase();
+        let Some(column) = COLUMNS.iter().position(|column| *column == plain) else {
+            bail!("unknown column {name:?} in the first line; columns are {}", COLUMNS.join(","));
+        };
+        ensure!(!columns.contains(&column), "column {plain} stands twice in the first line");
+        columns.push(column);
+    }
+    ensure!(columns.contains(&1) || columns.contains(&2), "the first line has neither mobile nor email");
+    Ok(columns)
 }
 
 /// Counts lines as an editor does: the parser's own count stops before line ends that it skips.
@@ -103,9 +130,9 @@ mod tests {
             invalid.into_iter().map(|(line, _)| line).collect::<Vec<_>>()
         };
         let good = "a.1,9876543210,,\"Ann, B.\",";
-        assert_eq!(invalid_lines(&format!("login_id,mobile,email,name,locale\n{good}\nb.1,x,,,\n,,,,\n")), [3, 4]);
+        assert_eq!(invalid_lines(&format!("login_id,mobile,email,name,locale\n{good}\nb.1,x,,,\n,,,x,\n")), [3, 4]);
         assert_eq!(
-            invalid_lines(&format!("login_id,mobile,email,name,locale\r\n{good}\r\nb.1,x,,,\r\n,,,,\r\n")),
+            invalid_lines(&format!("login_id,mobile,email,name,locale\r\n{good}\r\nb.1,x,,,\r\n,,,x,\r\n")),
             [3, 4]
         );
         assert_eq!(invalid_lines(&format!("\u{feff}login_id,mobile,email,name,locale\n\n\n{good}\n\nb.1,x,,,")), [6]);

@@ -1,5 +1,7 @@
 //! Where the log goes, and how much of it.
 
+use std::io::IsTerminal as _;
+
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
@@ -12,7 +14,10 @@ pub(super) fn start(settings: &Settings) {
     let is_invalid = parsed.is_err();
     let levels = parsed.unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
     let registry = tracing_subscriber::registry().with(filter(&levels, settings.log_foreign));
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let mut layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    if !std::io::stderr().is_terminal() {
+        layer = layer.with_ansi(false);
+    }
     match settings.log {
         LogFormat::Text => registry.with(layer).init(),
         LogFormat::Json => registry.with(layer.json().flatten_event(true).with_span_list(false)).init(),

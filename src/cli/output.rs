@@ -16,14 +16,33 @@ pub(super) fn print(output: &Value, as_json: bool) {
     }
 }
 
+/// Prints one JSON line, or one line of NAME=VALUE.
+pub(super) fn print_line(row: &Value, as_json: bool) {
+    if as_json {
+        return println!("{row}");
+    }
+    let fields = row.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let fields: Vec<String> =
+        fields.map(|(name, value)| format!("{name}={}", value.as_str().map_or(value.to_string(), escaped))).collect();
+    println!("{}", fields.join(" "));
+}
+
+/// Without what a terminal would obey: control characters, and those that change the direction of text.
+fn escaped(text: &str) -> String {
+    let is_obeyed = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if is_obeyed(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
+}
+
 fn print_field(name: &str, value: &Value) {
     match value {
         Value::Null => {}
-        Value::String(text) => println!("{name}: {text}"),
+        Value::String(text) => println!("{name}: {}", escaped(text)),
         Value::Array(items) => {
             println!("{name}: {}", items.len());
             for item in items {
-                println!("  {item}");
+                println!("  {}", escaped(&item.to_string()));
             }
         }
         other => println!("{name}: {other}"),

@@ -7,13 +7,13 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::{
     import::{parse_account, read_accounts},
-    output::{Progress, print},
+    output::{Progress, print, print_line},
 };
 use crate::{
     app::{AdminServices, admin_services},
@@ -31,7 +31,7 @@ pub(super) enum Users {
     Create(Create),
     /// Create or update accounts from a CSV file
     ///
-    /// Its first line must be `login_id,mobile,email,name,locale`. Every line is checked before anything is written.
+    /// Its first line names the columns, of `login_id,mobile,email,name,locale`. Every line is checked before anything is written.
     /// An empty cell leaves a value as it is. An interrupted import can be run again.
     Import {
         /// The CSV file
@@ -40,6 +40,8 @@ pub(super) enum Users {
         #[arg(long)]
         update: bool,
     },
+    /// List accounts, the oldest first
+    List(List),
     /// Show an account and its sessions
     Show(AccountArgument),
     /// Disable an account: no login, no refresh, and its tokens are refused at once
@@ -56,6 +58,58 @@ pub(super) enum Users {
 pub(super) struct AccountArgument {
     /// An account: its id, email, mobile or login id
     pub(super) who: String,
+}
+
+#[derive(Args)]
+pub(super) struct List {
+    /// Only accounts in this state
+    #[arg(long, value_enum)]
+    state: Option<State>,
+    /// Only accounts that have proven an address of this kind
+    #[arg(long, value_enum)]
+    proven: Option<Proven>,
+    /// Only accounts whose email, mobile, login id or name contains this text
+    #[arg(long, value_name = "TEXT")]
+    containing: Option<String>,
+    /// At most so many accounts
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum State {
+    Enabled,
+    Disabled,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Proven {
+    Email,
+    Mobile,
+}
+
+impl List {
+    fn includes(&self, user: &User) -> bool {
+        let state = if user.disabled_at.is_some() { State::Disabled } else { State::Enabled };
+        let has_proven = |kind| match kind {
+            Proven::Email => user.email_verified,
+            Proven::Mobile => user.mobile_verified,
+        };
+        let identifiers = &user.identifiers;
+        let texts = [
+            identifiers.email.as_ref().map(|email| email.as_str().to_owned()),
+            identifiers.mobile.as_ref().map(|mobile| mobile.as_str().to_owned()),
+            identifiers.login_id.as_ref().map(|login_id| login_id.as_str().to_owned()),
+            user.name.clone(),
+        ];
+        let contains = |part: &String| {
+            let part = part.to_lowercase();
+            texts.iter().flatten().any(|text| text.to_lowercase().contains(&part))
+        };
+        self.state.is_none_or(|wanted| wanted == state)
+            && self.proven.is_none_or(has_proven)
+            && self.containing.as_ref().is_none_or(contains)
+    }
 }
 
 #[derive(Args)]
@@ -86,6 +140,7 @@ pub(super) async fn run(command: Users, settings: &Settings, as_json: bool) -> a
             ExitCode::SUCCESS
         }
         Users::Import { file, update } => import(&admin, settings, &file, update, as_json).await?,
+        Users::List(list) => print_list(&admin, &list, as_json).await?,
         Users::Show(AccountArgument { who }) => {
             let user = find(&admin, settings, &who).await?;
             let sessions = admin.sessions.list(&user).await?;
@@ -134,7 +189,7 @@ fn details(create: &Create, phone: &PhoneRules) -> anyhow::Result<AccountDetails
     let Create { login_id, mobile, email, name, locale } = create;
     ensure!(mobile.is_some() || email.is_some(), "give --mobile or --email");
     let cells = [login_id, mobile, email, name, locale].map(|text| text.as_deref().unwrap_or_default());
-    parse_account(cells, phone).map_err(|error| anyhow::anyhow!("{error}"))
+    parse_account(cells, phone).map_err(anyhow::Error::msg)
 }
 
 async fn import(
@@ -173,6 +228,22 @@ fn print_invalid(lines: &[(u64, String)], as_json: bool) {
             println!("{}", json!({"line": line, "error": message}));
         } else {
             eprintln!("enroll: line {line}: {message}");
+        }
+    }
+}
+
+async fn print_list(admin: &AdminServices, filter: &List, as_json: bool) -> anyhow::Result<ExitCode> {
+    let (mut last, mut remaining) = (Uuid::nil(), filter.limit.unwrap_or(usize::MAX));
+    loop {
+        let page = admin.accounts.page_after(last).await?;
+        let Some((user, _)) = page.last() else { return Ok(ExitCode::SUCCESS) };
+        last = user.id;
+        for (user, _) in page.iter().filter(|(user, _)| filter.includes(user)).take(remaining) {
+            print_line(&user_json(user, None), as_json);
+            remaining -= 1;
+        }
+        if remaining == 0 {
+            return Ok(ExitCode::SUCCESS);
         }
     }
 }

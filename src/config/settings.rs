@@ -66,6 +66,8 @@ pub struct Settings {
     pub log_levels: Option<String>,
     /// Whether other crates may log below info.
     pub log_foreign: bool,
+    /// Variables that were meant for us and are ignored, with the right names.
+    pub misspelled: Vec<(String, Option<String>)>,
 }
 
 /// The form of the log.
@@ -87,8 +89,9 @@ impl Settings {
     /// Every problem, not just the first.
     pub fn load(sources: &Sources) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader::new(sources.read().map_err(|problem| vec![problem])?);
-        let settings = Self::read(&mut reader);
-        let (problems, _) = reader.finish();
+        let mut settings = Self::read(&mut reader);
+        let (problems, known) = reader.finish();
+        settings.misspelled = sources.misspelled(&known);
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
     }
 
@@ -106,6 +109,18 @@ impl Settings {
             Some((scheme, host)) => format!("{scheme}://***@{host}"),
             None => url.clone(),
         }
+    }
+
+    /// Whether a laptop's inbox is off because messages go to a provider.
+    pub fn hides_inbox(&self) -> bool {
+        self.store.url.starts_with("sqlite:") && self.server.address.ip().is_loopback() && !self.notify.inbox
+    }
+
+    /// The file of an embedded database.
+    pub fn database_file(&self) -> Option<PathBuf> {
+        let path = self.store.url.strip_prefix("sqlite:")?.trim_start_matches("//");
+        let path = path.split('?').next().unwrap_or_default();
+        (!path.is_empty() && path != ":memory:").then(|| PathBuf::from(path))
     }
 
     fn read(settings: &mut Reader) -> Self {
@@ -145,6 +160,7 @@ impl Settings {
             log: log_format(settings),
             log_levels: settings.text("rust_log"),
             log_foreign: settings.flag("log.foreign", false),
+            misspelled: Vec::new(),
             data_dir,
             store,
             server,
@@ -179,6 +195,7 @@ fn store(settings: &mut Reader, data_dir: &std::path::Path) -> StoreSettings {
 
 fn server(settings: &mut Reader) -> ServerSettings {
     let address = settings.parsed("server.address", SocketAddr::from(([127, 0, 0, 1], 8000)), |text| {
+        let text = text.strip_prefix("localhost:").map_or(text.to_owned(), |port| format!("127.0.0.1:{port}"));
         text.parse().map_err(|_| "must be an IP address and a port such as 127.0.0.1:8000")
     });
     let prefixes = settings.list("server.prefixes").unwrap_or_else(|| vec!["/api/v1".to_owned()]);

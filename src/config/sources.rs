@@ -32,6 +32,25 @@ impl Sources {
         Ok(Self { file, dot_env: read_dot_env(Path::new("./.env"))?, environment: environment.collect() })
     }
 
+    /// The variables of the process that hold our settings, passwords among them.
+    pub fn names_of_secrets() -> impl Iterator<Item = std::ffi::OsString> {
+        let is_ours = |name: &str| name.starts_with("ENROLL_") || PLAIN[..3].contains(&name);
+        std::env::vars_os().map(|(name, _)| name).filter(move |name| name.to_str().is_some_and(is_ours))
+    }
+
+    /// Variables that were meant for us, with the names that we read.
+    pub(super) fn misspelled(&self, known: &[&str]) -> Vec<(String, Option<String>)> {
+        let variables = self.environment.keys().chain(self.dot_env.keys());
+        let wrong = variables.filter(|name| name.starts_with("ENROLL_") && !name.starts_with("ENROLL__"));
+        let plain = |name: &str| name.to_uppercase().replace(['_', '.'], "");
+        wrong
+            .map(|name| {
+                let meant = known.iter().find(|known| plain(known) == plain(&name["ENROLL_".len()..]));
+                (name.clone(), meant.map(|known| Problem::new(*known, "").variable()))
+            })
+            .collect()
+    }
+
     /// The values that are set, by the setting's name (`server.address`).
     pub(super) fn read(&self) -> Result<BTreeMap<String, String>, Problem> {
         let mut config = Config::builder();
@@ -66,22 +85,21 @@ impl Sources {
     }
 }
 
-/// A line that cannot be read is reported by its number: it may hold a secret.
+/// A line that cannot be read is reported by its number and name: its value may be a secret.
 fn read_dot_env(path: &Path) -> Result<BTreeMap<String, String>, Problem> {
-    let lines = match dotenvy::from_path_iter(path) {
-        Err(dotenvy::Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(_) => return Err(Problem::new(".env", "cannot be read")),
-        Ok(lines) => lines,
+        Ok(text) => text,
     };
-    let mut read = BTreeMap::new();
-    for (number, line) in lines.enumerate() {
-        let (name, value) = line.map_err(|_| {
-            let before = format!("the setting after {number} others cannot be read; quote a value with blanks in it");
-            Problem::new(".env", before)
-        })?;
-        read.insert(name, value);
-    }
-    Ok(read)
+    let text = text.trim_start_matches('\u{feff}');
+    let variables = dotenvy::from_read_iter(text.as_bytes());
+    variables.collect::<Result<_, _>>().map_err(|error| {
+        let dotenvy::Error::LineParse(wrong, _) = error else { return Problem::new(".env", "cannot be read") };
+        let (place, line) = text.lines().enumerate().find(|(_, line)| line.contains(wrong.trim())).unwrap_or_default();
+        let (number, name) = (place + 1, line.split('=').next().unwrap_or_default().trim());
+        Problem::new(format!(".env, line {number} ({name})"), "put quotes around the value")
+    })
 }
 
 fn flatten(prefix: &str, value: Value, into: &mut BTreeMap<String, String>) {

@@ -39,6 +39,14 @@ impl MovableClock {
     }
 }
 
+impl MovableClock {
+    /// Puts the clock back, as an operator or a time server may.
+    pub fn put_back(&self, by: Duration) {
+        let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        self.ahead_micros.fetch_sub(micros, Ordering::SeqCst);
+    }
+}
+
 impl Clock for MovableClock {
     fn now(&self) -> Timestamp {
         let ahead = self.ahead_micros.load(Ordering::SeqCst);

@@ -77,12 +77,22 @@ impl CodeHistory {
         let limited = limit.next_allowed(&sends, now.millis());
         let limited = limited.map(|(quota, allowed)| (Some(quota), Timestamp::from_millis(allowed)));
         let last = self.last_send(purpose).filter(|_| resend_after > Duration::ZERO);
-        let paused = last.map(|last| (None, last.plus(resend_after)));
+        let paused = last.map(|last| (None, last.min(now).plus(resend_after)));
         [limited, paused]
             .into_iter()
             .flatten()
             .filter(|(_, allowed)| *allowed > now)
             .max_by_key(|(_, allowed)| *allowed)
+    }
+
+    /// Takes times that are still to come for now: the clock was put back. `true` if there were any.
+    pub fn settle(&mut self, now: Timestamp) -> bool {
+        let mut is_changed = false;
+        for at in self.0.values_mut().flat_map(|history| &mut history.sends).filter(|at| **at > now.millis()) {
+            *at = now.millis();
+            is_changed = true;
+        }
+        is_changed
     }
 
     /// When the last code for `purpose` was sent.

@@ -106,7 +106,14 @@ impl CodeIssuer {
         tx: &mut Tx,
         destination: &Address,
     ) -> Result<(DestinationRecord, Timestamp), StoreError> {
-        let record = tx.lock_destination(&destination.hash(), self.core.now()).await?;
+        let hash = destination.hash();
+        let mut record = tx.lock_destination(&hash, self.core.now()).await?;
+        if record.history.settle(self.core.now()) {
+            // Kept whatever comes of this request: else every one would begin the pause anew.
+            tx.update_history(&hash, &record.history).await?;
+            tx.restart().await?;
+            record = tx.lock_destination(&hash, self.core.now()).await?;
+        }
         Ok((record, self.core.now()))
     }
 

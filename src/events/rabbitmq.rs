@@ -49,6 +49,11 @@ impl RabbitUrl {
         Ok(Self { uri, exchange })
     }
 
+    /// Whether the URL ends with a slash and so names the virtual host with the empty name.
+    pub fn has_empty_vhost(&self) -> bool {
+        self.uri.vhost.is_empty()
+    }
+
     /// Opens a channel and declares the exchange.
     pub(super) async fn connect(&self, name: &str) -> Result<(Connection, Channel), lapin::Error> {
         let properties = ConnectionProperties::default().with_connection_name(name.into());

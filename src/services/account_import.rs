@@ -133,6 +133,12 @@ impl AccountService {
     }
 }
 
+/// A leaver's number beside a joiner's login id must not give the joiner the leaver's account.
+fn has_another_login_id(details: &AccountDetails, user: &User) -> bool {
+    let (new, old) = (&details.identifiers.login_id, &user.identifiers.login_id);
+    new.as_ref().zip(old.as_ref()).is_some_and(|(new, old)| new.key() != old.key())
+}
+
 fn plan_entry(
     details: &AccountDetails,
     existing: &HashMap<String, User>,
@@ -145,6 +151,9 @@ fn plan_entry(
     match found[..] {
         [] => Ok(Step::Create),
         [user] if !met.insert(user.id) => Err(format!("another line describes account {} already", user.id)),
+        [user] if has_another_login_id(details, user) => {
+            Err(format!("its address belongs to account {}, which has another login id", user.id))
+        }
         [user] if details.matches(user) => Ok(Step::Keep),
         [user] if update => Ok(Step::Update(Box::new(user.clone()))),
         [user] => Err(format!("account {} exists with different values; use --update to overwrite", user.id)),

@@ -129,7 +129,7 @@ impl AccountService {
     pub async fn delete(&self, user: &User) -> Result<(), Error> {
         let mut tx = self.core.store.begin().await?;
         if !tx.delete_user(user).await? {
-            return Err(Error::Overloaded); // changed meanwhile
+            return Err(Error::Conflict); // changed meanwhile
         }
         let deleted = EventKind::UserDeleted { user_id: user.id };
         self.event_log.append(&mut tx, [deleted], self.core.now()).await?;

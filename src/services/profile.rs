@@ -1,5 +1,7 @@
 //! What people change of their own account.
 
+use uuid::Uuid;
+
 use super::AccountService;
 use crate::{
     domain::{EventKind, FieldUpdate, Password, Reason, User},
@@ -17,6 +19,9 @@ pub struct ProfileService {
     pub(crate) event_log: EventLog,
 }
 
+/// An account changes meanwhile; several times in a row hardly ever.
+const TRIES: usize = 3;
+
 impl ProfileService {
     /// Updates the name and the language.
     pub async fn update(&self, user: &User, name: &FieldUpdate, locale: &FieldUpdate) -> Result<User, Error> {
@@ -33,8 +38,7 @@ impl ProfileService {
     /// # Errors
     ///
     /// [`Error::WrongPassword`] for a wrong current one; [`Error::ReauthenticationRequired`] if it is missing,
-    /// unless the session was opened by a code within `fresh_for`. [`Error::Overloaded`] if the account changed
-    /// meanwhile: trying again is safe.
+    /// unless the session was opened by a code within `fresh_for`.
     pub async fn change_password(&self, actor: &Actor, current: &CurrentPassword, new: &Password) -> Result<(), Error> {
         actor.user.check_password(new).map_err(|error| Error::field(error.at("new_password")))?;
         self.passwords.check_current(actor, current, Freshness::RecentByCode).await?;
@@ -42,20 +46,36 @@ impl ProfileService {
             self.rate_limits.count_hash(&actor.client).await?; // that of the current one would have counted
         }
         let hash = self.passwords.hash_new(new).await?;
-        once_on_conflict(|| self.set_password(actor, &hash)).await
+        let mut user = actor.user.clone();
+        for _ in 0..TRIES {
+            if once_on_conflict(|| self.set_password(&user, actor.session, &hash)).await? {
+                return Ok(());
+            }
+            user = self.unless_password_changed(actor).await?;
+        }
+        Err(Error::Conflict)
     }
 
-    async fn set_password(&self, actor: &Actor, hash: &str) -> Result<(), Error> {
-        let (user, session, now) = (&actor.user, actor.session, self.core.now());
+    /// The account as it is now; whoever gave a password that was replaced meanwhile gave a wrong one.
+    async fn unless_password_changed(&self, actor: &Actor) -> Result<User, Error> {
+        let mut reader = self.core.store.read().await?;
+        let user = reader.session_user(actor.session, actor.user.id, self.core.now()).await?;
+        let user = user.ok_or(Error::InvalidToken)?;
+        if user.password_hash == actor.user.password_hash { Ok(user) } else { Err(Error::WrongPassword) }
+    }
+
+    /// `false` if the account changed since it was read.
+    async fn set_password(&self, user: &User, session: Uuid, hash: &str) -> Result<bool, Error> {
+        let now = self.core.now();
         let mut tx = self.core.store.begin().await?;
-        // Changed meanwhile: tried again, the token shows whether that ended its session.
-        let epoch = tx.change_password(user, hash, now).await?.ok_or(Error::Overloaded)?;
+        let Some(epoch) = tx.change_password(user, hash, now).await? else { return Ok(false) };
         tx.move_sessions_to_epoch(user.id, Some(session), epoch).await?;
         let reason = Reason::PasswordChanged;
         let changed = EventKind::PasswordChanged { user_id: user.id, reason };
         let revoked = EventKind::all_revoked(user.id, Some(session), reason);
         self.event_log.append(&mut tx, [changed, revoked], now).await?;
-        Ok(self.event_log.commit(tx).await?)
+        self.event_log.commit(tx).await?;
+        Ok(true)
     }
 
     /// Deletes the account and all personal data.
@@ -65,6 +85,13 @@ impl ProfileService {
     /// As [`change_password`](Self::change_password).
     pub async fn delete(&self, actor: &Actor, current: &CurrentPassword) -> Result<(), Error> {
         self.passwords.check_current(actor, current, Freshness::RecentByCode).await?;
-        once_on_conflict(|| self.accounts.delete(&actor.user)).await
+        let mut user = actor.user.clone();
+        for _ in 0..TRIES {
+            match once_on_conflict(|| self.accounts.delete(&user)).await {
+                Err(Error::Conflict) => user = self.unless_password_changed(actor).await?,
+                done => return done,
+            }
+        }
+        Err(Error::Conflict)
     }
 }

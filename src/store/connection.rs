@@ -186,6 +186,15 @@ impl Tx {
         self.end(ROLLBACK).await
     }
 
+    /// Makes everything so far permanent, and begins again without its locks.
+    pub async fn restart(&mut self) -> Result<(), StoreError> {
+        self.control(COMMIT).await?;
+        self.in_transaction = false;
+        self.control(BEGIN_WRITING).await?;
+        self.in_transaction = true;
+        Ok(())
+    }
+
     async fn end(mut self, command: Sql) -> Result<(), StoreError> {
         self.control(command).await?;
         self.in_transaction = false;

@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -47,7 +48,7 @@ impl NodeLock {
             Self::Sqlite { held: Some(_), .. } => Ok(true),
             Self::Sqlite { path, held } => {
                 let io = |error: std::io::Error| StoreError::Unavailable(Unavailable::new(Dependency::Sql, error));
-                let file = File::options().create(true).append(true).open(path).map_err(io)?;
+                let file = File::options().create(true).append(true).mode(0o600).open(path).map_err(io)?;
                 *held = file.try_lock().is_ok().then_some(file);
                 Ok(held.is_some())
             }

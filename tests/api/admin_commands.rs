@@ -9,6 +9,9 @@ use crate::support::{Backend, Options, TestApp, app::fresh_ip};
 stories!(
     an_account_is_made_shown_disabled_and_deleted,
     an_import_checks_every_line_first,
+    an_import_takes_columns_in_any_order,
+    a_leavers_number_does_not_give_the_joiner_the_account,
+    accounts_are_listed_by_filters,
     an_import_again_is_unchanged_or_updates,
     sessions_are_listed_and_revoked,
     an_export_tells_every_account,
@@ -111,8 +114,60 @@ async fn an_import_checks_every_line_first(backend: Backend) {
     let (out, _, _) = import(&app, &wrong, &["--json"]).await;
     let first: Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
     assert_eq!(first["line"], 3);
-    let (_, errors, code) = import(&app, "name,mobile\nAnn,9876543210\n", &[]).await;
-    assert_eq!((code, errors.contains("login_id,mobile,email,name,locale")), (1, true), "{errors}");
+    for (header, named) in [
+        ("name,mobil\n", "login_id,mobile,email,name,locale"),
+        ("name,login_id\n", "neither mobile nor email"),
+        ("mobile,name,Mobile\n", "twice"),
+    ] {
+        let (_, errors, code) = import(&app, header, &[]).await;
+        assert_eq!((code, errors.contains(named)), (1, true), "{header}: {errors}");
+    }
+}
+
+async fn an_import_takes_columns_in_any_order(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let csv = "\u{feff}Locale, Mobile\nen_US,\u{202a}+91 98765 43210\u{202c}\n,\n , \nhi,9876543211\n";
+    let (_, errors, code) = import(&app, csv, &[]).await;
+    assert_eq!(code, 0, "{errors}");
+    assert_eq!(json_of(&app, &["users", "show", "9876543210"]).await["locale"], "en-US");
+    let (_, errors, code) = import(&app, "mobile,email\n919876543212.0,\n98765,x@\n", &[]).await;
+    assert_eq!(code, 1);
+    for line in ["line 2: mobile", "line 3: mobile", "; email"] {
+        assert!(errors.contains(line), "{errors}");
+    }
+}
+
+async fn a_leavers_number_does_not_give_the_joiner_the_account(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    json_of(&app, &["users", "create", "--login-id", "leaver", "--mobile", "9876543210"]).await;
+    json_of(&app, &["users", "create", "--login-id", "other", "--mobile", "9876543219"]).await;
+    for joiner in ["joiner", "other"] {
+        let (_, errors, code) = import(&app, &format!("{HEADER}{joiner},9876543210,,,\n"), &["--update"]).await;
+        assert_eq!((code, errors.contains("line 2: ")), (1, true), "{errors}");
+    }
+    assert_eq!(json_of(&app, &["users", "show", "leaver"]).await["mobile"], "+919876543210");
+}
+
+async fn accounts_are_listed_by_filters(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    app.import(&format!("{HEADER}a.1,9876543210,,Ann,\nb.1,,bob@example.com,Bob,\nc.1,9876543212,,\u{202e}Eve,\n")).await;
+    json_of(&app, &["users", "disable", "c.1"]).await;
+    let ids = async |filters: &[&str]| {
+        let (out, errors, code) = app.command(&[&["users", "list", "--json"], filters].concat()).await;
+        assert_eq!(code, 0, "{errors}");
+        let lines = out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.map(|user| user["login_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&[]).await.len(), 3);
+    assert_eq!(ids(&["--state", "disabled"]).await, ["c.1"]);
+    assert_eq!(ids(&["--proven", "email"]).await, ["b.1"]);
+    assert_eq!(ids(&["--containing", "ANN"]).await, ["a.1"]);
+    assert_eq!(ids(&["--limit", "2"]).await.len(), 2);
+    for command in ["list", "show"] {
+        let arguments = if command == "list" { vec!["users", "list"] } else { vec!["users", "show", "c.1"] };
+        let (out, ..) = app.command(&arguments).await;
+        assert!(!out.contains('\u{202e}') && out.contains("\\u{202e}"), "a terminal would turn the text around: {out}");
+    }
 }
 
 async fn an_import_again_is_unchanged_or_updates(backend: Backend) {

@@ -3,9 +3,11 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Backend, TestApp};
+use crate::support::{Answer, Backend, Options, TestApp, app::fresh_ip};
 
-stories!(a_profile_is_changed_field_by_field, a_password_change_ends_the_other_sessions, wrong_current_passwords_are_counted);
+stories!(a_profile_is_changed_field_by_field, a_password_change_ends_the_other_sessions, wrong_current_passwords_are_counted,
+    of_eight_password_changes_at_once_one_wins,
+    a_clock_that_was_put_back_delays_no_code);
 
 async fn account(app: &TestApp) -> Value {
     let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse", "name": "Ann"})).await;
@@ -76,4 +78,42 @@ async fn wrong_current_passwords_are_counted(backend: Backend) {
     change(json!({"new_password": "better horse"})).await.is(204);
     app.advance(300);
     change(json!({"new_password": "best horse"})).await.is_problem(403, "reauthentication_required");
+}
+
+async fn of_eight_password_changes_at_once_one_wins(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let ann = account(&app).await;
+    let changes = futures_util::future::join_all((0..8).map(|n| {
+        let body = json!({"current_password": "correct horse", "new_password": format!("better horse {n}")});
+        call(&app, Method::POST, "/users/me/password", &ann, body)
+    }));
+    let mut wins = 0;
+    for answer in changes.await {
+        match answer.status {
+            204 => wins += 1,
+            _ => drop(answer.is_problem(403, "wrong_password")),
+        }
+    }
+    assert_eq!(wins, 1, "an account that changed meanwhile is no overload");
+}
+
+/// The clock of a node is put back a day after a code went out: the next one waits no longer than ever.
+async fn a_clock_that_was_put_back_delays_no_code(backend: Backend) {
+    let app = TestApp::with(backend, Options::default()).await;
+    app.advance(86_400);
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    app.clock.put_back(std::time::Duration::from_hours(24));
+    let resend = async || {
+        let body = json!({"verification_id": ann.verification_id});
+        app.post_from(&fresh_ip(), "/auth/resend-otp", body).await
+    };
+    let refused = resend().await;
+    let after: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!(after <= 30, "{after}");
+    refused.is_problem(429, "too_many_requests");
+    app.advance(31);
+    let sent = resend().await.is(200);
+    assert!(sent["verification"]["resend_in"].as_u64().unwrap() <= 30, "{sent}");
+    let otp = app.code(&ann.verification_id, 2).await;
+    app.verify(&ann, &otp).await.is(200);
 }

@@ -62,6 +62,7 @@ async fn lift_works_beside_a_running_server_and_makes_no_database() {
     let (code, _, errors) = run(&node, &["limits", "lift", "+919876543210"]);
     assert_eq!(code, 1);
     assert!(errors.contains("enroll.db"), "it names the path: {errors}");
+    assert!(errors.contains("enroll migrate"), "{errors}");
     assert!(!dir.path().join("enroll.db").exists());
 
     node.start();

@@ -50,3 +50,46 @@ fn wrong_settings_stop_the_start_and_are_all_named() {
     let (code, ..) = run(&node, &["no-such-command"]);
     assert_eq!(code, 2);
 }
+
+#[test]
+fn a_line_of_dot_env_is_named_by_number_and_variable() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |text: &str| std::fs::write(dir.path().join(".env"), text).unwrap();
+    let check = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_enroll"));
+        let done = command.arg("check-config").env_clear().current_dir(dir.path()).output().unwrap();
+        let text = String::from_utf8(done.stdout).unwrap() + &String::from_utf8(done.stderr).unwrap();
+        (done.status.code().unwrap(), text)
+    };
+    write("# mail\nENROLL__NOTIFY__SMTP__FROM=Acme Shop <a@b.co>\n");
+    let (code, errors) = check();
+    assert_eq!(code, 2);
+    assert!(errors.contains(".env, line 2 (ENROLL__NOTIFY__SMTP__FROM): put quotes"), "{errors}");
+    assert!(!errors.contains("a@b.co"), "a value may be a secret: {errors}");
+    write("\u{feff}ENROLL__NOTIFY__BRAND=\"Acme Shop\"\n");
+    assert_eq!(check().0, 0, "{:?}", check());
+}
+
+#[test]
+fn settings_that_were_meant_for_us_are_remarked_on() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, value, remark) in [
+        ("ENROLL_SERVER_ADDRESS", "127.0.0.1:1", "the name is ENROLL__SERVER__ADDRESS"),
+        ("ENROLL_ANYTHING", "1", "ENROLL_ANYTHING is ignored"),
+        ("ENROLL__SERVER__TRUSTED_PROXIES", "0.0.0.0/0", "trusts everybody"),
+        ("ENROLL__SERVER__TRUSTED_PROXIES", "10.0.0.0/8,::/0", "trusts everybody"),
+        ("AMQP_URL", "amqp://guest@127.0.0.1:5672/", "virtual host"),
+    ] {
+        let (code, out, errors) = run(&embedded(&dir).set(name, value), &["check-config"]);
+        assert_eq!(code, 0, "{errors}");
+        assert!(out.contains(remark), "{name}: {out}");
+    }
+    for address in ["localhost:8000", "127.0.0.1:8000"] {
+        let (code, _, errors) = run(&embedded(&dir).set("ENROLL__SERVER__ADDRESS", address), &["check-config"]);
+        assert_eq!(code, 0, "{errors}");
+    }
+    for address in ["8000", ":8000", "localhost"] {
+        let (code, _, errors) = run(&embedded(&dir).set("ENROLL__SERVER__ADDRESS", address), &["check-config"]);
+        assert_eq!((code, errors.contains("such as 127.0.0.1:8000")), (2, true), "{errors}");
+    }
+}

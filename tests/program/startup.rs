@@ -90,3 +90,20 @@ async fn two_nodes_start_at_once_on_an_empty_database_fleet() {
     let (code, _, errors) = run(&one, &["migrate"]);
     assert_eq!(code, 0, "{errors}");
 }
+
+#[test]
+fn the_files_of_a_database_are_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut node = embedded(&dir);
+    node.start();
+    for file in std::fs::read_dir(dir.path()).unwrap() {
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", file.path().display());
+    }
+    let log = node.log.all();
+    assert!(log.iter().any(|line| line.contains("open to others")), "{log:#?}");
+    assert!(!log.iter().any(|line| line.contains('\u{1b}')), "colours are for terminals");
+}
