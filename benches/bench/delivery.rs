@@ -104,8 +104,8 @@ pub async fn drain() {
     node.kill();
 
     let mut connection = sqlx::PgConnection::connect(&sandbox.database_url()).await.unwrap();
-    let copies = "INSERT INTO outbox (verification_id, issue, void, body, state, attempts, due_at, deadline)
-        SELECT o.verification_id, o.issue, o.void, o.body, o.state, 0, now(), o.deadline
+    let copies = "INSERT INTO outbox (verification_id, generation, phantom, body, state, attempts, due_at, deadline)
+        SELECT o.verification_id, o.generation, o.phantom, o.body, o.state, 0, now(), o.deadline
         FROM (SELECT * FROM outbox WHERE state = 'queued' LIMIT 1) o, generate_series(1, 50000)";
     connection.execute(copies).await.unwrap();
     gateway.answer(Answers::With(204, ""));

@@ -61,21 +61,21 @@ pub async fn verification_ids(url: &str, total: usize) -> Vec<String> {
 pub async fn seed(url: &str) {
     const SEED: &[&str] = &[
         "CREATE SEQUENCE bench_seq",
-        "INSERT INTO registrations (id, verification_id, destination, mobile, password_hash, client, last_code_at,
+        "INSERT INTO registrations (id, verification_id, destination_key, mobile, password_hash, client_hash, last_code_at,
             expires_at, created_at)
          SELECT md5('u' || n)::uuid, md5('v' || n)::uuid, '+bench' || n, '+bench' || n, repeat('x', 97), '\\x00',
             now(), now() + interval '1 day', now() FROM generate_series(1, 200000) n",
-        "INSERT INTO verifications (id, issue, purpose, destination, destination_hash, digits, tries, state, phantom,
-            changed_at, expires_at)
-         SELECT md5('v' || n)::uuid, 1, 'registration', '+bench' || n, sha256(('+bench' || n)::bytea), 6, 5, 'sent',
-            false, now(), now() + interval '1 day' FROM generate_series(1, 200000) n",
+        "INSERT INTO verifications (id, generation, purpose, destination, destination_key, destination_hash, digits, tries,
+            state, phantom, changed_at, issued_at, expires_at)
+         SELECT md5('v' || n)::uuid, 1, 'registration', '+bench' || n, '+bench' || n, sha256(('+bench' || n)::bytea), 6, 5, 'sent',
+            false, now(), now(), now() + interval '1 day' FROM generate_series(1, 200000) n",
         "INSERT INTO destinations (hash, history, touched_at)
-         SELECT sha256(('+bench' || n)::bytea), '{\"registration\":{\"sends\":[1800000000000],\"guesses\":[]}}', now()
+         SELECT sha256(('+bench' || n)::bytea), '{\"registration\":{\"sends\":[1800000000000],\"failed_attempts\":[]}}', now()
          FROM generate_series(1, 200000) n",
         "INSERT INTO users (id, mobile, email_verified, mobile_verified, password_hash, epoch, created_at, updated_at)
          SELECT md5('m' || n)::uuid, '+me' || n, false, true, repeat('x', 97), 0, now(), now()
          FROM generate_series(1, 50000) n",
-        "INSERT INTO sessions (id, user_id, counter, salt, epoch, by_code, address, created_at, rotated_at, ends_at, expires_at)
+        "INSERT INTO sessions (id, user_id, counter, salt, epoch, by_code, ip, created_at, rotated_at, ends_at, expires_at)
          SELECT md5('s' || n)::uuid, md5('m' || n)::uuid, 0, '\\x00', 0, true, '127.0.0.1', now(), now(),
             now() + interval '1 day', now() + interval '1 day' FROM generate_series(1, 50000) n",
         "ANALYZE",
@@ -89,24 +89,24 @@ pub async fn seed(url: &str) {
 /// The statements of a verify by its id, in its order (and one more, for a number of its own).
 pub const VERIFY: &str = "
 SELECT nextval('bench_seq') AS n \\gset
-SELECT v.id, v.issue, v.purpose, v.destination, v.address, v.digits, v.tries, v.state, v.phantom, v.changed_at,
-    v.issued_at, v.expires_at, v.user_id, v.epoch, v.asked_with, d.history, d.lifted_at, CASE WHEN v.user_id IS NULL
+SELECT v.id, v.generation, v.purpose, v.destination, v.digits, v.tries, v.state, v.phantom, v.changed_at,
+    v.issued_at, v.expires_at, v.user_id, v.epoch, v.login_id_hash, d.history, d.lifted_at, CASE WHEN v.user_id IS NULL
     THEN EXISTS (SELECT 1 FROM registrations r WHERE r.verification_id = v.id AND r.expires_at > now())
     ELSE EXISTS (SELECT 1 FROM users u WHERE u.id = v.user_id AND u.epoch = v.epoch AND u.disabled_at IS NULL) END
     FROM verifications v LEFT JOIN destinations d ON d.hash = v.destination_hash WHERE v.id = md5('v' || :n)::uuid;
 BEGIN;
-SELECT r.id, r.verification_id, r.destination, r.email, r.mobile, r.login_id, r.name, r.locale, r.password_hash,
-    r.client, r.last_code_at, r.expires_at, r.created_at,
+SELECT r.id, r.verification_id, r.destination_key, r.email, r.mobile, r.login_id, r.name, r.locale, r.password_hash,
+    r.client_hash, r.last_code_at, r.expires_at, r.created_at,
     EXISTS (SELECT 1 FROM users u WHERE u.email_verified AND u.email_key = r.email_key),
     EXISTS (SELECT 1 FROM users u WHERE u.mobile_verified AND u.mobile = r.mobile),
     EXISTS (SELECT 1 FROM users u WHERE u.login_id_key = r.login_id_key)
     FROM registrations r WHERE r.verification_id = md5('v' || :n)::uuid AND r.expires_at > now();
 INSERT INTO users (id, mobile, email_verified, mobile_verified, password_hash, epoch, created_at, updated_at)
     VALUES (md5('u' || :n)::uuid, '+bench' || :n, false, true, repeat('x', 97), 0, now(), now());
-DELETE FROM registrations WHERE destination = '+bench' || :n RETURNING id;
+DELETE FROM registrations WHERE destination_key = '+bench' || :n RETURNING id;
 UPDATE verifications SET state = 'verified', changed_at = now()
     WHERE id = md5('v' || :n)::uuid AND state <> 'verified' RETURNING id;
-INSERT INTO sessions (id, user_id, counter, salt, epoch, by_code, address, created_at, rotated_at, ends_at, expires_at)
+INSERT INTO sessions (id, user_id, counter, salt, epoch, by_code, ip, created_at, rotated_at, ends_at, expires_at)
     VALUES (md5('t' || :n)::uuid, md5('u' || :n)::uuid, 0, '\\x00', 0, true, '127.0.0.1', now(), now(), now(), now());
 INSERT INTO events (body) VALUES (repeat('x', 200)::bytea), (repeat('x', 200)::bytea), (repeat('x', 200)::bytea);
 COMMIT;
