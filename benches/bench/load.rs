@@ -16,7 +16,7 @@ use crate::support::process::Node;
 /// A request, written out.
 pub struct Request(Vec<u8>);
 
-/// What a load came to.
+/// The result of a load.
 pub struct Load {
     pub sent: usize,
     pub rate: f64,

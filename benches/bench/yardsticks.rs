@@ -1,4 +1,4 @@
-//! What the machine can do without the server.
+//! The machine's own figures, without the server.
 
 use std::{
     process::Command,

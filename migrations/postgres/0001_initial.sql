@@ -131,3 +131,9 @@ CREATE TABLE leases (
     holder  uuid NOT NULL,
     ends_at timestamptz NOT NULL
 );
+
+-- The root keys that this database was used with; a node that has none of them is refused.
+CREATE TABLE root_keys (
+    id            text PRIMARY KEY, -- derived from the key, and tells nothing of it
+    first_used_at timestamptz NOT NULL
+);

@@ -132,3 +132,9 @@ CREATE TABLE leases (
     holder  BLOB NOT NULL,
     ends_at INTEGER NOT NULL
 ) STRICT;
+
+-- The root keys that this database was used with; a node that has none of them is refused.
+CREATE TABLE root_keys (
+    id            TEXT PRIMARY KEY, -- derived from the key, and tells nothing of it
+    first_used_at INTEGER NOT NULL
+) STRICT;

@@ -29,7 +29,7 @@ use crate::{
 pub use admin::{AdminServices, admin_services};
 pub use providers::notifiers;
 
-/// What tests replace of the machine's own.
+/// Clock, randomness and names, replaceable in tests.
 pub struct Environment {
     /// The source of the current time.
     pub clock: Arc<dyn Clock>,

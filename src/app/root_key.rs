@@ -7,12 +7,37 @@ use anyhow::{Context as _, bail};
 use crate::{
     config::Settings,
     crypto::{Keyring, RootKey},
-    domain::Random,
+    domain::{Clock as _, Random, SystemClock},
     store::Store,
 };
 
-/// The root key of the settings, else that of the data directory, which a first start generates.
+/// The root key of the settings, else that of the data directory, which a first start generates. It must be one that the
+/// database knows: with another one every token, message and hash of a pending password would be lost without a word.
 pub(super) async fn keyring(
+    settings: &Settings,
+    store: &Store,
+    random: &dyn Random,
+    may_generate: bool,
+) -> anyhow::Result<Keyring> {
+    let keyring = find_keyring(settings, store, random, may_generate).await?;
+    let known = store.read().await?.root_key_ids().await?;
+    let is_known = |id: &str| known.iter().any(|known| known == id);
+    if let Some(expected) = known.first()
+        && !keyring.accepted().any(|key| is_known(key.id()))
+    {
+        bail!(
+            "the root key (id {}) is not the one that this database was used with (id {expected}); \
+             put that one back, or name it in ENROLL__SECRETS__PREVIOUS_KEYS",
+            keyring.current().id()
+        );
+    }
+    if !is_known(keyring.current().id()) {
+        store.write().await?.record_root_key(keyring.current().id(), SystemClock.now()).await?;
+    }
+    Ok(keyring)
+}
+
+async fn find_keyring(
     settings: &Settings,
     store: &Store,
     random: &dyn Random,

@@ -1,4 +1,4 @@
-//! Which service is made of what.
+//! The parts of every service and worker.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ const MEMORY_BOUND: usize = 100_000;
 /// Failed logins that wait to be written; more are dropped.
 const FAILED_LOGINS_BOUND: usize = 1_000;
 
-/// What services and workers are made of.
+/// The parts that services and workers are made of.
 pub(super) struct Engine<'a> {
     settings: &'a Settings,
     core: Core,
@@ -43,7 +43,7 @@ pub(super) struct Engine<'a> {
     failed_logins: mpsc::Receiver<Event>,
 }
 
-/// What runs beside the requests.
+/// The tasks that run beside the requests.
 pub(super) struct Workers {
     pub(super) delivery: DeliveryWorker,
     pub(super) event_relay: EventRelay,

@@ -68,7 +68,7 @@ pub trait CodeStore: Send + Sync {
 pub struct CodeKey {
     /// Where the code was sent.
     pub destination: DestinationHash,
-    /// What the code is for.
+    /// The code's purpose.
     pub purpose: Purpose,
     /// The verification's id.
     pub verification: Uuid,
@@ -79,7 +79,7 @@ pub struct CodeKey {
 pub struct LiveCode {
     /// Its name.
     pub key: CodeKey,
-    /// Which of the verification's codes it is.
+    /// The number of the code among the verification's.
     pub generation: i64,
     /// Key id and HMAC; random for a phantom.
     pub mac: String,

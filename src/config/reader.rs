@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-/// What is wrong with one setting.
+/// A problem of one setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Its name, as `server.address`.
     pub setting: String,
-    /// What is wrong; it reads on after the name.
+    /// The problem; it reads on after the name.
     pub message: String,
 }
 

@@ -4,7 +4,7 @@ use super::Settings;
 use crate::events::RabbitUrl;
 
 impl Settings {
-    /// What is valid and unwise in these settings.
+    /// Everything in these settings that is valid and unwise.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let mut warn = |is_unwise: bool, warning: &str| {

@@ -22,13 +22,13 @@ pub enum MessagePayload {
 pub struct CodeMessage {
     /// Where it goes; the code's MAC is bound to its key.
     pub to: Address,
-    /// What the code is for.
+    /// The code's purpose.
     pub purpose: Purpose,
     /// The digits.
     pub code: String,
     /// The verification that the code belongs to.
     pub verification_id: Uuid,
-    /// Which of the verification's codes it is.
+    /// The number of the code among the verification's.
     pub generation: i64,
     /// Wrong attempts that the code allows.
     pub tries: u32,

@@ -1,4 +1,4 @@
-//! What people say about themselves.
+//! The name and language of a person.
 
 use language_tags::LanguageTag;
 

@@ -13,7 +13,7 @@ pub struct Verification {
     pub id: Uuid,
     /// Grows by one with each code; only the newest generation is valid.
     pub generation: i64,
-    /// What its codes are for.
+    /// The purpose of its codes.
     pub purpose: Purpose,
     /// Where its codes go.
     pub destination: Address,
@@ -29,7 +29,7 @@ pub struct Verification {
     pub issued_at: Timestamp,
     /// When its last code expires.
     pub expires_at: Timestamp,
-    /// Whose it is.
+    /// The registration or account that it belongs to.
     pub holder: Holder,
     /// SHA-256 of the login id that stood beside the address in the request.
     pub login_id_hash: Option<Vec<u8>>,
@@ -109,7 +109,7 @@ impl Holder {
 pub struct IssuedCode {
     /// The verification that it belongs to.
     pub verification_id: Uuid,
-    /// What it is for.
+    /// Its purpose.
     pub purpose: Purpose,
     /// Where it goes.
     pub destination: Address,

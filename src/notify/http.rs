@@ -1,4 +1,4 @@
-//! What providers with an HTTP API share.
+//! The parts that providers with an HTTP API share.
 
 use std::time::Duration;
 

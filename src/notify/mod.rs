@@ -84,7 +84,7 @@ pub enum SendError {
     /// Another provider, or a later try, may succeed.
     #[error("{cause}")]
     Later {
-        /// Whose fault it is.
+        /// The party at fault.
         fault: Fault,
         /// For the log.
         cause: String,
@@ -93,7 +93,7 @@ pub enum SendError {
     },
 }
 
-/// Whose fault it is that a message was not taken. A refusal of one message slows no other.
+/// The party at fault when a message was not taken. A refusal of one message slows no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// The provider answered, and refused this message: its text, its sender, its country, a mailbox for now.

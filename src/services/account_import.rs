@@ -28,7 +28,7 @@ pub struct ImportConflict {
     pub message: String,
 }
 
-/// What an import does with an entry.
+/// The step that an import takes for an entry.
 enum Step {
     Create,
     Keep,

@@ -1,4 +1,4 @@
-//! What people change of their own account.
+//! Changes of people's own accounts.
 
 use uuid::Uuid;
 

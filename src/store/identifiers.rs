@@ -42,7 +42,7 @@ impl From<IdentifierRow> for Identifiers {
     }
 }
 
-/// Which identifiers other accounts have.
+/// The identifiers that other accounts have.
 #[derive(sqlx::FromRow)]
 pub(super) struct TakenRow {
     mobile_taken: bool,

@@ -18,6 +18,7 @@ mod outbox;
 mod pool;
 mod prune;
 mod registrations;
+mod root_keys;
 mod sessions;
 mod timestamp;
 mod user_changes;
@@ -46,6 +47,7 @@ pub fn statements() -> impl Iterator<Item = (&'static str, Sql)> {
         outbox::STATEMENTS,
         prune::STATEMENTS,
         registrations::STATEMENTS,
+        root_keys::STATEMENTS,
         sessions::STATEMENTS,
         user_changes::STATEMENTS,
         users::STATEMENTS,

@@ -42,7 +42,7 @@ const BATCH: usize = 32;
 /// Database connections that messages use at once.
 pub const DB_PERMITS: usize = 3;
 
-/// What becomes of a leased message.
+/// The outcome for a leased message.
 enum Outcome {
     /// It has ended; the provider, if one took it.
     Ended(DeliveryState, Option<DeliveredBy>),

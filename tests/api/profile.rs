@@ -1,4 +1,4 @@
-//! What people change of their own account.
+//! Changes of people's own accounts.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Whose fault a provider's refusal is: the recipient's (final), the message's (next provider, and nobody else waits), or
+//! The party at fault for a provider's refusal: the recipient's (final), the message's (next provider, and nobody else waits), or
 //! the provider's (it counts against it).
 
 use std::time::{Duration, Instant};

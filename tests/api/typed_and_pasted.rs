@@ -1,4 +1,4 @@
-//! What people type and paste, and what forms and scripts send, is read as they mean it.
+//! Input as people type and paste it, and as forms and scripts send it.
 
 use reqwest::Method;
 use serde_json::{Value, json};

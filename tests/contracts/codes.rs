@@ -1,4 +1,4 @@
-//! What every code store must keep.
+//! The contract of every code store.
 
 use std::{sync::Arc, time::Duration};
 

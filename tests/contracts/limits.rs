@@ -1,4 +1,4 @@
-//! What every limiter must keep.
+//! The contract of every limiter.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What every backend of a seam must keep: each contract is written once and run over all.
+//! The contracts of the seams: each is written once and run over all.
 
 include!("../support/prelude.rs");
 

@@ -1,4 +1,4 @@
-//! What the store must keep over both databases, concurrency included.
+//! The contract of the store over both databases, concurrency included.
 
 use std::time::Duration;
 

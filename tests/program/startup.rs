@@ -107,3 +107,24 @@ fn the_files_of_a_database_are_its_owners_alone() {
     assert!(log.iter().any(|line| line.contains("open to others")), "{log:#?}");
     assert!(!log.iter().any(|line| line.contains('\u{1b}')), "colours are for terminals");
 }
+
+#[test]
+fn another_root_key_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = |text: &str| run(&embedded(&dir), &[text, "generate"]).1.trim().to_owned();
+    let (first, second) = (key("keys"), key("keys"));
+    let node = |key: &str, previous: &str| {
+        embedded(&dir).set("ENROLL__SECRETS__KEY", key).set("ENROLL__SECRETS__PREVIOUS_KEYS", previous)
+    };
+    assert_eq!(run(&node(&first, ""), &["migrate"]).0, 0);
+    let create = ["users", "create", "--mobile", "9876543210"];
+    for command in [&["migrate"][..], &["serve"], &create] {
+        let (code, _, errors) = run(&node(&second, ""), command);
+        assert_eq!((code, errors.contains("root key")), (1, true), "{command:?}: {errors}");
+    }
+    // Rotated in three steps, it is known.
+    for (key, previous) in [(&first, second.as_str()), (&second, &first), (&second, "")] {
+        let (code, _, errors) = run(&node(key, previous), &["migrate"]);
+        assert_eq!(code, 0, "{errors}");
+    }
+}

@@ -14,7 +14,7 @@ use axum::{
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 
-/// What came.
+/// A request that came.
 #[derive(Debug, Clone)]
 pub struct Received {
     pub path: String,
@@ -60,7 +60,7 @@ impl Gateway {
         self.shared.received.lock().unwrap().clone()
     }
 
-    /// What came, once it is so much.
+    /// The requests that came, once there are so many.
     pub async fn wait_for(&self, count: usize) -> Vec<Received> {
         let started = Instant::now();
         loop {

@@ -1,4 +1,4 @@
-//! What the tests share: a real server on a free port, over either backend, and a client that
+//! The support that all tests share: a real server on a free port, over either backend, and a client that
 //! prints the whole answer when it is not the expected one.
 
 pub mod answer;

@@ -1,9 +1,8 @@
 //! RabbitMQ: one of a test's own, to be stopped and started, and what listens to the machine's.
 
 use std::{
-    os::unix::process::CommandExt as _,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -15,7 +14,7 @@ use lapin::{
 
 use super::{
     backend::{server_url, unique},
-    servers::{Breakable, free_port, signal, wait_for_port},
+    servers::{Breakable, ProcessGroup, free_port, wait_for_port},
 };
 
 pub fn amqp_url() -> String {
@@ -28,14 +27,14 @@ pub struct OwnRabbit {
     dist_port: u16,
     name: String,
     dir: tempfile::TempDir,
-    child: Option<Child>,
+    process: ProcessGroup,
 }
 
 impl OwnRabbit {
     pub fn launch() -> Self {
         let name = unique("enroll");
         let (port, dist_port) = (free_port(), free_port());
-        let mut rabbit = Self { port, dist_port, name, dir: tempfile::tempdir().unwrap(), child: None };
+        let mut rabbit = Self { port, dist_port, name, dir: tempfile::tempdir().unwrap(), process: ProcessGroup::default() };
         rabbit.start();
         rabbit
     }
@@ -53,46 +52,32 @@ fn program() -> &'static str {
 
 impl Breakable for OwnRabbit {
     fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            // The script's children too.
-            let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]).status();
-            let _ = child.wait();
-        }
+        self.process.kill();
     }
 
     fn start(&mut self) {
         let home = self.dir.path();
         let listeners = format!("listeners.tcp.1 = 127.0.0.1:{}\n", self.port);
         std::fs::write(home.join("rabbitmq.conf"), listeners).unwrap();
-        let child = Command::new(program())
-            .env("HOME", home)
-            .env("RABBITMQ_NODENAME", format!("{}@localhost", self.name))
-            .env("RABBITMQ_MNESIA_BASE", home.join("db"))
-            .env("RABBITMQ_LOG_BASE", home.join("log"))
-            .env("RABBITMQ_CONFIG_FILE", home.join("rabbitmq.conf"))
-            .env("RABBITMQ_ENABLED_PLUGINS_FILE", home.join("plugins"))
-            .env("RABBITMQ_DIST_PORT", self.dist_port.to_string())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .expect("rabbitmq-server is installed");
-        self.child = Some(child);
+        self.process.start(
+            Command::new(program())
+                .env("HOME", home)
+                .env("RABBITMQ_NODENAME", format!("{}@localhost", self.name))
+                .env("RABBITMQ_MNESIA_BASE", home.join("db"))
+                .env("RABBITMQ_LOG_BASE", home.join("log"))
+                .env("RABBITMQ_CONFIG_FILE", home.join("rabbitmq.conf"))
+                .env("RABBITMQ_ENABLED_PLUGINS_FILE", home.join("plugins"))
+                .env("RABBITMQ_DIST_PORT", self.dist_port.to_string()),
+        );
         wait_for_port(self.port);
     }
 
     fn freeze(&self) {
-        signal("STOP", self.child.as_ref().unwrap().id());
+        self.process.signal("STOP");
     }
 
     fn thaw(&self) {
-        signal("CONT", self.child.as_ref().unwrap().id());
-    }
-}
-
-impl Drop for OwnRabbit {
-    fn drop(&mut self) {
-        self.kill();
+        self.process.signal("CONT");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Servers of a test's own, to be stopped, frozen and started again; never the machine's.
 
 use std::{
+    os::unix::process::CommandExt as _,
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -36,15 +37,44 @@ pub trait Breakable {
     fn thaw(&self);
 }
 
+/// A process with its children, killed with the value.
+#[derive(Default)]
+pub struct ProcessGroup(Option<Child>);
+
+impl ProcessGroup {
+    pub fn start(&mut self, command: &mut Command) {
+        let name = command.get_program().to_owned();
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn();
+        self.0 = Some(child.unwrap_or_else(|error| panic!("{} is installed: {error}", name.display())));
+    }
+
+    pub fn signal(&self, name: &str) {
+        signal(name, self.0.as_ref().unwrap().id());
+    }
+
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]).status();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Drop for ProcessGroup {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 pub struct OwnRedis {
     pub port: u16,
     dir: tempfile::TempDir,
-    child: Option<Child>,
+    process: ProcessGroup,
 }
 
 impl OwnRedis {
     pub fn launch() -> Self {
-        let mut redis = Self { port: free_port(), dir: tempfile::tempdir().unwrap(), child: None };
+        let mut redis = Self { port: free_port(), dir: tempfile::tempdir().unwrap(), process: ProcessGroup::default() };
         redis.start();
         redis
     }
@@ -56,35 +86,22 @@ impl OwnRedis {
 
 impl Breakable for OwnRedis {
     fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.process.kill();
     }
 
     fn start(&mut self) {
-        let child = Command::new("redis-server")
-            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .current_dir(self.dir.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed");
-        self.child = Some(child);
+        let port = self.port.to_string();
+        let arguments = ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+        self.process.start(Command::new("redis-server").args(arguments).current_dir(self.dir.path()));
         wait_for_port(self.port);
     }
 
     fn freeze(&self) {
-        signal("STOP", self.child.as_ref().unwrap().id());
+        self.process.signal("STOP");
     }
 
     fn thaw(&self) {
-        signal("CONT", self.child.as_ref().unwrap().id());
-    }
-}
-
-impl Drop for OwnRedis {
-    fn drop(&mut self) {
-        self.kill();
+        self.process.signal("CONT");
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
 
 /// 16 KiB: no call needs more.
 const LONGEST_BODY: usize = 16 * 1024;
-/// What a refused request may still send.
+/// The octets that a refused request may still send.
 const MOST_DISCARDED: usize = 1024 * 1024;
 const DISCARD_TIME: Duration = Duration::from_secs(1);
 
