@@ -86,6 +86,9 @@ async fn open_store_until(settings: &Settings, deadline: Instant) -> anyhow::Res
     }
     let store = Store::open(&settings.store, true).context("DATABASE_URL")?;
     wait_for("sql", deadline, || async { store.read().await.map(drop) }).await?;
+    if !store.read().await?.is_utf8().await? {
+        bail!("DATABASE_URL: the database's encoding is not UTF8, so it cannot hold every name; create it anew");
+    }
     store.migrate().await.context("the database's schema cannot be migrated")?;
     Ok(store)
 }

@@ -20,6 +20,7 @@ statements! {
     COMMIT = "COMMIT";
     ROLLBACK = "ROLLBACK";
     SELECT_NOW = "SELECT ", NOW_MICROS;
+    SELECT_IS_UTF8 = "SELECT ", IS_UTF8;
     SELECT_IS_WRITABLE = "SELECT ", IS_WRITABLE;
 }
 
@@ -122,6 +123,12 @@ impl Reader {
             self.close_when_dropped();
         }
         Ok(is_writable)
+    }
+
+    /// Whether the database can hold every text.
+    pub async fn is_utf8(&mut self) -> Result<bool, StoreError> {
+        let (is_utf8,): (bool,) = fetch!(fetch_one, self, SELECT_IS_UTF8, [])?;
+        Ok(is_utf8)
     }
 
     fn close_when_dropped(&mut self) {

@@ -1,4 +1,4 @@
-//! Everything in which the SQL of the two databases differs: eight fragments. A statement is one text, in which
+//! Everything in which the SQL of the two databases differs: nine fragments. A statement is one text, in which
 //! a fragment is named where it belongs.
 
 /// A statement as each database takes it.
@@ -32,6 +32,12 @@ macro_rules! fragment {
         "current_setting('transaction_read_only') = 'off'"
     };
     (sqlite IS_WRITABLE) => {
+        "TRUE"
+    };
+    (postgres IS_UTF8) => {
+        "current_setting('server_encoding') = 'UTF8'"
+    };
+    (sqlite IS_UTF8) => {
         "TRUE"
     };
     (postgres FOR_SHARE) => {

@@ -4,7 +4,11 @@ use serde_json::{Value, json};
 
 use crate::{
     run::{embedded, run},
-    support::{Backend, process::Sandbox},
+    support::{
+        Backend,
+        backend::{postgres_url, redis_url, unique},
+        process::Sandbox,
+    },
 };
 
 #[tokio::test]
@@ -127,4 +131,19 @@ fn another_root_key_is_refused() {
         let (code, _, errors) = run(&node(key, previous), &["migrate"]);
         assert_eq!(code, 0, "{errors}");
     }
+}
+
+#[tokio::test]
+async fn a_database_of_another_encoding_is_refused_fleet() {
+    use sqlx::{Connection as _, Executor as _};
+    let (dir, name) = (tempfile::tempdir().unwrap(), unique("enroll_test"));
+    let mut admin = sqlx::PgConnection::connect(&postgres_url()).await.unwrap();
+    let create = format!("CREATE DATABASE {name} ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+    admin.execute(sqlx::AssertSqlSafe(create)).await.unwrap();
+    let url = postgres_url();
+    let (server, _) = url.rsplit_once('/').unwrap();
+    let node = embedded(&dir).set("DATABASE_URL", &format!("{server}/{name}")).set("REDIS_URL", &redis_url());
+    let (code, _, errors) = run(&node, &["migrate"]);
+    admin.execute(sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).await.unwrap();
+    assert_eq!((code, errors.contains("UTF8")), (1, true), "{errors}");
 }

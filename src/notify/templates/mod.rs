@@ -287,6 +287,26 @@ mod tests {
     }
 
     #[test]
+    fn the_nearest_locale_is_a_subtag_less_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["zh", "zh-Hant", "sr-Latn"] {
+            let text = BUILT_IN[0].1.replace("is your code to log in", &format!("in {name}"));
+            std::fs::write(dir.path().join(format!("{name}.toml")), text).unwrap();
+        }
+        let templates = Templates::load(settings(), Some(dir.path())).unwrap();
+        for (locale, nearest) in [
+            ("zh-Hant-TW", "in zh-Hant"),
+            ("zh-Hans-CN", "in zh."),
+            ("zh", "in zh."),
+            ("sr-Latn-RS", "in sr-Latn"),
+            ("sr-Cyrl-RS", "is your code"),
+        ] {
+            let body = render(&templates, &sms(Purpose::Login, locale)).body;
+            assert!(body.contains(nearest), "{locale}: {body}");
+        }
+    }
+
+    #[test]
     fn an_operators_folder_replaces_words_and_is_checked_at_the_start() {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
