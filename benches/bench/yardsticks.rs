@@ -128,7 +128,7 @@ UPDATE sessions SET counter = counter + 1, rotated_at = now(),
     ends_at = CASE WHEN expires_at < now() THEN expires_at ELSE now() + interval '30 days' END
     WHERE id = md5('s' || :n)::uuid AND salt = '\\x00' AND revoked_at IS NULL AND ends_at > now()
     AND EXISTS (SELECT 1 FROM users u WHERE u.id = user_id AND u.epoch = sessions.epoch AND u.disabled_at IS NULL)
-    RETURNING id, user_id, counter, salt, epoch, by_code, user_agent, address, created_at, rotated_at, ends_at, expires_at;
+    RETURNING id, user_id, counter, salt, epoch, by_code, user_agent, ip, created_at, rotated_at, ends_at, expires_at;
 SELECT u.id, u.email, u.email_verified, u.mobile, u.mobile_verified, u.login_id, u.name, u.locale, u.password_hash,
     u.epoch, u.disabled_at, u.created_at, u.updated_at FROM users u WHERE u.id = md5('m' || :n)::uuid;
 ";
