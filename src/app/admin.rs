@@ -29,7 +29,7 @@ pub struct AdminServices {
 
 /// Opens an existing database with its key.
 pub async fn admin_services(settings: &Settings) -> anyhow::Result<AdminServices> {
-    if let Some(file) = settings.database_file().filter(|file| !file.exists()) {
+    if let Some(file) = settings.store.file().filter(|file| !file.exists()) {
         bail!("there is no database at {} yet; run `enroll migrate` or `enroll serve` first", file.display());
     }
     let store = Store::open(&settings.store, false)?;

@@ -69,6 +69,9 @@ pub struct Application {
     requests: TaskTracker,
 }
 
+/// The advice for a pooler in transaction mode that no setting names.
+pub const POOLED: &str = "DATABASE_URL: a pooler in transaction mode answers there; set ENROLL__DATABASE__POOLED=true, \
+    and DATABASE_DIRECT_URL to the server itself";
 /// How long running requests are waited for, of the ten seconds that stopping may take.
 const GRACE: Duration = Duration::from_secs(7);
 
@@ -80,12 +83,15 @@ pub async fn open_store(settings: &Settings, timeout: Duration) -> anyhow::Resul
 async fn open_store_until(settings: &Settings, deadline: Instant) -> anyhow::Result<Store> {
     if settings.store.url.starts_with("sqlite:") {
         make_private_dir(&settings.data_dir)?;
-        if let Some(file) = settings.database_file() {
+        if let Some(file) = settings.store.file() {
             make_private_file(&file)?;
         }
     }
     let store = Store::open(&settings.store, true).context("DATABASE_URL")?;
-    wait_for("sql", deadline, || async { store.read().await.map(drop) }).await?;
+    wait_for("sql", deadline, || store.check_connections()).await?;
+    if !settings.store.pooled && store.is_behind_transaction_pooler().await? {
+        bail!("{POOLED}");
+    }
     if !store.read().await?.is_utf8().await? {
         bail!("DATABASE_URL: the database's encoding is not UTF8, so it cannot hold every name; create it anew");
     }

@@ -2,18 +2,24 @@
 
 use std::process::ExitCode;
 
-use crate::{app::open_redis, config::Settings, store::Store};
+use crate::{
+    app::{POOLED, open_redis},
+    config::Settings,
+    store::Store,
+};
 
 /// Reports what cannot be reached and what is unwise; the settings themselves were checked before.
 pub(super) async fn check(settings: &Settings) -> anyhow::Result<ExitCode> {
     let mut problems = Vec::new();
     let mut warnings = settings.warnings();
     if !settings.store.url.starts_with("sqlite:") {
-        let reached =
-            async { Store::open(&settings.store, false)?.read().await.map(drop).map_err(anyhow::Error::from) };
-        if let Err(error) = reached.await {
-            let database = settings.database_without_password();
-            problems.push(format!("DATABASE_URL: {database} cannot be reached: {error:#}"));
+        let store = Store::open(&settings.store, false)?;
+        let database = settings.database_without_password();
+        match store.check_connections().await {
+            Err(error) => problems.push(format!("DATABASE_URL: {database} cannot be reached: {error:#}")),
+            Ok(()) if settings.store.pooled => {}
+            Ok(()) if store.is_behind_transaction_pooler().await? => problems.push(POOLED.to_owned()),
+            Ok(()) => {}
         }
     }
     if let Some(redis) = open_redis(settings, "")? {

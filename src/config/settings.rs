@@ -116,13 +116,6 @@ impl Settings {
         self.store.url.starts_with("sqlite:") && self.server.address.ip().is_loopback() && !self.notify.inbox
     }
 
-    /// The file of an embedded database.
-    pub fn database_file(&self) -> Option<PathBuf> {
-        let path = self.store.url.strip_prefix("sqlite:")?.trim_start_matches("//");
-        let path = path.split('?').next().unwrap_or_default();
-        (!path.is_empty() && path != ":memory:").then(|| PathBuf::from(path))
-    }
-
     fn read(settings: &mut Reader) -> Self {
         let data_dir = PathBuf::from(settings.text("data_dir").unwrap_or_else(|| "./data".to_owned()));
         let store = store(settings, &data_dir);
@@ -131,6 +124,12 @@ impl Settings {
         let redis = settings.parsed("redis_url", None, |url| RedisUrl::parse(url).map(Some));
         if redis.is_none() && !embedded && !server.single_node {
             settings.problem("redis_url", "is required with PostgreSQL, unless ENROLL__SERVER__SINGLE_NODE is true");
+        }
+        if redis.is_none() && store.pooled && store.direct_url.is_none() {
+            settings.problem("database_direct_url", "is required for the lock of a single node behind a pooler");
+        }
+        if embedded && store.pooled {
+            settings.problem("database.pooled", "goes with PostgreSQL only");
         }
         let (tokens, sessions) = tokens(settings);
         let limits_enabled = settings.flag("limits.enabled", true);
@@ -181,16 +180,29 @@ fn rabbitmq(settings: &mut Reader) -> Option<RabbitUrl> {
 }
 
 fn store(settings: &mut Reader, data_dir: &std::path::Path) -> StoreSettings {
-    let embedded = format!("sqlite://{}", data_dir.join("enroll.db").display());
-    let url = settings.parsed("database_url", embedded, |url| {
-        let known = ["postgres://", "postgresql://", "sqlite:"].iter().any(|scheme| url.starts_with(scheme));
+    let is_postgres = |url: &str| ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
+    let url = settings.parsed("database_url", embedded_url(data_dir), |url| {
+        let known = is_postgres(url) || url.starts_with("sqlite:");
         known.then(|| url.to_owned()).ok_or("must begin with postgres:// or sqlite:")
     });
     StoreSettings {
-        url,
         max_connections: settings.u32("database.max_connections", 8, 1..=1_000),
         timeout: settings.seconds("database.timeout", 1, 1..=10),
+        direct_url: settings.parsed("database_direct_url", None, |direct| {
+            let fits = is_postgres(direct) && is_postgres(&url);
+            fits.then(|| Some(direct.to_owned()))
+                .ok_or("must begin with postgres://, and goes with such a DATABASE_URL")
+        }),
+        pooled: settings.flag("database.pooled", false),
+        url,
     }
+}
+
+/// A path may hold what means something else in a URL.
+fn embedded_url(data_dir: &std::path::Path) -> String {
+    let path = data_dir.join("enroll.db").display().to_string();
+    let path = path.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+    format!("sqlite://{path}")
 }
 
 fn server(settings: &mut Reader) -> ServerSettings {

@@ -21,7 +21,7 @@ pub struct Sources {
 }
 
 /// Named as every platform names them, without our prefix.
-const PLAIN: [&str; 4] = ["DATABASE_URL", "REDIS_URL", "AMQP_URL", "RUST_LOG"];
+const PLAIN: [&str; 5] = ["DATABASE_URL", "DATABASE_DIRECT_URL", "REDIS_URL", "AMQP_URL", "RUST_LOG"];
 
 impl Sources {
     /// Those of the process: its working directory and its environment.
@@ -34,7 +34,7 @@ impl Sources {
 
     /// The variables of the process that hold our settings, passwords among them.
     pub fn names_of_secrets() -> impl Iterator<Item = std::ffi::OsString> {
-        let is_ours = |name: &str| name.starts_with("ENROLL_") || PLAIN[..3].contains(&name);
+        let is_ours = |name: &str| name.starts_with("ENROLL_") || PLAIN[..4].contains(&name);
         std::env::vars_os().map(|(name, _)| name).filter(move |name| name.to_str().is_some_and(is_ours))
     }
 

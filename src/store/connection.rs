@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr as _, SqliteConnection};
 use tokio::time::error::Elapsed;
 
 use super::{Sql, StoreError, dialect::statements, pool::Lease};
@@ -29,6 +29,8 @@ pub struct Reader {
     pub(super) driver: Driver,
     timeout: Duration,
     breaker: Arc<CircuitBreaker>,
+    /// Behind a pooler in transaction mode each statement stands in a transaction that begins with this.
+    pooled: Option<Arc<str>>,
     /// A statement has begun and its answer was not read: nobody else may have this connection.
     in_statement: bool,
     in_transaction: bool,
@@ -65,13 +67,30 @@ macro_rules! on {
         $connection.end_statement(answer)
     }};
 }
-pub(super) use on;
+
+/// Runs the body as `on` does, with the statement prepared as `query`, or as `query_as` where rows are read.
+macro_rules! prepared {
+    ($connection:expr, $statement:expr, $prepare:ident, |$db:ident, $query:ident| $body:expr) => {{
+        match $connection.enter().await {
+            Ok(entered) => {
+                let named = !$connection.is_pooled(); // a pooler hands the next one to another server
+                let answer = $crate::store::connection::on!($connection, $statement, |$db, sql| {
+                    let $query = sqlx::$prepare(sql).persistent(named);
+                    $body
+                });
+                $connection.leave(entered, answer).await
+            }
+            Err(error) => Err(error),
+        }
+    }};
+}
+pub(super) use {on, prepared};
 
 /// Runs a statement and returns how many rows it touched.
 macro_rules! execute {
     ($connection:expr, $statement:expr, [$($value:expr),* $(,)?]) => {
-        $crate::store::connection::on!($connection, $statement, |db, sql| async {
-            sqlx::query(sql)$(.bind($value))*.execute(db).await.map(|done| done.rows_affected())
+        $crate::store::connection::prepared!($connection, $statement, query, |db, query| async {
+            query$(.bind($value))*.execute(db).await.map(|done| done.rows_affected())
         })
     };
 }
@@ -80,14 +99,56 @@ pub(super) use execute;
 /// Runs a statement and returns its rows: `fetch_one`, `fetch_optional` or `fetch_all`.
 macro_rules! fetch {
     ($how:ident, $connection:expr, $statement:expr, [$($value:expr),* $(,)?]) => {
-        $crate::store::connection::on!($connection, $statement, |db, sql| sqlx::query_as(sql)$(.bind($value))*.$how(db))
+        $crate::store::connection::prepared!($connection, $statement, query_as, |db, query| query$(.bind($value))*.$how(db))
     };
 }
 pub(super) use fetch;
 
 impl Reader {
-    pub(super) fn new(driver: Driver, timeout: Duration, breaker: Arc<CircuitBreaker>) -> Self {
-        Self { driver, timeout, breaker, in_statement: false, in_transaction: false }
+    pub(super) fn new(
+        driver: Driver,
+        timeout: Duration,
+        breaker: Arc<CircuitBreaker>,
+        pooled: Option<Arc<str>>,
+    ) -> Self {
+        Self { driver, timeout, breaker, pooled, in_statement: false, in_transaction: false }
+    }
+
+    pub(super) fn is_pooled(&self) -> bool {
+        self.pooled.is_some()
+    }
+
+    /// Begins the transaction that a single statement needs behind a pooler; `true` if it did.
+    pub(super) async fn enter(&mut self) -> Result<bool, StoreError> {
+        let enters = self.is_pooled() && !self.in_transaction;
+        if enters {
+            self.begin().await?;
+        }
+        Ok(enters)
+    }
+
+    /// Ends what [`enter`](Self::enter) began.
+    pub(super) async fn leave<T>(&mut self, entered: bool, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        if entered && !self.in_statement {
+            self.end(if answer.is_ok() { COMMIT } else { ROLLBACK }).await?;
+        }
+        answer
+    }
+
+    async fn begin(&mut self) -> Result<(), StoreError> {
+        let pooled = self.pooled.clone();
+        on!(self, BEGIN_WRITING, |db, sql| async {
+            let sql = pooled.map_or_else(|| sql.into_sql_str(), |begin| AssertSqlSafe(begin).into_sql_str());
+            sqlx::raw_sql(sql).execute(db).await.map(drop)
+        })?;
+        self.in_transaction = true;
+        Ok(())
+    }
+
+    async fn end(&mut self, command: Sql) -> Result<(), StoreError> {
+        self.control(command).await?;
+        self.in_transaction = false;
+        Ok(())
     }
 
     pub(super) fn begin_statement(&mut self) -> Duration {
@@ -150,7 +211,7 @@ impl Drop for Reader {
         if !self.in_transaction {
             return driver.give_back();
         }
-        let mut connection = Self::new(driver, self.timeout, Arc::clone(&self.breaker));
+        let mut connection = Self::new(driver, self.timeout, Arc::clone(&self.breaker), None);
         tokio::spawn(async move {
             if let Err(error) = connection.control(ROLLBACK).await {
                 connection.close_when_dropped();
@@ -178,34 +239,24 @@ impl Writer {
 
 impl Tx {
     pub(super) async fn begin(mut connection: Writer) -> Result<Self, StoreError> {
-        connection.control(BEGIN_WRITING).await?;
-        connection.in_transaction = true;
+        connection.begin().await?;
         Ok(Self(connection))
     }
 
     /// Makes everything in it permanent.
-    pub async fn commit(self) -> Result<(), StoreError> {
+    pub async fn commit(mut self) -> Result<(), StoreError> {
         self.end(COMMIT).await
     }
 
     /// Undoes everything in it, before the caller goes on.
-    pub async fn rollback(self) -> Result<(), StoreError> {
+    pub async fn rollback(mut self) -> Result<(), StoreError> {
         self.end(ROLLBACK).await
     }
 
     /// Makes everything so far permanent, and begins again without its locks.
     pub async fn restart(&mut self) -> Result<(), StoreError> {
-        self.control(COMMIT).await?;
-        self.in_transaction = false;
-        self.control(BEGIN_WRITING).await?;
-        self.in_transaction = true;
-        Ok(())
-    }
-
-    async fn end(mut self, command: Sql) -> Result<(), StoreError> {
-        self.control(command).await?;
-        self.in_transaction = false;
-        Ok(())
+        self.end(COMMIT).await?;
+        self.begin().await
     }
 }
 

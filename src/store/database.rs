@@ -1,18 +1,27 @@
 //! The database: pools, migrations, transactions.
 
-use std::{str::FromStr as _, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr as _,
+    sync::Arc,
+    time::Duration,
+};
 
 use sqlx::{
-    Connection as _, Executor as _, PgConnection, SqliteConnection,
+    Connection as _, PgConnection, SqliteConnection,
     migrate::{MigrateError, Migrator},
     postgres::PgConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::{NodeLock, Reader, StoreError, Tx, Writer, connection::Driver, pool::Pool};
+use super::{
+    NodeLock, Reader, StoreError, Tx, Writer,
+    connection::Driver,
+    pool::{self, Pool},
+    pooler,
+};
 use crate::{circuit_breaker::CircuitBreaker, domain::Dependency};
 
-static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 
 const MIGRATION_TRIES: u32 = 20;
@@ -23,16 +32,19 @@ pub struct Store {
     pools: Pools,
     timeout: Duration,
     breaker: Arc<CircuitBreaker>,
+    /// How a transaction begins behind a pooler in transaction mode.
+    pooled: Option<Arc<str>>,
 }
 
 #[derive(Clone)]
 enum Pools {
-    Postgres(Pool<PgConnection>),
-    /// One writer (it queues fairly, where SQLite's own waiting does not) and several readers.
-    Sqlite {
-        writer: Pool<SqliteConnection>,
-        readers: Pool<SqliteConnection>,
+    Postgres {
+        pool: Pool<PgConnection>,
+        /// Past a pooler.
+        direct: Box<PgConnectOptions>,
     },
+    /// One writer (it queues fairly, where SQLite's own waiting does not) and several readers.
+    Sqlite { writer: Pool<SqliteConnection>, readers: Pool<SqliteConnection> },
 }
 
 /// The location of the database and how long it is waited for.
@@ -44,42 +56,67 @@ pub struct StoreSettings {
     pub max_connections: u32,
     /// The time limit of a statement, and of getting a connection.
     pub timeout: Duration,
+    /// Past a pooler, for what needs a connection of its own.
+    pub direct_url: Option<String>,
+    /// The URL is that of a pooler in transaction mode: no session outlives a transaction.
+    pub pooled: bool,
+}
+
+impl StoreSettings {
+    /// A database without a pooler before it.
+    pub fn at(url: impl Into<String>) -> Self {
+        let timeout = Duration::from_secs(1);
+        Self { url: url.into(), max_connections: 8, timeout, direct_url: None, pooled: false }
+    }
+
+    /// The file of an embedded database.
+    pub fn file(&self) -> Option<PathBuf> {
+        let options = self.url.starts_with("sqlite:").then(|| SqliteConnectOptions::from_str(&self.url).ok())??;
+        let path = options.get_filename();
+        (path != Path::new(":memory:")).then(|| path.to_owned())
+    }
 }
 
 impl Store {
     /// Opens the pools without connecting; `create` allows a missing SQLite file to be created.
     pub fn open(settings: &StoreSettings, create: bool) -> Result<Self, sqlx::Error> {
+        let timeout = settings.timeout;
+        // The server gives up just before the client: a statement that nobody waits for must not run on.
+        let limit = timeout.as_millis() * 9 / 10;
+        let mut pooled = None;
         let pools = if settings.url.starts_with("sqlite:") {
             let options = SqliteConnectOptions::from_str(&settings.url)?
                 .create_if_missing(create)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
-                .busy_timeout(settings.timeout)
+                .busy_timeout(timeout)
                 .foreign_keys(true);
             Pools::Sqlite {
-                writer: Pool::new(options.clone(), 1, settings.timeout),
-                readers: Pool::new(options, settings.max_connections, settings.timeout),
+                writer: Pool::new(options.clone(), None, 1, timeout),
+                readers: Pool::new(options, None, settings.max_connections, timeout),
             }
         } else {
-            // The server gives up just before the client: a statement that nobody waits for must not run on.
-            let limit = format!("{}ms", settings.timeout.as_millis() * 9 / 10);
-            let options = PgConnectOptions::from_str(&settings.url)?
-                .application_name("enroll")
-                .options([("statement_timeout", limit.as_str()), ("lock_timeout", limit.as_str())]);
-            Pools::Postgres(Pool::new(options, settings.max_connections, settings.timeout))
+            let set_up = if settings.pooled {
+                pooled = Some(Arc::from(format!(
+                    "BEGIN; SET LOCAL statement_timeout = {limit}; SET LOCAL lock_timeout = {limit}"
+                )));
+                None
+            } else {
+                Some(Arc::from(format!("SET statement_timeout = {limit}; SET lock_timeout = {limit}")))
+            };
+            let direct = settings.direct_url.as_ref().unwrap_or(&settings.url);
+            Pools::Postgres {
+                pool: Pool::new(postgres_options(&settings.url)?, set_up, settings.max_connections, timeout),
+                direct: Box::new(postgres_options(direct)?),
+            }
         };
-        Ok(Self { pools, timeout: settings.timeout, breaker: Arc::new(CircuitBreaker::new(Dependency::Sql)) })
+        Ok(Self { pools, timeout, breaker: Arc::new(CircuitBreaker::new(Dependency::Sql)), pooled })
     }
 
     /// Brings the schema up to date; of several nodes that start at once, one does it.
     pub async fn migrate(&self) -> Result<(), MigrateError> {
         match &self.pools {
-            Pools::Postgres(pool) => {
-                let mut own = PgConnection::connect_with(pool.options()).await?;
-                // A migration may take its time, and waits for another node's.
-                own.execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
-                POSTGRES.run(&mut own).await
-            }
+            Pools::Postgres { direct, .. } => migrate_postgres(direct).await,
             Pools::Sqlite { writer, .. } => {
                 // SQLite has no lock for it: the loser of a race finds the other's work at a later try.
                 let mut tries = 0;
@@ -93,6 +130,21 @@ impl Store {
                 }
             }
         }
+    }
+
+    /// Connects in both ways that there are: to the database, and past its pooler.
+    pub async fn check_connections(&self) -> Result<(), StoreError> {
+        drop(self.read().await?);
+        if let Pools::Postgres { direct, .. } = &self.pools {
+            within(self.timeout, PgConnection::connect_with(direct)).await?.close().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a pooler in transaction mode hands statements of one connection to several servers.
+    pub async fn is_behind_transaction_pooler(&self) -> Result<bool, StoreError> {
+        let Pools::Postgres { pool, .. } = &self.pools else { return Ok(false) };
+        within(self.timeout * 5, pooler::changes_servers(pool.options())).await
     }
 
     /// Whether it is SQLite.
@@ -123,7 +175,7 @@ impl Store {
     /// The lock of the only node on this database.
     pub fn node_lock(&self) -> NodeLock {
         match &self.pools {
-            Pools::Postgres(pool) => NodeLock::postgres(pool.options().clone(), self.timeout),
+            Pools::Postgres { direct, .. } => NodeLock::postgres((**direct).clone(), self.timeout),
             Pools::Sqlite { writer, .. } => NodeLock::sqlite(writer.options().get_filename()),
         }
     }
@@ -131,7 +183,7 @@ impl Store {
     /// Closes all connections.
     pub async fn close(&self) {
         match &self.pools {
-            Pools::Postgres(pool) => pool.close().await,
+            Pools::Postgres { pool, .. } => pool.close().await,
             Pools::Sqlite { writer, readers } => {
                 readers.close().await;
                 writer.close().await;
@@ -142,7 +194,7 @@ impl Store {
     async fn connect(&self, write: bool) -> Result<Reader, StoreError> {
         self.breaker.check()?;
         let acquired = match &self.pools {
-            Pools::Postgres(pool) => pool.lease().await.map(Driver::Postgres),
+            Pools::Postgres { pool, .. } => pool.lease().await.map(Driver::Postgres),
             Pools::Sqlite { writer, .. } if write => writer.lease().await.map(Driver::Sqlite),
             Pools::Sqlite { readers, .. } => readers.lease().await.map(Driver::Sqlite),
         };
@@ -150,8 +202,31 @@ impl Store {
             sqlx::Error::PoolTimedOut => StoreError::Unavailable(self.breaker.starved()),
             other => StoreError::from(other),
         })?;
-        Ok(Reader::new(driver, self.timeout, Arc::clone(&self.breaker)))
+        Ok(Reader::new(driver, self.timeout, Arc::clone(&self.breaker), self.pooled.clone()))
     }
+}
+
+/// Without the start-up parameters that poolers refuse.
+fn postgres_options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
+    Ok(PgConnectOptions::from_str(url)?.application_name("enroll").extra_float_digits(None))
+}
+
+async fn within<T>(timeout: Duration, answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    let answer = tokio::time::timeout(timeout, answer).await;
+    Ok(answer.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(pool::outage)?)
+}
+
+/// In one transaction, whose lock makes other nodes wait and which a pooler cannot split.
+async fn migrate_postgres(options: &PgConnectOptions) -> Result<(), MigrateError> {
+    const SET_UP: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;
+        SELECT pg_advisory_xact_lock(hashtext('enroll migrations'))";
+    let mut connection = PgConnection::connect_with(&options.clone().statement_cache_capacity(0)).await?;
+    let mut transaction = connection.begin().await?;
+    sqlx::raw_sql(SET_UP).execute(&mut *transaction).await?;
+    let mut migrator = sqlx::migrate!("migrations/postgres");
+    migrator.set_locking(false).run_direct(None, &mut *transaction, false).await?;
+    sqlx::raw_sql("DEALLOCATE ALL").execute(&mut *transaction).await?; // a pooler's next client would meet them
+    Ok(transaction.commit().await?)
 }
 
 async fn migrate_file(options: &SqliteConnectOptions) -> Result<(), MigrateError> {

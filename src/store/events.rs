@@ -58,13 +58,14 @@ impl Tx {
         if sealed.is_empty() {
             return Ok(());
         }
+        let named = !self.is_pooled();
         on!(self, INSERT, |db, sql| async {
             let columns = sql.split_once("VALUES").map_or(sql, |(columns, _)| columns);
             let mut insert = QueryBuilder::new(columns);
             insert.push_values(sealed, |mut row, body| {
                 row.push_bind(body);
             });
-            insert.build().execute(db).await.map(drop)
+            insert.build().persistent(named).execute(db).await.map(drop)
         })
     }
 }

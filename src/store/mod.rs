@@ -16,6 +16,7 @@ mod leases;
 mod node_lock;
 mod outbox;
 mod pool;
+mod pooler;
 mod prune;
 mod registrations;
 mod root_keys;

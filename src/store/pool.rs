@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::Connection;
+use sqlx::{AssertSqlSafe, Connection, Executor};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
@@ -20,6 +20,8 @@ pub(super) struct Pool<C: Connection>(Arc<PoolState<C>>);
 
 struct PoolState<C: Connection> {
     options: C::Options,
+    /// Runs on each new connection.
+    set_up: Option<Arc<str>>,
     timeout: Duration,
     permits: Arc<Semaphore>,
     /// The one used last comes last, so that the others fall idle.
@@ -43,10 +45,13 @@ impl<C: Connection> Clone for Pool<C> {
     }
 }
 
-impl<C: Connection> Pool<C> {
-    pub(super) fn new(options: C::Options, size: u32, timeout: Duration) -> Self {
+impl<C: Connection> Pool<C>
+where
+    for<'c> &'c mut C: Executor<'c, Database = C::Database>,
+{
+    pub(super) fn new(options: C::Options, set_up: Option<Arc<str>>, size: u32, timeout: Duration) -> Self {
         let permits = Arc::new(Semaphore::new(size as usize));
-        Self(Arc::new(PoolState { options, timeout, permits, idle: Mutex::default() }))
+        Self(Arc::new(PoolState { options, set_up, timeout, permits, idle: Mutex::default() }))
     }
 
     pub(super) fn options(&self) -> &C::Options {
@@ -64,7 +69,7 @@ impl<C: Connection> Pool<C> {
             loop {
                 let idle = self.idle().pop();
                 let connection = match idle {
-                    None => C::connect_with(&self.0.options).await.map_err(outage)?,
+                    None => self.connect().await.map_err(outage)?,
                     Some((connection, since)) if since.elapsed() < FRESH => connection,
                     Some((mut connection, _)) => match connection.ping().await {
                         Ok(()) => connection,
@@ -75,6 +80,14 @@ impl<C: Connection> Pool<C> {
             }
         };
         tokio::time::timeout(self.0.timeout, leasing).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    }
+
+    async fn connect(&self) -> Result<C, sqlx::Error> {
+        let mut connection = C::connect_with(&self.0.options).await?;
+        if let Some(set_up) = &self.0.set_up {
+            sqlx::raw_sql(AssertSqlSafe(Arc::clone(set_up))).execute(&mut connection).await?;
+        }
+        Ok(connection)
     }
 
     /// Lends no more, and closes the idle ones.
@@ -93,7 +106,7 @@ impl<C: Connection> Pool<C> {
 
 /// Whatever keeps a connection from being opened is an outage, whatever its code: a closed database, a role that may
 /// not log in, too many clients.
-fn outage(error: sqlx::Error) -> sqlx::Error {
+pub(super) fn outage(error: sqlx::Error) -> sqlx::Error {
     sqlx::Error::Io(std::io::Error::other(error))
 }
 

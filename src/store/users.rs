@@ -146,6 +146,7 @@ impl Tx {
 
     /// Inserts up to some thousand accounts at once.
     pub async fn insert_users(&mut self, new: &[User]) -> Result<(), StoreError> {
+        let named = !self.is_pooled();
         on!(self, INSERT, |db, sql| async {
             let columns = sql.split_once("VALUES").map_or(sql, |(columns, _)| columns);
             let mut insert = QueryBuilder::new(columns);
@@ -167,7 +168,7 @@ impl Tx {
                     .push_bind(user.created_at)
                     .push_bind(user.updated_at);
             });
-            insert.build().execute(db).await.map(drop)
+            insert.build().persistent(named).execute(db).await.map(drop)
         })
     }
 }

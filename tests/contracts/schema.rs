@@ -30,7 +30,7 @@ async fn migrated() -> Databases {
     let sqlite_url = format!("sqlite://{}", dir.path().join("enroll.db").display());
     for url in [&database.url, &sqlite_url] {
         let timeout = std::time::Duration::from_secs(10);
-        let store = Store::open(&StoreSettings { url: url.clone(), max_connections: 1, timeout }, true).unwrap();
+        let store = Store::open(&StoreSettings { timeout, ..StoreSettings::at(url) }, true).unwrap();
         store.migrate().await.unwrap();
         store.close().await;
     }

@@ -42,10 +42,11 @@ async fn fixture(backend: Backend) -> Fixture {
 
 async fn fixture_without_schema(backend: Backend) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
-    let database = if backend.has_postgres() { Some(Database::create().await) } else { None };
+    let database = Database::create_for(backend).await;
     let embedded = format!("sqlite://{}", dir.path().join("enroll.db").display());
-    let url = database.as_ref().map_or(embedded, |database| database.url.clone());
-    let settings = StoreSettings { url, max_connections: 8, timeout: Duration::from_secs(10) };
+    let url = database.as_ref().map_or(embedded, Database::pooled_url);
+    let pooled = backend == Backend::Pooled;
+    let settings = StoreSettings { timeout: Duration::from_secs(10), pooled, ..StoreSettings::at(url) };
     let store = Store::open(&settings, true).unwrap();
     Fixture { store, settings, _database: database, _dir: dir }
 }

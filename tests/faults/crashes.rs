@@ -138,11 +138,8 @@ async fn prove(sandbox: &Sandbox, backend: Backend, verification: &str) {
 }
 
 fn store(sandbox: &Sandbox) -> enroll::store::Store {
-    let settings = enroll::store::StoreSettings {
-        url: sandbox.database_url(),
-        max_connections: 1,
-        timeout: Duration::from_secs(5),
-    };
+    let timeout = Duration::from_secs(5);
+    let settings = enroll::store::StoreSettings { max_connections: 1, timeout, ..enroll::store::StoreSettings::at(sandbox.database_url()) };
     enroll::store::Store::open(&settings, false).unwrap()
 }
 

@@ -1,88 +1,18 @@
 //! Whatever ends a trouble across the network, the next calls work again, without a restart.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU16, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::json;
 use sqlx::{Connection as _, Executor as _};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-};
 
 use crate::support::{
     Backend,
     backend::postgres_url,
+    forwarder::Forwarder,
     process::{Node, Sandbox},
     servers::OwnRedis,
 };
-
-/// Passes bytes on to a port that can be changed, or swallows those of the connections that are open.
-struct Forwarder {
-    port: u16,
-    target: Arc<AtomicU16>,
-    swallowing: Arc<std::sync::Mutex<Arc<AtomicBool>>>,
-}
-
-impl Forwarder {
-    async fn to(target: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let forwarder = Self {
-            port: listener.local_addr().unwrap().port(),
-            target: Arc::new(AtomicU16::new(target)),
-            swallowing: Arc::default(),
-        };
-        let (target, swallowing) = (Arc::clone(&forwarder.target), Arc::clone(&forwarder.swallowing));
-        tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let port = target.load(Ordering::Relaxed);
-                let swallows = Arc::clone(&swallowing.lock().unwrap());
-                tokio::spawn(async move {
-                    let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
-                    let (mut from_client, mut from_server) = (vec![0; 16_384], vec![0; 16_384]);
-                    loop {
-                        tokio::select! {
-                            read = client.read(&mut from_client) => match read {
-                                Ok(length) if length > 0 => {
-                                    if !swallows.load(Ordering::Relaxed) {
-                                        let _ = server.write_all(&from_client[..length]).await;
-                                    }
-                                }
-                                _ => return,
-                            },
-                            read = server.read(&mut from_server) => match read {
-                                Ok(length) if length > 0 => {
-                                    if !swallows.load(Ordering::Relaxed) {
-                                        let _ = client.write_all(&from_server[..length]).await;
-                                    }
-                                }
-                                _ => return,
-                            },
-                        }
-                    }
-                });
-            }
-        });
-        forwarder
-    }
-
-    /// Nothing passes any more over the connections that are open; new ones work.
-    fn swallow_open_ones(&self) {
-        let mut current = self.swallowing.lock().unwrap();
-        current.store(true, Ordering::Relaxed);
-        *current = Arc::default();
-    }
-
-    fn turn_to(&self, port: u16) {
-        self.target.store(port, Ordering::Relaxed);
-    }
-}
 
 fn redis_cli(port: u16, arguments: &[&str]) {
     let done = std::process::Command::new("redis-cli").args(["-p", &port.to_string()]).args(arguments).output().unwrap();
@@ -98,7 +28,7 @@ async fn behind_forwarder(sandbox: &Sandbox, port: u16) -> (Node, Forwarder) {
     (node, forwarder)
 }
 
-async fn register(node: &Node, n: u32) -> u16 {
+pub async fn register(node: &Node, n: u32) -> u16 {
     let body = json!({"mobile": format!("+9198765{n:05}"), "password": "correct horse"});
     let answer = node.call(Method::POST, "/auth/register", None, body).await;
     assert_ne!(answer.status, 500, "{answer:#?}");
@@ -106,7 +36,7 @@ async fn register(node: &Node, n: u32) -> u16 {
 }
 
 /// Registers ten times a second until it works three times in a row; how long that took, and the number of 503s.
-async fn until_well(node: &Node, first: u32) -> (Duration, u32) {
+pub async fn until_well(node: &Node, first: u32) -> (Duration, u32) {
     let started = Instant::now();
     let (mut refused, mut well, mut well_since) = (0, 0, Duration::ZERO);
     for n in first.. {
@@ -127,11 +57,11 @@ async fn until_well(node: &Node, first: u32) -> (Duration, u32) {
     (well_since, refused)
 }
 
-async fn is_ready(node: &Node) -> bool {
+pub async fn is_ready(node: &Node) -> bool {
     reqwest::get(format!("{}/readyz", node.base)).await.unwrap().status() == 200
 }
 
-async fn becomes(node: &Node, ready: bool) {
+pub async fn becomes(node: &Node, ready: bool) {
     let started = Instant::now();
     while is_ready(node).await != ready {
         assert!(started.elapsed() < Duration::from_secs(4), "it should be ready: {ready}");
@@ -198,7 +128,7 @@ async fn a_full_redis_is_not_ready_and_heals() {
     becomes(&node, true).await;
 }
 
-async fn sql(statements: &[String]) {
+pub async fn sql(statements: &[String]) {
     let mut admin = sqlx::PgConnection::connect(&postgres_url()).await.unwrap();
     for statement in statements {
         admin.execute(sqlx::AssertSqlSafe(statement.clone())).await.unwrap();

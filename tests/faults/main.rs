@@ -3,4 +3,4 @@
 
 include!("../support/prelude.rs");
 
-test_program!(crashes, healing, outages, passwords_without_redis, rabbitmq, redis_forgets, rotation);
+test_program!(crashes, healing, outages, passwords_without_redis, poolers, rabbitmq, redis_forgets, rotation);

@@ -70,7 +70,7 @@ impl TestApp {
 
     pub async fn with(backend: Backend, options: Options) -> Self {
         let dir = Arc::new(tempfile::tempdir().unwrap());
-        let database = if backend.has_postgres() { Some(Arc::new(Database::create().await)) } else { None };
+        let database = Database::create_for(backend).await.map(Arc::new);
         let mut environment: BTreeMap<String, String> = [
             ("ENROLL__SERVER__ADDRESS", "127.0.0.1:0"),
             ("ENROLL__SERVER__TRUSTED_PROXIES", "127.0.0.0/8"),
@@ -84,7 +84,7 @@ impl TestApp {
         .into();
         environment.insert("ENROLL__DATA_DIR".into(), dir.path().display().to_string());
         if let Some(database) = &database {
-            environment.insert("DATABASE_URL".into(), database.url.clone());
+            environment.extend(database.settings());
         }
         if backend.has_redis() {
             environment.insert("REDIS_URL".into(), redis_url());
@@ -167,7 +167,7 @@ impl TestApp {
 
     fn database_url(&self) -> String {
         let embedded = || format!("sqlite://{}", self.dir.path().join("enroll.db").display());
-        self.environment.get("DATABASE_URL").cloned().unwrap_or_else(embedded)
+        self.database.as_ref().map_or_else(embedded, |database| database.url.clone())
     }
 
     pub async fn execute_sql(&self, sql: &'static str) {

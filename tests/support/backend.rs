@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::{Connection as _, Executor as _};
 
+use super::servers::OwnPgBouncer;
+
 /// The servers that a test runs over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
@@ -13,11 +15,13 @@ pub enum Backend {
     SqliteRedis,
     /// PostgreSQL and Redis.
     Fleet,
+    /// PostgreSQL behind PgBouncer in transaction mode, and Redis.
+    Pooled,
 }
 
 impl Backend {
     pub fn has_postgres(self) -> bool {
-        self == Self::Fleet
+        matches!(self, Self::Fleet | Self::Pooled)
     }
 
     pub fn has_redis(self) -> bool {
@@ -52,9 +56,37 @@ pub struct Database {
     pub url: String,
     name: String,
     server: String,
+    pub pooler: Option<OwnPgBouncer>,
 }
 
 impl Database {
+    /// That of a backend, if it needs one.
+    pub async fn create_for(backend: Backend) -> Option<Self> {
+        if !backend.has_postgres() {
+            return None;
+        }
+        let mut database = Self::create().await;
+        if backend == Backend::Pooled {
+            database.pooler = Some(OwnPgBouncer::launch("transaction", &database.server));
+        }
+        Some(database)
+    }
+
+    /// Through its pooler, if it has one.
+    pub fn pooled_url(&self) -> String {
+        self.pooler.as_ref().map_or_else(|| self.url.clone(), |pooler| pooler.url(&self.url))
+    }
+
+    /// How a server finds it.
+    pub fn settings(&self) -> Vec<(String, String)> {
+        let mut settings = vec![("DATABASE_URL", self.pooled_url())];
+        if self.pooler.is_some() {
+            settings.push(("DATABASE_DIRECT_URL", self.url.clone()));
+            settings.push(("ENROLL__DATABASE__POOLED", "true".to_owned()));
+        }
+        settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
     pub async fn create() -> Self {
         Self::create_on(&postgres_url()).await
     }
@@ -66,7 +98,7 @@ impl Database {
         let (base, query) = server.split_once('?').map_or((server, None), |(base, query)| (base, Some(query)));
         let (host, _) = base.rsplit_once('/').unwrap();
         let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-        Self { url: format!("{host}/{name}{query}"), name, server: server.to_owned() }
+        Self { url: format!("{host}/{name}{query}"), name, server: server.to_owned(), pooler: None }
     }
 }
 

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod app;
 pub mod backend;
 pub mod fake_provider;
+pub mod forwarder;
 pub mod process;
 pub mod rabbit;
 pub mod secrets;
@@ -14,7 +15,7 @@ pub use answer::Answer;
 pub use app::{Options, TestApp};
 pub use backend::Backend;
 
-/// Runs the story over both backends, as a test each; `all` tells the stories of a file.
+/// Runs the story over both backends, and over a pooler, as a test each; `all` tells the stories of a file.
 macro_rules! stories {
     ($($story:ident),* $(,)?) => {
         $(
@@ -23,6 +24,8 @@ macro_rules! stories {
                 async fn embedded() { super::$story($crate::support::Backend::Embedded).await }
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn fleet() { super::$story($crate::support::Backend::Fleet).await }
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn pooled() { super::$story($crate::support::Backend::Pooled).await }
             }
         )*
 

@@ -90,7 +90,7 @@ impl Sandbox {
     pub async fn new(backend: Backend) -> Self {
         Self {
             redis: backend.has_redis().then(OwnRedis::launch),
-            database: if backend.has_postgres() { Some(Database::create().await) } else { None },
+            database: Database::create_for(backend).await,
             dir: tempfile::tempdir().unwrap(),
         }
     }
@@ -102,6 +102,9 @@ impl Sandbox {
 
     pub fn node(&self) -> Node {
         let mut node = Node::new(&self.database_url()).set("ENROLL__DATA_DIR", &self.dir.path().display().to_string());
+        for (name, value) in self.database.iter().flat_map(Database::settings) {
+            node = node.set(&name, &value);
+        }
         if let Some(redis) = &self.redis {
             node = node.set("REDIS_URL", &redis.url());
         }

@@ -52,9 +52,17 @@ impl ProcessGroup {
         signal(name, self.0.as_ref().unwrap().id());
     }
 
+    /// To the process and its children.
+    pub fn signal_all(&self, name: &str) {
+        let group = format!("-{}", self.0.as_ref().unwrap().id());
+        let _ = Command::new("kill").args([&format!("-{name}"), "--", &group]).status();
+    }
+
     pub fn kill(&mut self) {
+        if self.0.is_some() {
+            self.signal_all("KILL");
+        }
         if let Some(mut child) = self.0.take() {
-            let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]).status();
             let _ = child.wait();
         }
     }
@@ -105,6 +113,61 @@ impl Breakable for OwnRedis {
     }
 }
 
+/// PgBouncer before a PostgreSQL server, whatever the database.
+pub struct OwnPgBouncer {
+    pub port: u16,
+    dir: tempfile::TempDir,
+    process: ProcessGroup,
+}
+
+impl OwnPgBouncer {
+    /// In `session` or in `transaction` mode.
+    pub fn launch(mode: &str, server: &str) -> Self {
+        let (port, dir) = (free_port(), tempfile::tempdir().unwrap());
+        let mut pooler = Self { port, dir, process: ProcessGroup::default() };
+        let server = reqwest::Url::parse(server).unwrap();
+        let settings = format!(
+            "[databases]\n* = host={host} port={server_port} user={user} password={password}\n[pgbouncer]\n\
+             listen_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\npool_mode = {mode}\nunix_socket_dir =\n",
+            host = server.host_str().unwrap(),
+            server_port = server.port().unwrap_or(5432),
+            user = server.username(),
+            password = server.password().unwrap_or("none"),
+            port = pooler.port,
+        );
+        std::fs::write(pooler.dir.path().join("pgbouncer.ini"), settings).unwrap();
+        let _ = Command::new("chmod").args(["-R", "a+rX"]).arg(pooler.dir.path()).status();
+        pooler.start();
+        pooler
+    }
+
+    /// The same database through the pooler.
+    pub fn url(&self, database_url: &str) -> String {
+        let (_, name) = database_url.rsplit_once('/').unwrap();
+        format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)
+    }
+}
+
+impl Breakable for OwnPgBouncer {
+    fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    fn start(&mut self) {
+        let mut command = unprivileged("/usr/sbin/pgbouncer".into());
+        self.process.start(command.arg(self.dir.path().join("pgbouncer.ini")).current_dir(self.dir.path()));
+        wait_for_port(self.port);
+    }
+
+    fn freeze(&self) {
+        self.process.signal_all("STOP");
+    }
+
+    fn thaw(&self) {
+        self.process.signal_all("CONT");
+    }
+}
+
 pub struct OwnPostgres {
     pub port: u16,
     dir: tempfile::TempDir,
@@ -134,15 +197,7 @@ impl OwnPostgres {
     }
 
     fn run(program: &str, arguments: &[&str]) {
-        let path = postgres_program(program);
-        let mut command = if is_root() {
-            let mut command = Command::new("runuser");
-            command.args(["-u", "postgres", "--"]).arg(path);
-            command
-        } else {
-            Command::new(path)
-        };
-        let done = command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+        let done = unprivileged(postgres_program(program)).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
         assert!(done.success(), "{program} {arguments:?}");
     }
 
@@ -196,6 +251,16 @@ impl Drop for OwnPostgres {
 fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output().unwrap();
     String::from_utf8_lossy(&id.stdout).trim() == "0"
+}
+
+/// PostgreSQL and its pooler refuse to run as root.
+fn unprivileged(program: PathBuf) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("runuser");
+    command.args(["-u", "postgres", "--"]).arg(program);
+    command
 }
 
 fn postgres_program(name: &str) -> PathBuf {
