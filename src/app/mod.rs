@@ -61,6 +61,8 @@ pub struct Application {
     /// The database.
     pub store: Store,
     readiness: Readiness,
+    drain: Duration,
+    draining: CancellationToken,
     stop_http: CancellationToken,
     stop_workers: CancellationToken,
     http: JoinSet<()>,
@@ -131,11 +133,14 @@ impl Application {
         }
         let node_lock = if redis.is_none() { Some(only_node(&store).await?) } else { None };
         let keyring = keyring(settings, &store, &*random, true).await?;
-        let listener = TcpListener::bind(settings.server.address).await;
-        let listener = listener.with_context(|| format!("cannot listen on {}", settings.server.address))?;
+        let listener = listen("SERVER", settings.server.address).await?;
+        let private = match settings.server.admin_address {
+            Some(address) => Some(listen("ADMIN", address).await?),
+            None => None,
+        };
 
         let core = Core { store, clock, random, keyring };
-        Self::run(settings, core, redis, node_lock, listener)
+        Self::run(settings, core, redis, node_lock, (listener, private))
     }
 
     fn run(
@@ -143,7 +148,7 @@ impl Application {
         core: Core,
         redis: Option<RedisClient>,
         node_lock: Option<NodeLock>,
-        listener: TcpListener,
+        (listener, private): (TcpListener, Option<TcpListener>),
     ) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
         let store = core.store.clone();
@@ -157,15 +162,23 @@ impl Application {
         if let Some(node_lock) = node_lock {
             workers.spawn(NodeLockMonitor(node_lock).run(stop_workers.clone()));
         }
-        let server = HttpServer {
-            listener,
-            router: http::router(services, &settings.server, &requests),
-            header_timeout: settings.server.header_timeout,
-            max_connections: settings.server.max_connections,
-        };
-        http.spawn(server.run(stop_http.clone(), GRACE));
+        let draining = CancellationToken::new();
+        let router = http::router(services, &settings.server, &requests);
+        let private = private.map(|listener| (listener, http::admin_router(readiness.clone())));
+        for (listener, router) in std::iter::once((listener, router)).chain(private) {
+            let server = HttpServer {
+                listener,
+                router,
+                header_timeout: settings.server.header_timeout,
+                max_connections: settings.server.max_connections,
+                trusted_proxies: settings.server.trusted_proxies.clone(),
+                draining: draining.clone(),
+            };
+            http.spawn(server.run(stop_http.clone(), GRACE));
+        }
         tracing::info!(%address, sql = if store.is_embedded() { "sqlite" } else { "postgresql" }, "listening");
-        Ok(Self { address, inbox, store, readiness, stop_http, stop_workers, http, workers, requests })
+        let drain = settings.server.drain;
+        Ok(Self { address, inbox, store, readiness, drain, draining, stop_http, stop_workers, http, workers, requests })
     }
 
     /// Returns when a task ended that never should: the process must be restarted.
@@ -176,14 +189,18 @@ impl Application {
         }
     }
 
-    /// Reports on `/readyz` that no more requests should be sent; those that come are still answered.
-    pub fn stop_soon(&self) {
+    /// Reports on `/readyz` that no more requests should be sent, and gives load balancers the time to see it: what
+    /// comes is still answered, and each connection closes with its next response.
+    pub async fn drain(&self) {
         self.readiness.stop_soon();
+        self.draining.cancel();
+        tokio::time::sleep(self.drain).await;
     }
 
     /// Accepts no more requests, finishes those that run, then the workers.
     pub async fn stop(mut self) {
-        self.stop_soon();
+        self.readiness.stop_soon();
+        self.draining.cancel();
         self.stop_http.cancel();
         let finish = async {
             while self.http.join_next().await.is_some() {}
@@ -200,6 +217,11 @@ impl Application {
         }
         let _ = tokio::time::timeout(Duration::from_secs(1), self.store.close()).await;
     }
+}
+
+async fn listen(section: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listening = TcpListener::bind(address).await;
+    listening.with_context(|| format!("ENROLL__{section}__ADDRESS: cannot listen on {address}"))
 }
 
 fn spawn(workers: Workers, stop: &CancellationToken) -> JoinSet<()> {

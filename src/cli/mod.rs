@@ -12,7 +12,7 @@ mod output;
 mod sessions;
 mod users;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use serde_json::json;
@@ -158,24 +158,35 @@ async fn serve(settings: &Settings) -> anyhow::Result<()> {
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
-    if settings.log == LogFormat::Text {
-        eprintln!("Enroll is listening on http://{0}  (try http://{0}/docs)", application.address);
-        if settings.notify.inbox {
-            eprintln!("Codes are printed here, and shown at http://{}/dev/inbox", application.address);
-        }
-    }
+    greet(settings, &application);
     tokio::select! {
         () = application.failed() => anyhow::bail!("a task of the server ended; see the log"),
         _ = terminate.recv() => {
-            // A load balancer that checks now sees that it should send no more.
-            application.stop_soon();
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tracing::info!(seconds = settings.server.drain.as_secs(), "draining");
+            tokio::select! {
+                () = application.drain() => {}
+                _ = interrupt.recv() => {} // somebody does not want to wait
+            }
         }
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping");
     application.stop().await;
     Ok(())
+}
+
+/// For the person who started it: beside the codes that are printed, or else on a terminal.
+fn greet(settings: &Settings, application: &Application) {
+    let address = application.address;
+    let greeting = format!("Enroll is listening on http://{address}  (try http://{address}/docs)");
+    if settings.notify.prints_codes() {
+        println!("{greeting}");
+    } else if settings.log == LogFormat::Text {
+        eprintln!("{greeting}");
+    }
+    if settings.notify.inbox {
+        println!("Codes are printed here, and shown at http://{address}/dev/inbox");
+    }
 }
 
 async fn lift(settings: &Settings, text: &str, as_json: bool) -> anyhow::Result<()> {

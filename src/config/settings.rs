@@ -171,7 +171,6 @@ impl Settings {
 fn not_built_yet(settings: &mut Reader) {
     settings.not_built(&["privacy.conceal_accounts"], "false");
     settings.not_built(&["events.personal_data"], "false");
-    settings.not_built(&["admin.address"], "off");
 }
 
 fn rabbitmq(settings: &mut Reader) -> Option<RabbitUrl> {
@@ -206,9 +205,11 @@ fn embedded_url(data_dir: &std::path::Path) -> String {
 }
 
 fn server(settings: &mut Reader) -> ServerSettings {
-    let address = settings.parsed("server.address", SocketAddr::from(([127, 0, 0, 1], 8000)), |text| {
-        let text = text.strip_prefix("localhost:").map_or(text.to_owned(), |port| format!("127.0.0.1:{port}"));
-        text.parse().map_err(|_| "must be an IP address and a port such as 127.0.0.1:8000")
+    let address = settings.parsed("server.address", SocketAddr::from(([127, 0, 0, 1], 8000)), listening_address);
+    let private = Some(SocketAddr::from(([127, 0, 0, 1], 9000)));
+    let admin_address = settings.parsed("admin.address", private, |text| match text {
+        "off" => Ok(None),
+        text => listening_address(text).map(Some),
     });
     let prefixes = settings.list("server.prefixes").unwrap_or_else(|| vec!["/api/v1".to_owned()]);
     let camel_prefixes = settings.list("server.camel_prefixes").unwrap_or_default();
@@ -252,7 +253,19 @@ fn server(settings: &mut Reader) -> ServerSettings {
         request_timeout: settings.seconds("server.request_timeout", 10, 1..=300),
         header_timeout: settings.seconds("server.header_timeout", 10, 1..=300),
         max_connections: settings.u32("server.max_connections", 10_000, 1..=1_000_000) as usize,
+        drain: settings.seconds("server.drain", 1, 0..=300),
+        admin_address,
+        log_networks: settings.parsed("log.addresses", false, |text| match text {
+            "full" => Ok(false),
+            "network" => Ok(true),
+            _ => Err("must be full or network"),
+        }),
     }
+}
+
+fn listening_address(text: &str) -> Result<SocketAddr, &'static str> {
+    let text = text.strip_prefix("localhost:").map_or(text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    text.parse().map_err(|_| "must be an IP address and a port such as 127.0.0.1:8000")
 }
 
 fn origins(text: &str) -> Result<Vec<String>, &'static str> {

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::sha256;
 
 /// The party at the other end of a request.
@@ -11,6 +13,15 @@ pub struct Client {
     pub ip: IpAddr,
     /// Its `User-Agent` header.
     pub user_agent: Option<String>,
+    /// Its IP address, or the network of it, as the log and events show it.
+    pub shown: String,
+}
+
+/// The /24 or /48 of an IP address: a site's, mostly.
+pub fn site_of(ip: IpAddr) -> IpNet {
+    let ip = ip.to_canonical();
+    let length = if ip.is_ipv4() { 24 } else { 48 };
+    IpNet::new_assert(ip, length).trunc()
 }
 
 impl Client {
@@ -38,7 +49,8 @@ mod tests {
 
     #[test]
     fn a_network_is_what_a_subscriber_has() {
-        let network = |text: &str| Client { ip: text.parse().unwrap(), user_agent: None }.network();
+        let network =
+            |text: &str| Client { ip: text.parse().unwrap(), user_agent: None, shown: String::new() }.network();
         assert_eq!(network("192.0.2.7"), "192.0.2.7");
         assert_eq!(network("::ffff:192.0.2.7"), "192.0.2.7");
         assert_eq!(network("2001:db8:1:2:3::4"), network("2001:db8:1:2:ffff::9"));

@@ -38,7 +38,12 @@ pub enum EventKind {
     /// A login failed; null for an unknown account. Not guaranteed: it is written after the answer, from a
     /// buffer that may drop it.
     #[serde(rename = "login.failed")]
-    LoginFailed { user_id: Option<Uuid>, method: LoginMethod },
+    LoginFailed {
+        user_id: Option<Uuid>,
+        method: LoginMethod,
+        /// The client's IP address, or its network, as the log shows it.
+        client: String,
+    },
     /// A session was revoked; without an id all of the user's, except for `but`.
     #[serde(rename = "session.revoked")]
     SessionRevoked { user_id: Uuid, session_id: Option<Uuid>, but: Option<Uuid>, reason: Reason },

@@ -31,7 +31,7 @@ mod user;
 mod verification;
 
 pub use address::{Address, Channel};
-pub use client::Client;
+pub use client::{Client, site_of};
 pub use clock::{Clock, MovableClock, SystemClock};
 pub use code::OneTimeCode;
 pub use code_history::{CodeHistory, FailedAttempt, FailedAttempts};

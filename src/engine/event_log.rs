@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Core;
 use crate::{
-    domain::{Event, EventKind, LoginMethod, Timestamp},
+    domain::{Client, Event, EventKind, LoginMethod, Timestamp},
     store::{StoreError, Tx},
 };
 
@@ -47,8 +47,9 @@ impl EventLog {
     }
 
     /// Records a failed login, alike for known and unknown accounts and never in the way of the answer.
-    pub(crate) fn login_failed(&self, user_id: Option<Uuid>, method: LoginMethod) {
-        let event = self.event(EventKind::LoginFailed { user_id, method }, self.core.now());
+    pub(crate) fn login_failed(&self, user_id: Option<Uuid>, method: LoginMethod, client: &Client) {
+        let event =
+            self.event(EventKind::LoginFailed { user_id, method, client: client.shown.clone() }, self.core.now());
         if self.failed_logins.try_send(event).is_err() {
             tracing::debug!("more logins fail than are recorded");
         }

@@ -114,7 +114,7 @@ impl PasswordChecker {
                 None => pending_owner(pending, hash.as_deref()),
             };
             owner.ok_or_else(|| {
-                self.event_log.login_failed(account_id, LoginMethod::Password);
+                self.event_log.login_failed(account_id, LoginMethod::Password, client);
                 Error::InvalidCredentials
             })
         })

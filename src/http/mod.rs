@@ -6,6 +6,7 @@ mod extract;
 mod middleware;
 mod open_enum;
 mod openapi;
+mod places;
 mod problem;
 mod routes;
 mod server;
@@ -96,6 +97,11 @@ fn documented(settings: &ServerSettings) -> (Router<Api>, OpenApi) {
         router = router.merge(Router::from(mount(OpenApiRouter::new(), prefix)));
     }
     (router, openapi::with_security(document))
+}
+
+/// What the private listener serves: the node's health, whatever the public one has to do.
+pub fn admin_router(readiness: Readiness) -> Router {
+    routes::health::admin(readiness)
 }
 
 /// The whole application: routes, the document, and the layers around every request.

@@ -1,23 +1,30 @@
 //! Accepting connections.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, http::Request, response::Response};
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderValue, Request, header},
+    response::Response,
+};
 use hyper::{body::Incoming, server::conn::http1::Builder};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
 use ipnet::IpNet;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
-use tokio_util::sync::CancellationToken;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_io_timeout::TimeoutStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{ServiceExt as _, util::BoxCloneService};
 
-use super::extract::client_ip::Peer;
+use super::{
+    extract::client_ip::Peer,
+    places::{Place, Places},
+};
 
 /// The settings of HTTP.
 #[derive(Debug, Clone)]
@@ -46,6 +53,12 @@ pub struct ServerSettings {
     pub header_timeout: Duration,
     /// Connections at once.
     pub max_connections: usize,
+    /// The time between reporting not ready and accepting no more connections.
+    pub drain: Duration,
+    /// The log shows the networks of clients, not their addresses.
+    pub log_networks: bool,
+    /// The private listener, if there is one.
+    pub admin_address: Option<SocketAddr>,
 }
 
 /// The header in which a trusted proxy reports the client's IP address.
@@ -59,34 +72,35 @@ pub enum ClientIpHeader {
 
 /// Accepts connections until told to stop, then lets running requests finish.
 pub struct HttpServer {
-    /// The public listener.
+    /// Where it listens.
     pub listener: TcpListener,
     /// The application.
     pub router: Router,
-    /// The time limit of a request's headers.
+    /// The time limit of a request's headers, and of a write that makes no progress.
     pub header_timeout: Duration,
     /// Connections at once.
     pub max_connections: usize,
+    /// Networks that may have all of them.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Once it is cancelled, each response closes its connection.
+    pub draining: CancellationToken,
 }
 
 /// Longer header blocks are 431 (hyper's own default is 400 KiB).
 const LONGEST_HEADERS: usize = 16 * 1024;
 const MOST_HEADERS: usize = 100;
+/// Open files that are no connections of clients.
+const OTHER_FILES: u64 = 128;
 
 impl HttpServer {
     /// Runs until `stop` is cancelled, and then for `grace` at most.
     pub async fn run(self, stop: CancellationToken, grace: Duration) {
-        let graceful = GracefulShutdown::new();
-        let permits = Arc::new(Semaphore::new(self.max_connections));
+        let open = TaskTracker::new();
+        let places = Places::new(allowed_by_open_files(self.max_connections), &self.trusted_proxies);
         let builder = self.builder();
         while !stop.is_cancelled() {
-            let accepting = async {
-                // Beyond the bound, connections wait in the kernel's queue.
-                let permit = Arc::clone(&permits).acquire_owned().await.expect("nobody closes the semaphore");
-                (permit, self.listener.accept().await)
-            };
-            let (permit, accepted) = tokio::select! {
-                accepted = accepting => accepted,
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
                 () = stop.cancelled() => continue,
             };
             let (stream, peer) = match accepted {
@@ -97,17 +111,33 @@ impl HttpServer {
                     continue;
                 }
             };
-            let connection = builder.serve_connection(Self::io(stream), self.service(peer));
-            let watched = graceful.watch(connection);
-            tokio::spawn(async move {
-                if let Err(error) = watched.await {
+            // Where every place is taken, the others wait in the kernel's queue.
+            let place = tokio::select! {
+                place = places.take(peer.ip(), &stop) => place,
+                () = stop.cancelled() => continue,
+            };
+            let Some(place) = place else {
+                tracing::debug!(%peer, "a network has its share of connections");
+                continue;
+            };
+            let connection = builder.serve_connection(self.io(stream), self.service(peer, Arc::clone(&place)));
+            open.spawn(async move {
+                let mut connection = Box::pin(connection);
+                let ended = tokio::select! {
+                    ended = connection.as_mut() => ended,
+                    () = place.close.cancelled() => {
+                        connection.as_mut().graceful_shutdown();
+                        connection.await
+                    }
+                };
+                if let Err(error) = ended {
                     tracing::debug!(%error, "a connection ended early");
                 }
-                drop(permit);
             });
         }
         drop(self.listener); // no more are accepted
-        if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+        open.close();
+        if tokio::time::timeout(grace, open.wait()).await.is_err() {
             tracing::warn!("some requests did not finish in time");
         }
     }
@@ -125,20 +155,46 @@ impl HttpServer {
         builder
     }
 
-    fn io(stream: TcpStream) -> TokioIo<TcpStream> {
+    /// A client that reads nothing more loses its connection, whether or not its machine still answers.
+    fn io(&self, stream: TcpStream) -> TokioIo<Pin<Box<TimeoutStream<TcpStream>>>> {
         // Responses are single small packets: waiting to fill one only delays them.
         let _ = stream.set_nodelay(true);
-        TokioIo::new(stream)
+        let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(self.header_timeout));
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.header_timeout));
+        TokioIo::new(Box::pin(stream))
     }
 
     fn service(
         &self,
         peer: SocketAddr,
+        place: Arc<Place>,
     ) -> TowerToHyperService<BoxCloneService<Request<Incoming>, Response, Infallible>> {
-        let router = self.router.clone();
+        let (router, draining) = (self.router.clone(), self.draining.clone());
         TowerToHyperService::new(BoxCloneService::new(tower::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
-            router.clone().oneshot(request.map(Body::new))
+            let (router, draining, running) = (router.clone(), draining.clone(), place.run());
+            async move {
+                let mut response = router.oneshot(request.map(Body::new)).await?;
+                if draining.is_cancelled() {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                drop(running);
+                Ok(response)
+            }
         })))
     }
+}
+
+/// Raises the soft limit of open files to the hard one, and keeps connections below it.
+fn allowed_by_open_files(connections: usize) -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit); // the old one is the limit then
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let allowed = usize::try_from(files.saturating_sub(OTHER_FILES).max(1)).unwrap_or(usize::MAX);
+    if connections > allowed {
+        tracing::warn!(allowed, files, "ENROLL__SERVER__MAX_CONNECTIONS is over the limit of open files");
+    }
+    connections.min(allowed)
 }

@@ -71,7 +71,7 @@ impl LoginService {
         let opened = self.checker.redeem(&submission.code, subject, client, open).await;
         let session = opened.map_err(|error| match error {
             Error::InvalidCode => {
-                self.event_log.login_failed(account, LoginMethod::Code);
+                self.event_log.login_failed(account, LoginMethod::Code, client);
                 Error::InvalidLoginCode
             }
             other => other,

@@ -20,6 +20,9 @@ stories!(
     a_request_names_one_host,
     a_client_that_shuts_its_side_gets_the_response,
     the_refusal_of_a_long_body_is_read,
+    those_who_never_read_lose_their_connections,
+    an_idle_connection_gives_way,
+    the_private_listener_answers_whatever_the_public_one_does,
 );
 
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -153,4 +156,54 @@ async fn the_refusal_of_a_long_body_is_read(backend: Backend) {
             assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("body_too_large"), "{answer}");
         }
     }
+}
+
+/// Sends many requests, and reads no answer.
+async fn never_read(app: &TestApp) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut stream = socket.connect(app.application.address).await.unwrap();
+    let requests = "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(150);
+    let _ = timeout(Duration::from_secs(1), stream.write_all(requests.as_bytes())).await;
+    stream
+}
+
+async fn those_who_never_read_lose_their_connections(backend: Backend) {
+    let app = impatient(backend).await;
+    let mut stalled = Vec::new();
+    for _ in 0..10 {
+        stalled.push(never_read(&app).await);
+    }
+    timeout(PATIENCE, app.get("/livez")).await.expect("their places are free again").is(200);
+}
+
+async fn an_idle_connection_gives_way(backend: Backend) {
+    let options = Options::default().with("ENROLL__SERVER__MAX_CONNECTIONS", 10);
+    let app = TestApp::with(backend, options).await;
+    let mut idle = Vec::new();
+    for _ in 0..10 {
+        let mut stream = connect(&app).await;
+        stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = [0; 1_024];
+        assert!(stream.read(&mut answer).await.unwrap() > 0);
+        idle.push(stream);
+    }
+    timeout(Duration::from_secs(2), app.get("/livez")).await.expect("one of the idle ones gave way").is(200);
+    let mut rest = Vec::new();
+    timeout(PATIENCE, idle[0].read_to_end(&mut rest)).await.expect("the longest idle one").unwrap();
+}
+
+async fn the_private_listener_answers_whatever_the_public_one_does(backend: Backend) {
+    let private = format!("127.0.0.1:{}", crate::support::servers::free_port());
+    let options = Options::default()
+        .with("ENROLL__SERVER__MAX_CONNECTIONS", 1)
+        .with("ENROLL__ADMIN__ADDRESS", &private);
+    let app = TestApp::with(backend, options).await;
+    let _stalled = never_read(&app).await;
+    for path in ["/livez", "/readyz"] {
+        let answer = timeout(Duration::from_secs(1), app.http.get(format!("http://{private}{path}")).send()).await;
+        assert_eq!(answer.expect("at once").unwrap().status(), 200);
+    }
+    let other = app.http.get(format!("http://{private}/api/v1/users/me")).send().await.unwrap();
+    assert_eq!(other.status(), 404, "nothing else is there");
 }

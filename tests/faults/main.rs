@@ -3,4 +3,14 @@
 
 include!("../support/prelude.rs");
 
-test_program!(crashes, healing, outages, passwords_without_redis, poolers, rabbitmq, redis_forgets, rotation);
+test_program!(
+    crashes,
+    healing,
+    outages,
+    passwords_without_redis,
+    poolers,
+    rabbitmq,
+    redis_forgets,
+    rolling_restart,
+    rotation
+);

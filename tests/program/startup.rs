@@ -1,5 +1,6 @@
 //! The start of the program, alone and beside others.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
@@ -29,17 +30,7 @@ async fn the_development_key_is_made_once_and_missed_when_gone() {
     node.start();
     let key = dir.path().join("root.key");
     let made = std::fs::read_to_string(&key).unwrap();
-    let http = reqwest::Client::builder().timeout(std::time::Duration::from_secs(10)).build().unwrap();
-    let post = async |path: &str, body: Value| {
-        http.post(format!("{}/api/v1{path}", node.base))
-            .json(&body)
-            .send()
-            .await
-            .unwrap()
-            .json::<Value>()
-            .await
-            .unwrap()
-    };
+    let post = async |path: &str, body: Value| node.call(Method::POST, path, None, body).await.is_success();
     let registered = post("/auth/register", json!({"mobile": "9876543210", "password": "correct horse"})).await;
     let otp = node.code("+919876543210", 1).await;
     post("/auth/verify-otp", json!({"verification_id": registered["verification"]["verification_id"], "otp": otp}))
@@ -146,4 +137,60 @@ async fn a_database_of_another_encoding_is_refused_fleet() {
     let (code, _, errors) = run(&node, &["migrate"]);
     admin.execute(sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).await.unwrap();
     assert_eq!((code, errors.contains("UTF8")), (1, true), "{errors}");
+}
+
+/// The log of a node after a failed login from 203.0.113.7, a line a JSON object.
+async fn log_after_a_failed_login(addresses: &str) -> Vec<Value> {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = embedded(&dir).set("ENROLL__LOG__ADDRESSES", addresses).set("RUST_LOG", "info");
+    node.start();
+    let http = reqwest::Client::builder().timeout(std::time::Duration::from_secs(10)).build().unwrap();
+    let login = http.post(format!("{}/api/v1/auth/login", node.base)).header("x-forwarded-for", "203.0.113.7");
+    login.json(&json!({"email": "ann@example.com", "password": "correct horse"})).send().await.unwrap();
+    http.get(format!("{}/livez", node.base)).send().await.unwrap();
+    let started = std::time::Instant::now();
+    loop {
+        let lines: Vec<Value> = node.log.all().iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        if lines.iter().any(|line| line["kind"] == "login.failed") {
+            return lines;
+        }
+        assert!(started.elapsed() < std::time::Duration::from_secs(10), "{lines:#?}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_log_says_where_a_request_came_from() {
+    for (addresses, shown) in [("full", "203.0.113.7"), ("network", "203.0.113.0/24")] {
+        let lines = log_after_a_failed_login(addresses).await;
+        let response = lines.iter().find(|line| line["message"] == "response").unwrap();
+        assert_eq!(response["span"]["client"], shown, "{response}");
+        let failed = lines.iter().find(|line| line["kind"] == "login.failed").unwrap();
+        assert_eq!((&failed["client"], &failed["method"]), (&shown.into(), &"password".into()), "{failed}");
+        let is_noise = |line: &Value| line["span"]["route"] == "/livez";
+        assert!(!lines.iter().any(is_noise), "health is asked for each second");
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_names_its_setting() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for setting in ["ENROLL__SERVER__ADDRESS", "ENROLL__ADMIN__ADDRESS"] {
+        let dir = tempfile::tempdir().unwrap();
+        let (code, _, errors) = run(&embedded(&dir).set(setting, &address), &["serve"]);
+        assert!(code == 1 && errors.contains(setting), "{errors}");
+    }
+}
+
+#[tokio::test]
+async fn through_a_pipe_it_says_where_to_look() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = embedded(&dir);
+    node.start();
+    let started = std::time::Instant::now();
+    while !node.console.all().iter().any(|line| line.contains("/docs")) {
+        assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", node.console.all());
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }

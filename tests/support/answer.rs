@@ -23,6 +23,13 @@ impl Answer {
     }
 
     #[track_caller]
+    pub fn is_success(self) -> Value {
+        assert!((200..300).contains(&self.status), "{self:#?}");
+        let status = self.status;
+        self.is(status)
+    }
+
+    #[track_caller]
     pub fn is_problem(self, status: u16, code: &str) -> Value {
         let content_type = self.header("content-type").unwrap_or_default().to_owned();
         let problem = self.clone().is(status);

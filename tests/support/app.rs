@@ -73,6 +73,7 @@ impl TestApp {
         let database = Database::create_for(backend).await.map(Arc::new);
         let mut environment: BTreeMap<String, String> = [
             ("ENROLL__SERVER__ADDRESS", "127.0.0.1:0"),
+            ("ENROLL__ADMIN__ADDRESS", "off"),
             ("ENROLL__SERVER__TRUSTED_PROXIES", "127.0.0.0/8"),
             ("ENROLL__PASSWORDS__MEMORY_KIB", "64"), // cheap: what is tested is not Argon2
             ("ENROLL__SECRETS__KEY", KEY),

@@ -128,6 +128,7 @@ impl Node {
         };
         node.set("DATABASE_URL", database_url)
             .set("ENROLL__SERVER__ADDRESS", &format!("127.0.0.1:{port}"))
+            .set("ENROLL__ADMIN__ADDRESS", "off")
             .set("ENROLL__SERVER__TRUSTED_PROXIES", "127.0.0.0/8")
             .set("ENROLL__PASSWORDS__MEMORY_KIB", "64")
             .set("ENROLL__SECRETS__KEY", ROOT_KEY)

@@ -49,8 +49,10 @@ pub fn logged_events() -> Vec<(String, Value)> {
     let log = String::from_utf8_lossy(&LOG.lock().unwrap()).into_owned();
     let lines = log.lines().filter(|line| line.contains("enroll::events: event"));
     let event = |line: &str| {
-        let kind = line.split("kind=").nth(1)?.split(' ').next()?.to_owned();
-        Some((kind, serde_json::from_str(line.split("data=").nth(1)?).ok()?))
+        let fields = line.split(' ').filter_map(|field| field.split_once("=\""));
+        let data: serde_json::Map<String, Value> =
+            fields.map(|(name, value)| (name.to_owned(), value.trim_end_matches('"').into())).collect();
+        Some((data.get("kind")?.as_str()?.to_owned(), Value::Object(data)))
     };
     lines.filter_map(event).collect()
 }

@@ -15,9 +15,10 @@ use axum::{
     response::Response,
 };
 use ipnet::IpNet;
+use tracing::Span;
 
 use crate::{
-    domain::{Client, Clock as _, SystemClock},
+    domain::{Client, Clock as _, SystemClock, site_of},
     http::problem::Problem,
     http::{ClientIpHeader, ServerSettings},
 };
@@ -32,6 +33,8 @@ pub(in crate::http) struct TrustedProxies {
     networks: Arc<[IpNet]>,
     header: ClientIpHeader,
     warned_at_s: Arc<AtomicI64>,
+    /// The log shows a client's network alone.
+    shows_networks: bool,
 }
 
 const HOUR_S: i64 = 3_600;
@@ -42,6 +45,7 @@ impl TrustedProxies {
             networks: settings.trusted_proxies.clone().into(),
             header: settings.client_ip_header,
             warned_at_s: Arc::default(),
+            shows_networks: settings.log_networks,
         }
     }
 
@@ -119,8 +123,12 @@ pub(in crate::http) async fn identify(
 ) -> Response {
     let peer = request.extensions().get::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.0.ip());
     let headers = request.headers();
+    let ip = proxies.client(peer, headers);
+    let shown = if proxies.shows_networks { site_of(ip).to_string() } else { ip.to_string() };
+    Span::current().record("client", shown.as_str());
     let client = Client {
-        ip: proxies.client(peer, headers),
+        ip,
+        shown,
         user_agent: headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned),
     };
     request.extensions_mut().insert(client);
@@ -148,6 +156,7 @@ mod tests {
             networks: ["10.0.0.0/8", "2001:db8:ff::/48"].map(|network| network.parse().unwrap()).into(),
             header,
             warned_at_s: Arc::default(),
+            shows_networks: false,
         };
         let mut headers = HeaderMap::new();
         for line in lines {

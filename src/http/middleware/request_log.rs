@@ -72,6 +72,8 @@ fn problem_of(response: &mut Response) -> Option<Problem> {
 /// One line for each request, also for one whose client did not wait for the response.
 struct LogLine {
     span: Span,
+    /// Asked for by machines each second, or by a page for its parts.
+    is_noise: bool,
     started: Instant,
     status: Option<u16>,
 }
@@ -80,8 +82,9 @@ impl LogLine {
     fn new(request: &Request, id: &str) -> Self {
         let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str);
         let method = request.method();
-        let span = tracing::info_span!("request", request_id = id, %method, route, destination = Empty);
-        Self { span, started: Instant::now(), status: None }
+        let span = tracing::info_span!("request", request_id = id, %method, route, client = Empty, destination = Empty);
+        let is_noise = matches!(route, "/livez" | "/readyz" | "/openapi.json") || route.starts_with("/docs");
+        Self { span, is_noise, started: Instant::now(), status: None }
     }
 
     fn answered(mut self, status: StatusCode) {
@@ -93,7 +96,9 @@ impl Drop for LogLine {
     fn drop(&mut self) {
         let duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let _entered = self.span.enter();
-        if let Some(status) = self.status {
+        if let Some(status) = self.status.filter(|_| self.is_noise) {
+            tracing::debug!(status, duration_ms, "response");
+        } else if let Some(status) = self.status {
             tracing::info!(status, duration_ms, "response");
         } else {
             tracing::info!(duration_ms, "the client did not wait for the response");

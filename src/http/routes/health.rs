@@ -1,15 +1,16 @@
 //! Liveness and readiness.
 
 use axum::{
-    Json,
-    extract::{Query, State},
+    Json, Router,
+    extract::{FromRef, Query, State},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
+    routing::get,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{domain::Dependency, http::Api};
+use crate::{domain::Dependency, engine::Readiness, http::Api};
 
 /// Whether the node should get requests.
 #[derive(Serialize, ToSchema)]
@@ -19,6 +20,17 @@ pub(in crate::http) struct ReadinessResponse {
     status: &'static str,
     /// The dependencies that are down, and `clock` or `stopping`.
     missing: Vec<String>,
+}
+
+/// The paths of the private listener.
+pub(in crate::http) fn admin(readiness: Readiness) -> Router {
+    Router::new().route("/livez", get(livez)).route("/readyz", get(readyz)).with_state(readiness)
+}
+
+impl FromRef<Api> for Readiness {
+    fn from_ref(api: &Api) -> Self {
+        api.readiness.clone()
+    }
 }
 
 /// Liveness
@@ -44,8 +56,11 @@ pub(in crate::http) struct ReadinessQuery {
         (status = 200, description = "Ready", body = ReadinessResponse),
         (status = 503, description = "Not ready; lists the unavailable dependencies", body = ReadinessResponse),
     ))]
-pub(in crate::http) async fn readyz(State(api): State<Api>, Query(query): Query<ReadinessQuery>) -> Response {
-    let mut missing = api.readiness.missing();
+pub(in crate::http) async fn readyz(
+    State(readiness): State<Readiness>,
+    Query(query): Query<ReadinessQuery>,
+) -> Response {
+    let mut missing = readiness.missing();
     if query.needs.as_deref() == Some("sql") {
         missing.retain(|dependency| dependency != &Dependency::Redis.to_string());
     }

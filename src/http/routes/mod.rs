@@ -4,7 +4,7 @@
 mod activation;
 mod contacts;
 pub(super) mod dev_inbox;
-mod health;
+pub(super) mod health;
 mod jwks;
 mod login;
 mod recovery;
