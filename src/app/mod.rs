@@ -27,7 +27,7 @@ use crate::{
 };
 
 pub use admin::{AdminServices, admin_services};
-pub use providers::notifiers;
+pub use providers::{named_providers, notifiers};
 
 /// Clock, randomness and names, replaceable in tests.
 pub struct Environment {

@@ -1,6 +1,6 @@
 //! The parts of every service and worker.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::{Notify, Semaphore, mpsc};
 
@@ -121,6 +121,7 @@ impl<'a> Engine<'a> {
                 node: core.random.secret_id(),
                 wake: Arc::clone(&self.event_log.wake),
                 keep_unroutable: settings.keep_unroutable,
+                refused: HashMap::new(),
             },
             failed_logins: FailedLoginWriter { event_log: self.event_log, events: self.failed_logins },
             health: HealthMonitor(self.readiness),

@@ -1,12 +1,15 @@
 //! `enroll check-config`.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use crate::{
-    app::{POOLED, open_redis},
+    app::{POOLED, named_providers, open_redis},
     config::Settings,
+    notify::SendError,
     store::Store,
 };
+
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reports what cannot be reached and what is unwise; the settings themselves were checked before.
 pub(super) async fn check(settings: &Settings) -> anyhow::Result<ExitCode> {
@@ -32,6 +35,12 @@ pub(super) async fn check(settings: &Settings) -> anyhow::Result<ExitCode> {
             Err(error) => problems.push(format!("REDIS_URL: {error}")),
         }
     }
+    if let Some(rabbitmq) = &settings.rabbitmq
+        && let Err(error) = rabbitmq.check().await
+    {
+        problems.push(format!("AMQP_URL: events cannot be published to {rabbitmq:?}: {error}"));
+    }
+    problems.extend(check_providers(settings).await);
     for warning in &warnings {
         println!("remark: {warning}");
     }
@@ -43,4 +52,17 @@ pub(super) async fn check(settings: &Settings) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::FAILURE)
+}
+
+/// Tries each provider once, without sending anything to a person.
+async fn check_providers(settings: &Settings) -> Vec<String> {
+    let mut problems = Vec::new();
+    for provider in named_providers(settings) {
+        let name = provider.name();
+        let checked = tokio::time::timeout(PROVIDER_TIMEOUT, provider.check()).await;
+        if let Err(error) = checked.unwrap_or_else(|_| Err(SendError::later("no answer in time"))) {
+            problems.push(format!("ENROLL__NOTIFY__{}__…: {name} would take no message: {error}", name.to_uppercase()));
+        }
+    }
+    problems
 }

@@ -1,5 +1,6 @@
 //! Messages and their providers.
 
+use lettre::{Address, message::Mailbox};
 use reqwest::Url;
 
 use super::reader::Reader;
@@ -70,7 +71,7 @@ pub(super) fn notify(settings: &mut Reader, embedded: bool, server: &ServerSetti
     let options = ProviderOptions {
         twilio: twilio(settings, server),
         webhook: webhook(settings),
-        smtp: smtp(settings),
+        smtp: smtp(settings, server),
         sns: sns(settings),
     };
     let mut notify = NotifySettings {
@@ -80,7 +81,9 @@ pub(super) fn notify(settings: &mut Reader, embedded: bool, server: &ServerSetti
         sms: providers(settings, "notify.sms", embedded, &options),
         email: providers(settings, "notify.email", embedded, &options),
     };
-    let by_default = embedded && server.address.ip().is_loopback() && notify.is_console_alone();
+    let is_private =
+        server.address.ip().is_loopback() && !server.public_url_is_set && server.trusted_proxies.is_empty();
+    let by_default = embedded && is_private && notify.is_console_alone();
     let explicit: Option<bool> =
         settings.parsed("notify.inbox", None, |text| text.parse().map(Some).map_err(|_| "must be true or false"));
     if explicit == Some(true) && !notify.is_console_alone() {
@@ -170,16 +173,28 @@ fn twilio(settings: &mut Reader, server: &ServerSettings) -> Option<TwilioSettin
     })
 }
 
-fn smtp(settings: &mut Reader) -> Option<SmtpSettings> {
+fn smtp(settings: &mut Reader, server: &ServerSettings) -> Option<SmtpSettings> {
     let sender = settings.parsed("notify.smtp.from", None, |text| {
-        text.parse().map(Some).map_err(|_| "must be a mailbox such as Enroll <no-reply@example.com>")
+        mailbox(text).map(Some).ok_or("must be a mailbox such as Enroll <no-reply@example.com>")
     });
+    let hello = settings.text("notify.smtp.hello").or_else(|| {
+        let url = Url::parse(&server.public_url).ok()?;
+        Some(url.host_str()?.trim_matches(['[', ']']).to_owned())
+    });
+    let hello = hello.unwrap_or_else(|| "localhost".to_owned());
     let url = settings.text("notify.smtp.url")?;
     let Some(sender) = sender else {
         settings.problem("notify.smtp.from", "is required with the URL, for example Enroll <no-reply@example.com>");
         return None;
     };
-    SmtpSettings::parse(&url, sender).map_err(|error| settings.problem("notify.smtp.url", error)).ok()
+    SmtpSettings::parse(&url, sender, hello).map_err(|error| settings.problem("notify.smtp.url", error)).ok()
+}
+
+/// With the domain in the form that every mail server reads.
+fn mailbox(text: &str) -> Option<Mailbox> {
+    let Mailbox { name, email } = text.parse().ok()?;
+    let domain = idna::domain_to_ascii(email.domain()).ok()?;
+    Some(Mailbox::new(name, Address::new(email.user(), domain).ok()?))
 }
 
 #[cfg(feature = "aws")]

@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::StreamExt as _;
 use lapin::{
-    Channel, ExchangeKind,
+    Channel, Connection, ExchangeKind,
     message::Delivery,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, BasicRejectOptions,
@@ -74,8 +74,8 @@ impl Consumer {
     }
 
     async fn listen(&mut self, handle: &impl AsyncFn(&Value) -> HandlerResult) -> Result<(), lapin::Error> {
-        let (_connection, channel) = self.url.connect("enroll consumer").await?;
-        self.declare(&channel).await?;
+        let (connection, channel) = self.url.connect("enroll consumer").await?;
+        self.declare(&connection).await?;
         channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
         let queue = self.settings.queue.as_str().into();
         let options = BasicConsumeOptions::default();
@@ -87,9 +87,37 @@ impl Consumer {
         Ok(())
     }
 
-    /// Declares the queue, its bindings, and the queue of its dead letters.
-    async fn declare(&self, channel: &Channel) -> Result<(), lapin::Error> {
+    /// Declares the queue and that of its dead letters, if there is none, and binds it. A queue that an operator made
+    /// is taken as it is; so are its bindings, where they may not be made.
+    async fn declare(&self, connection: &Connection) -> Result<(), lapin::Error> {
         let ConsumerSettings { queue, topics } = &self.settings;
+        let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let channel = connection.create_channel().await?;
+        let is_there = channel.queue_declare(queue.as_str().into(), look, FieldTable::default()).await.is_ok();
+        if !is_there {
+            Self::declare_queue(&connection.create_channel().await?, queue).await?;
+        }
+        for topic in topics {
+            let channel = connection.create_channel().await?; // a refusal closes it
+            let (exchange, options) = (self.url.exchange.as_str().into(), QueueBindOptions::default());
+            let binding = channel.queue_bind(
+                queue.as_str().into(),
+                exchange,
+                topic.as_str().into(),
+                options,
+                FieldTable::default(),
+            );
+            match binding.await {
+                Err(error) if is_there => {
+                    tracing::warn!(queue, topic, %error, "the queue cannot be bound; it stays as it is");
+                }
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn declare_queue(channel: &Channel, queue: &str) -> Result<(), lapin::Error> {
         let dead = format!("{queue}.dead");
         let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
         let none = FieldTable::default;
@@ -99,16 +127,11 @@ impl Consumer {
         let mut replicated = FieldTable::default();
         replicated.insert("x-queue-type".into(), quorum());
         channel.queue_declare(dead.as_str().into(), durable, replicated.clone()).await?;
-        let bind = QueueBindOptions::default;
-        channel.queue_bind(dead.as_str().into(), dead.as_str().into(), "".into(), bind(), none()).await?;
+        let bind = QueueBindOptions::default();
+        channel.queue_bind(dead.as_str().into(), dead.as_str().into(), "".into(), bind, none()).await?;
         replicated.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(TRIES));
         replicated.insert("x-dead-letter-exchange".into(), AMQPValue::LongString(dead.as_str().into()));
-        channel.queue_declare(queue.as_str().into(), durable, replicated).await?;
-        for topic in topics {
-            let exchange = self.url.exchange.as_str().into();
-            channel.queue_bind(queue.as_str().into(), exchange, topic.as_str().into(), bind(), none()).await?;
-        }
-        Ok(())
+        channel.queue_declare(queue.into(), durable, replicated).await.map(drop)
     }
 
     async fn take(

@@ -28,4 +28,6 @@ pub enum PublishOutcome {
     Confirmed,
     /// No queue is bound to its type.
     Unroutable,
+    /// A queue that it was meant for did not take it: it alone is to be published again.
+    Refused,
 }

@@ -54,15 +54,38 @@ impl RabbitUrl {
         self.uri.vhost.is_empty()
     }
 
-    /// Opens a channel and declares the exchange.
+    /// Opens a channel, and declares the exchange if there is none: who may only publish may not declare, and one that
+    /// an operator made may have arguments of its own.
     pub(super) async fn connect(&self, name: &str) -> Result<(Connection, Channel), lapin::Error> {
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let connection = Connection::connect_uri(self.uri.clone(), properties).await?;
+        let exchange = || self.exchange.as_str().into();
+        let look = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
         let channel = connection.create_channel().await?;
+        let found = channel.exchange_declare(exchange(), ExchangeKind::Topic, look, FieldTable::default()).await;
+        if found.is_ok() {
+            return Ok((connection, channel));
+        }
+        let channel = connection.create_channel().await?; // the miss closed the other
         let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-        let exchange = self.exchange.as_str().into();
-        channel.exchange_declare(exchange, ExchangeKind::Topic, durable, FieldTable::default()).await?;
+        channel.exchange_declare(exchange(), ExchangeKind::Topic, durable, FieldTable::default()).await?;
         Ok((connection, channel))
+    }
+
+    /// Tries whether events could be published, without publishing one.
+    pub async fn check(&self) -> Result<(), String> {
+        let publishing = async {
+            let (_connection, channel) = self.connect("enroll check").await?;
+            channel.tx_select().await?;
+            let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+            channel.basic_publish(self.exchange.as_str().into(), "check".into(), options, b"", properties).await?;
+            channel.tx_rollback().await // the rights were checked, and nothing goes out
+        };
+        match timeout(CONNECT_TIMEOUT, publishing).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("no answer in time".to_owned()),
+        }
     }
 }
 
@@ -119,7 +142,7 @@ impl EventPublisher for RabbitPublisher {
             None => match timeout(CONNECT_TIMEOUT, self.connect()).await {
                 Ok(Ok(live)) => live,
                 Ok(Err(error)) => {
-                    tracing::warn!(rabbitmq = ?self.url, %error, "cannot connect to RabbitMQ; events wait");
+                    tracing::warn!(rabbitmq = ?self.url, %error, "RabbitMQ refused, or cannot be reached; events wait");
                     return Vec::new();
                 }
                 Err(_) => {
@@ -132,18 +155,17 @@ impl EventPublisher for RabbitPublisher {
             tracing::warn!("RabbitMQ does not confirm; events are published again");
             return Vec::new(); // and the connection is dropped
         };
-        let mut published = Vec::with_capacity(events.len());
-        for confirmation in confirmed {
-            match confirmation {
-                // An unroutable one is acknowledged too, with itself in it.
-                Ok(Confirmation::Ack(None)) => published.push(PublishOutcome::Confirmed),
-                Ok(Confirmation::Ack(Some(_))) => published.push(PublishOutcome::Unroutable),
-                _ => break,
-            }
-        }
-        if published.len() == events.len() {
+        let outcomes = confirmed.into_iter().map_while(|confirmation| match confirmation {
+            // An unroutable one is acknowledged too, with itself in it.
+            Ok(Confirmation::Ack(None)) => Some(PublishOutcome::Confirmed),
+            Ok(Confirmation::Ack(Some(_))) => Some(PublishOutcome::Unroutable),
+            Ok(Confirmation::Nack(_)) => Some(PublishOutcome::Refused),
+            _ => None,
+        });
+        let outcomes: Vec<_> = outcomes.collect();
+        if outcomes.len() == events.len() {
             *open = Some(live);
         }
-        published
+        outcomes
     }
 }

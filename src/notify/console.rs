@@ -44,4 +44,8 @@ impl Notifier for Console {
         });
         printed.await.map_err(SendError::later)?.map_err(SendError::later)
     }
+
+    async fn check(&self) -> Result<(), SendError> {
+        Ok(())
+    }
 }

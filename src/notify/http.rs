@@ -19,14 +19,38 @@ pub(super) fn client() -> Client {
 
 /// Without the request: its URL may contain an account.
 pub(super) fn unreachable(error: &reqwest::Error) -> SendError {
-    let cause = if error.is_timeout() {
-        "no answer in time"
+    let root = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source()).last();
+    let root = root.map(ToString::to_string).unwrap_or_default();
+    SendError::later(if error.is_timeout() {
+        "no answer in time".to_owned()
+    } else if root.contains("certificate") {
+        format!("its certificate is not trusted: {root}")
     } else if error.is_connect() {
-        "the connection was refused"
+        format!("could not connect: {root}")
     } else {
-        "the connection broke"
-    };
-    SendError::later(cause)
+        "the connection broke".to_owned()
+    })
+}
+
+/// No answer that matters is longer.
+const LONGEST_BODY: usize = 64 * 1024;
+
+/// The body, up to a bound: the rest is left.
+pub(super) async fn body_of(mut response: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = LONGEST_BODY - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if body.len() == LONGEST_BODY {
+            break;
+        }
+    }
+    body
+}
+
+/// A part of a URL as its owner wrote it.
+pub(super) fn decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// A refusal for the provider's own reasons, with its `Retry-After` in seconds.

@@ -73,6 +73,9 @@ pub trait Notifier: Send + Sync {
     ///
     /// `Ok` means accepted, not delivered. Implementations never log the body: it contains a live code.
     async fn send(&self, message: &Message) -> Result<(), SendError>;
+
+    /// Tries whether the provider would take a message, without sending one to a person.
+    async fn check(&self) -> Result<(), SendError>;
 }
 
 /// The reason why a provider did not take a message, without its content.

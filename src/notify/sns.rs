@@ -73,7 +73,7 @@ impl Notifier for Sns {
         }
         let Err(error) = publish.send().await else { return Ok(()) };
         let Some(refused) = error.as_service_error() else {
-            return Err(SendError::later("could not connect, or the connection broke"));
+            return Err(SendError::later(cause_of(&error)));
         };
         let code = refused.meta().code().unwrap_or("an unknown error").to_owned();
         if code.starts_with("OptedOut") {
@@ -90,4 +90,19 @@ impl Notifier for Sns {
         let later = SendError::later(&code);
         Err(if is_about_everything.iter().any(|word| code.contains(word)) { later } else { later.of_message() })
     }
+
+    /// Asks for the account's settings; credentials that may only publish are good as well.
+    async fn check(&self) -> Result<(), SendError> {
+        let Err(error) = self.client().await.get_sms_attributes().send().await else { return Ok(()) };
+        match error.as_service_error() {
+            Some(refused) if refused.is_authorization_error_exception() => Ok(()),
+            Some(refused) => Err(SendError::later(refused.meta().code().unwrap_or("an unknown error"))),
+            None => Err(SendError::later(cause_of(&error))),
+        }
+    }
+}
+
+/// The innermost cause, as of credentials that were not found.
+fn cause_of(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::{
     Message, Notifier, SendError,
-    http::{client, refused, unreachable},
+    http::{body_of, client, refused, unreachable},
 };
 use crate::domain::{Clock, DeliveryState, SystemClock};
 
@@ -62,6 +62,18 @@ impl Twilio {
         Self { client: client(), settings }
     }
 
+    /// A request about the account, or below it.
+    fn request(&self, method: Method, below: &str) -> Result<RequestBuilder, SendError> {
+        let TwilioSettings { account_sid, auth_token, api_key, base_url, .. } = &self.settings;
+        let (user, password) = match (api_key, auth_token) {
+            (Some((key, secret)), _) => (key, secret),
+            (None, Some(token)) => (account_sid, token),
+            (None, None) => return Err(SendError::later("it has no credentials")),
+        };
+        let url = format!("{base_url}/2010-04-01/Accounts/{account_sid}{below}");
+        Ok(self.client.request(method, url).basic_auth(user, Some(password.expose_secret())))
+    }
+
     fn form(&self, message: &Message) -> Vec<(&'static str, String)> {
         let left = message.meta.expires_at.after(SystemClock.now()).as_secs().clamp(1, 36_000);
         let mut form = vec![
@@ -88,14 +100,7 @@ impl Notifier for Twilio {
     }
 
     async fn send(&self, message: &Message) -> Result<(), SendError> {
-        let TwilioSettings { account_sid, auth_token, api_key, base_url, .. } = &self.settings;
-        let (user, password) = match (api_key, auth_token) {
-            (Some((key, secret)), _) => (key, secret),
-            (None, Some(token)) => (account_sid, token),
-            (None, None) => return Err(SendError::later("it has no credentials")),
-        };
-        let url = format!("{base_url}/2010-04-01/Accounts/{account_sid}/Messages.json");
-        let request = self.client.post(url).basic_auth(user, Some(password.expose_secret())).form(&self.form(message));
+        let request = self.request(Method::POST, "/Messages.json")?.form(&self.form(message));
         let response = request.send().await.map_err(|error| unreachable(&error))?;
         if response.status() == StatusCode::CREATED {
             return Ok(());
@@ -103,7 +108,7 @@ impl Notifier for Twilio {
         let is_about_the_message =
             response.status().is_client_error() && response.status() != StatusCode::TOO_MANY_REQUESTS;
         let later = refused(&response);
-        let body = response.bytes().await.unwrap_or_default();
+        let body = body_of(response).await;
         let code = serde_json::from_slice::<Refusal>(&body).ok().and_then(|refusal| refusal.code);
         match (code, later) {
             (Some(code), _) if is_about_the_message && OF_RECIPIENT.contains(&code) => {
@@ -116,6 +121,12 @@ impl Notifier for Twilio {
             }
             (_, later) => Err(later),
         }
+    }
+
+    /// Fetches the account.
+    async fn check(&self) -> Result<(), SendError> {
+        let response = self.request(Method::GET, ".json")?.send().await.map_err(|error| unreachable(&error))?;
+        if response.status().is_success() { Ok(()) } else { Err(refused(&response)) }
     }
 }
 

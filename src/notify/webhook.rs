@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use reqwest::{Client, StatusCode, Url, header};
+use reqwest::{Client, RequestBuilder, StatusCode, Url, header};
 use serde_json::json;
 
 use super::{
     Message, Notifier, SendError,
     http::{client, refused, unreachable},
 };
-use crate::domain::{Clock, SystemClock};
+use crate::domain::{Clock, SystemClock, Timestamp};
 
 /// Sends messages to the operator's own gateway: a POST signed as Standard Webhooks 1.0 says (id, timestamp and
 /// body under HMAC-SHA256).
@@ -60,6 +60,18 @@ impl Webhook {
     pub fn new(settings: WebhookSettings) -> Self {
         Self { client: client(), settings }
     }
+
+    fn signed(&self, id: &str, now: Timestamp, body: String) -> RequestBuilder {
+        let secrets = std::iter::once(&self.settings.secret).chain(&self.settings.previous_secret);
+        let signatures: Vec<String> = secrets.map(|secret| secret.sign(id, now.seconds(), &body)).collect();
+        self.client
+            .post(self.settings.url.clone())
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("webhook-id", id)
+            .header("webhook-timestamp", now.seconds().to_string())
+            .header("webhook-signature", signatures.join(" "))
+            .body(body)
+    }
 }
 
 #[async_trait]
@@ -85,17 +97,7 @@ impl Notifier for Webhook {
             },
         })
         .to_string();
-        let secrets = std::iter::once(&self.settings.secret).chain(&self.settings.previous_secret);
-        let signatures: Vec<String> =
-            secrets.map(|secret| secret.sign(&message.meta.id, now.seconds(), &body)).collect();
-        let request = self
-            .client
-            .post(self.settings.url.clone())
-            .header(header::CONTENT_TYPE, "application/json")
-            .header("webhook-id", &message.meta.id)
-            .header("webhook-timestamp", now.seconds().to_string())
-            .header("webhook-signature", signatures.join(" "))
-            .body(body);
+        let request = self.signed(&message.meta.id, now, body);
         let response = request.send().await.map_err(|error| unreachable(&error))?;
         match response.status() {
             status if status.is_success() => Ok(()),
@@ -105,5 +107,14 @@ impl Notifier for Webhook {
             }
             _ => Err(refused(&response)),
         }
+    }
+
+    /// Posts a `ping`, signed like a message.
+    async fn check(&self) -> Result<(), SendError> {
+        let now = SystemClock.now();
+        let body = json!({"type": "ping", "timestamp": now.to_string(), "data": {}}).to_string();
+        let request = self.signed(&format!("ping_{}", now.seconds()), now, body);
+        let response = request.send().await.map_err(|error| unreachable(&error))?;
+        if response.status().is_success() { Ok(()) } else { Err(refused(&response)) }
     }
 }

@@ -1,6 +1,7 @@
 //! The forms of `REDIS_URL`.
 
 use ::redis::{Client, RedisError};
+use percent_encoding::percent_decode_str;
 
 /// The location of Redis: one server, a cluster, or the server that sentinels name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,16 +54,18 @@ impl RedisUrl {
             return Err(FORMS);
         }
         let credentials = credentials.map(|who| who.split_once(':').unwrap_or((who, "")));
-        let credentials = credentials.map(|(user, password)| (user.to_owned(), password.to_owned()));
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let credentials = credentials.map(|(user, password)| (decoded(user), decoded(password)));
         Ok(Self::Sentinel { nodes, master: master.to_owned(), database, credentials })
     }
 }
 
 fn host_and_port(text: &str) -> Option<(String, u16)> {
     let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) => (host, port.parse().ok()?),
-        None => (text, SENTINEL_PORT),
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
+        _ => (text, SENTINEL_PORT),
     };
+    let host = host.trim_matches(['[', ']']); // of an IPv6 address
     (!host.is_empty()).then(|| (host.to_owned(), port))
 }
 
@@ -78,6 +81,13 @@ mod tests {
         let nodes = vec![("a".to_owned(), SENTINEL_PORT), ("b".to_owned(), 2)];
         let expected = RedisUrl::Sentinel { nodes, master: "mymaster".into(), database: 3, credentials: None };
         assert_eq!(sentinel, expected);
+        let RedisUrl::Sentinel { nodes, credentials, .. } =
+            RedisUrl::parse("redis+sentinel://us%40er:p%40s%2Fs@[::1]:5,[fe80::1]/m").unwrap()
+        else {
+            panic!("it is a sentinel's");
+        };
+        assert_eq!(nodes, [("::1".to_owned(), 5), ("fe80::1".to_owned(), SENTINEL_PORT)]);
+        assert_eq!(credentials, Some(("us@er".to_owned(), "p@s/s".to_owned())));
         for wrong in [
             "",
             "http://a",

@@ -1,6 +1,10 @@
 //! Relaying events from the database to the publisher.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +29,14 @@ pub struct EventRelay {
     pub(crate) wake: Arc<Notify>,
     /// Events that no queue receives are set aside, not dropped.
     pub(crate) keep_unroutable: bool,
+    /// Events that a queue refused, and when each is published again.
+    pub(crate) refused: HashMap<i64, Refusal>,
+}
+
+/// An event that a queue refused.
+pub(crate) struct Refusal {
+    failures: u32,
+    due_at: Timestamp,
 }
 
 /// The lease of a node that died ends then.
@@ -46,7 +58,7 @@ enum Outcome {
 
 impl EventRelay {
     /// Runs until told to stop.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         let mut failures = 0;
         while !stop.is_cancelled() {
             let outcome = self.publish_waiting().await.unwrap_or_else(|error| {
@@ -68,22 +80,46 @@ impl EventRelay {
     }
 
     /// Publishes a batch, if this node has the lease.
-    async fn publish_waiting(&self) -> Result<Outcome, Error> {
+    async fn publish_waiting(&mut self) -> Result<Outcome, Error> {
         let now = self.core.now();
         if self.waiting(1).await?.is_empty() || !self.take_lease(now).await? {
             return Ok(Outcome::Done);
         }
         // Read under the lease: the node that had it may have published some.
         let waiting = self.waiting(BATCH).await?;
-        let events: Vec<Event> = waiting.iter().map_while(|event| self.open(event)).collect();
+        self.refused.retain(|id, _| waiting.iter().any(|event| event.id == *id));
+        let opened: Vec<(&WaitingEvent, Event)> =
+            waiting.iter().map_while(|event| Some((event, self.open(event)?))).collect();
+        let could_be_opened = opened.len() == waiting.len();
+        let (ids, events): (Vec<i64>, Vec<Event>) = self.due(opened, now).into_iter().unzip();
         let outcomes = self.publisher.publish(&events).await;
         let published = outcomes.len();
-        self.settle(waiting.iter().zip(&events).zip(outcomes), now).await?;
+        self.settle(ids.into_iter().zip(&events).zip(outcomes), now).await?;
         Ok(match published {
-            published if published < waiting.len() => Outcome::Failed,
+            published if published < events.len() || !could_be_opened => Outcome::Failed,
             BATCH => Outcome::More,
             _ => Outcome::Done,
         })
+    }
+
+    /// Without those that a queue refused a moment ago, and what came after a refused one for the same account.
+    fn due(&self, opened: Vec<(&WaitingEvent, Event)>, now: Timestamp) -> Vec<(i64, Event)> {
+        let mut held = HashSet::new();
+        let mut due = Vec::with_capacity(opened.len());
+        for (waiting, event) in opened {
+            let user = event.kind.user();
+            if user.is_some_and(|user| held.contains(&user)) {
+                continue;
+            }
+            let refusal = self.refused.get(&waiting.id);
+            if refusal.is_some() {
+                held.extend(user);
+            }
+            if refusal.is_none_or(|refusal| now >= refusal.due_at) {
+                due.push((waiting.id, event));
+            }
+        }
+        due
     }
 
     async fn waiting(&self, limit: usize) -> Result<Vec<WaitingEvent>, Error> {
@@ -105,26 +141,44 @@ impl EventRelay {
         event_or_none
     }
 
-    /// Deletes confirmed events; one that no queue received is dropped or set aside.
+    /// Deletes confirmed events; one that no queue received is dropped or set aside, one that a queue refused waits.
     async fn settle<'a>(
-        &self,
-        outcomes: impl Iterator<Item = ((&'a WaitingEvent, &'a Event), PublishOutcome)>,
+        &mut self,
+        outcomes: impl Iterator<Item = ((i64, &'a Event), PublishOutcome)>,
         now: Timestamp,
     ) -> Result<(), Error> {
         let mut done = Vec::new();
-        for ((waiting, event), outcome) in outcomes {
-            if outcome == PublishOutcome::Unroutable {
-                tracing::warn!(event.id = %event.id, kept = self.keep_unroutable, "no queue received an event");
-                if self.keep_unroutable {
-                    self.core.store.write().await?.set_aside_event(waiting.id, now).await?;
+        for ((id, event), outcome) in outcomes {
+            match outcome {
+                PublishOutcome::Refused => {
+                    self.refuse(id, event, now);
                     continue;
                 }
+                PublishOutcome::Unroutable => {
+                    tracing::warn!(event.id = %event.id, kept = self.keep_unroutable, "no queue received an event");
+                    if self.keep_unroutable {
+                        self.core.store.write().await?.set_aside_event(id, now).await?;
+                        continue;
+                    }
+                }
+                PublishOutcome::Confirmed => {}
             }
-            done.push(waiting.id);
+            self.refused.remove(&id);
+            done.push(id);
         }
         if !done.is_empty() {
             self.core.store.write().await?.delete_events(&done).await?;
         }
         Ok(())
+    }
+
+    /// Its next try backs off up to a minute: the other queues get it again each time.
+    fn refuse(&mut self, id: i64, event: &Event, now: Timestamp) {
+        let refusal = self.refused.entry(id).or_insert(Refusal { failures: 0, due_at: now });
+        if refusal.failures == 0 {
+            tracing::warn!(event.id = %event.id, "a queue refused an event, which is published again until it is taken");
+        }
+        refusal.failures += 1;
+        refusal.due_at = now.plus(Duration::from_secs(1 << refusal.failures.min(6)).min(Duration::from_mins(1)));
     }
 }

@@ -13,6 +13,7 @@ test_program!(
     events,
     limits,
     login,
+    mail_refusals,
     openapi_coverage,
     outages,
     pending_registrations,

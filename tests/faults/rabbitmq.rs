@@ -9,7 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lapin::{BasicProperties, options::BasicPublishOptions};
+use lapin::{
+    BasicProperties, ExchangeKind,
+    options::{BasicPublishOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    types::{AMQPValue, FieldTable},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::Connection as _;
@@ -179,4 +183,72 @@ async fn a_minute_without_rabbitmq_loses_no_event_of_a_fleet() {
     load.await.unwrap();
     assert_eq!(joined.load(Ordering::Relaxed), 1_400);
     hears_of_all(&sandbox, &listener, Duration::from_mins(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_only_write_publishes_to_an_exchange_that_is_there_fleet() {
+    let sandbox = Sandbox::new(Backend::Fleet).await;
+    let rabbit = OwnRabbit::launch();
+    let place = TestExchange::on(rabbit.url());
+    let (_connection, channel) = place.channel().await;
+    // As an operator made it, with an argument of its own.
+    let mut arguments = FieldTable::default();
+    arguments.insert("alternate-exchange".into(), AMQPValue::LongString("amq.fanout".into()));
+    let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    channel.exchange_declare(place.exchange.as_str().into(), ExchangeKind::Topic, durable, arguments).await.unwrap();
+    bind_queue(&channel, &place, &place.queue, FieldTable::default()).await;
+    rabbit.add_user("writer", "", ".*", "");
+    rabbit.add_user("reader", "", "", ".*");
+    let mut node = node(&sandbox, &place).set("AMQP_URL", &rabbit.url_of("writer"));
+    node.start();
+    join(&node, "+919876543210").await;
+    assert_eq!(place.waits(&place.queue, 4).await, 4);
+    let listener = node.set("AMQP_URL", &rabbit.url_of("reader"));
+    let listener = listener.consume_events(&place.queue, &[]).await;
+    assert_eq!(listener.wait_for(4).await.len(), 4, "a queue that is there is taken as it is");
+}
+
+async fn bind_queue(channel: &lapin::Channel, place: &TestExchange, queue: &str, arguments: FieldTable) {
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(queue.into(), durable, arguments).await.unwrap();
+    let (exchange, options) = (place.exchange.as_str().into(), QueueBindOptions::default());
+    channel.queue_bind(queue.into(), exchange, "#".into(), options, FieldTable::default()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_refuses_repeats_nothing_to_the_others_fleet() {
+    let sandbox = Sandbox::new(Backend::Fleet).await;
+    let rabbit = OwnRabbit::launch();
+    let place = TestExchange::on(rabbit.url());
+    let mut node = node(&sandbox, &place);
+    node.start();
+    join(&node, "+919876543210").await;
+    let (_connection, channel) = place.channel().await;
+    let exchange = place.exchange.as_str();
+    let started = Instant::now();
+    while node.log.all().iter().filter(|line| line.contains("no queue received an event")).count() < 4 {
+        assert!(started.elapsed() < Duration::from_secs(20), "{exchange} is there by now");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    bind_queue(&channel, &place, &place.queue, FieldTable::default()).await;
+    let mut full = FieldTable::default();
+    full.insert("x-max-length".into(), AMQPValue::LongInt(1));
+    full.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
+    bind_queue(&channel, &place, "full", full).await;
+    for n in 1..=5 {
+        join(&node, &format!("+91987654321{n}")).await;
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let came = place.waits(&place.queue, 20).await;
+    // Twenty events; each that the full queue refused is tried anew after 2, 4 and 8 s, with nothing behind it.
+    assert!((20..=20 + 5 * 3).contains(&came), "{came} came");
+    let told = node.log.all().iter().filter(|line| line.contains("a queue refused an event")).count();
+    assert!((1..=20).contains(&told), "each is told once: {told}");
+    channel.queue_delete("full".into(), lapin::options::QueueDeleteOptions::default()).await.unwrap();
+    let started = Instant::now();
+    let listener = node.consume_events(&place.queue, &[]).await;
+    while activated(&listener).len() < 5 {
+        assert!(started.elapsed() < Duration::from_secs(30), "every account's events come in the end, in order");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

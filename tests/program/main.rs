@@ -2,4 +2,4 @@
 
 include!("../support/prelude.rs");
 
-test_program!(commands, readme, run, settings, startup);
+test_program!(check_config, commands, readme, run, settings, startup);

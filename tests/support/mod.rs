@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod app;
 pub mod backend;
+pub mod fake_mail_server;
 pub mod fake_provider;
 pub mod forwarder;
 pub mod process;

@@ -40,7 +40,27 @@ impl OwnRabbit {
     }
 
     pub fn url(&self) -> String {
-        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
+        self.url_of("guest")
+    }
+
+    /// For a user whose password is its name.
+    pub fn url_of(&self, user: &str) -> String {
+        format!("amqp://{user}:{user}@127.0.0.1:{}/%2f", self.port)
+    }
+
+    /// A user who may configure, write and read what these patterns match.
+    pub fn add_user(&self, user: &str, configure: &str, write: &str, read: &str) {
+        self.control(&["add_user", user, user]);
+        self.control(&["set_permissions", user, configure, write, read]);
+    }
+
+    fn control(&self, arguments: &[&str]) {
+        let debians = "/usr/lib/rabbitmq/bin/rabbitmqctl";
+        let program = if Path::new(debians).exists() { debians } else { "rabbitmqctl" };
+        let mut command = Command::new(program);
+        command.env("HOME", self.dir.path()).args(["-n", &format!("{}@localhost", self.name)]).args(arguments);
+        let done = command.output().unwrap();
+        assert!(done.status.success(), "{done:?}");
     }
 }
 
