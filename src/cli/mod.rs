@@ -12,7 +12,7 @@ mod output;
 mod sessions;
 mod users;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use serde_json::json;
@@ -179,13 +179,14 @@ async fn serve(settings: &Settings) -> anyhow::Result<()> {
 fn greet(settings: &Settings, application: &Application) {
     let address = application.address;
     let greeting = format!("Enroll is listening on http://{address}  (try http://{address}/docs)");
+    // A standard output that takes nothing is no reason to stop.
     if settings.notify.prints_codes() {
-        println!("{greeting}");
+        let _ = writeln!(std::io::stdout(), "{greeting}");
     } else if settings.log == LogFormat::Text {
-        eprintln!("{greeting}");
+        let _ = writeln!(std::io::stderr(), "{greeting}");
     }
     if settings.notify.inbox {
-        println!("Codes are printed here, and shown at http://{address}/dev/inbox");
+        let _ = writeln!(std::io::stdout(), "Codes are printed here, and shown at http://{address}/dev/inbox");
     }
 }
 

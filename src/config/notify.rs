@@ -1,6 +1,5 @@
 //! Messages and their providers.
 
-use lettre::{Address, message::Mailbox};
 use reqwest::Url;
 
 use super::reader::Reader;
@@ -175,7 +174,7 @@ fn twilio(settings: &mut Reader, server: &ServerSettings) -> Option<TwilioSettin
 
 fn smtp(settings: &mut Reader, server: &ServerSettings) -> Option<SmtpSettings> {
     let sender = settings.parsed("notify.smtp.from", None, |text| {
-        mailbox(text).map(Some).ok_or("must be a mailbox such as Enroll <no-reply@example.com>")
+        SmtpSettings::sender(text).map(Some).ok_or("must be a mailbox such as Enroll <no-reply@example.com>")
     });
     let hello = settings.text("notify.smtp.hello").or_else(|| {
         let url = Url::parse(&server.public_url).ok()?;
@@ -188,13 +187,6 @@ fn smtp(settings: &mut Reader, server: &ServerSettings) -> Option<SmtpSettings> 
         return None;
     };
     SmtpSettings::parse(&url, sender, hello).map_err(|error| settings.problem("notify.smtp.url", error)).ok()
-}
-
-/// With the domain in the form that every mail server reads.
-fn mailbox(text: &str) -> Option<Mailbox> {
-    let Mailbox { name, email } = text.parse().ok()?;
-    let domain = idna::domain_to_ascii(email.domain()).ok()?;
-    Some(Mailbox::new(name, Address::new(email.user(), domain).ok()?))
 }
 
 #[cfg(feature = "aws")]
@@ -227,6 +219,11 @@ fn templates(settings: &mut Reader) -> Templates {
         webotp_domain: settings.parsed("notify.webotp_domain", None, |text| {
             let is_host = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
             is_host.then(|| Some(text.to_owned())).ok_or("must be a host such as example.com")
+        }),
+        support: settings.parsed("notify.support", None, |text| {
+            let fits = text.chars().count() <= 80 && !text.chars().any(char::is_control);
+            fits.then(|| Some(text.to_owned()))
+                .ok_or("must have at most 80 characters, none of them a control character")
         }),
     };
     let dir = settings.text("notify.templates_dir");

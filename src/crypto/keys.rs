@@ -42,11 +42,11 @@ pub enum MacPurpose {
 /// use enroll::{crypto::{Keyring, RootKey}, domain::OsRandom};
 ///
 /// let [old, new] = [1, 2].map(|byte| RootKey::from_bytes([byte; 32]));
-/// let sealed = Keyring::new(old.clone(), vec![]).seal(b"secret", &OsRandom);
+/// let sealed = Keyring::new(old.clone(), vec![]).seal("a row", b"secret", &OsRandom);
 ///
 /// let rotated = Keyring::new(new.clone(), vec![old]);
-/// assert_eq!(rotated.open(&sealed).expect("the old key is accepted").as_slice(), b"secret");
-/// assert!(Keyring::new(new, vec![]).open(&sealed).is_none());
+/// assert_eq!(rotated.open("a row", &sealed).expect("the old key is accepted").as_slice(), b"secret");
+/// assert!(Keyring::new(new, vec![]).open("a row", &sealed).is_none());
 /// ```
 #[derive(Debug, Clone)]
 pub struct Keyring {

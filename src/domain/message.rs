@@ -79,6 +79,11 @@ impl NoticeKind {
     }
 }
 
+/// What the sealed body of a message belongs to: its verification and the generation of its code, if it has one.
+pub fn message_owner(verification: Option<(Uuid, i64)>) -> String {
+    verification.map_or_else(|| "notice".to_owned(), |(id, generation)| format!("code {id} {generation}"))
+}
+
 impl MessagePayload {
     /// The JSON that is sealed.
     pub fn to_json(&self) -> Vec<u8> {

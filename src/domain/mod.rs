@@ -43,7 +43,7 @@ pub use event::{Event, EventKind, LoginMethod, Reason};
 pub use field_error::{FieldCode, FieldError};
 pub use identifiers::{Identifier, Identifiers, TakenIdentifier};
 pub use login_id::LoginId;
-pub use message::{CodeMessage, MessagePayload, Notice, NoticeKind};
+pub use message::{CodeMessage, MessagePayload, Notice, NoticeKind, message_owner};
 pub use mobile::{Mobile, PhoneRules, Region};
 pub use password::Password;
 pub use profile::{FieldUpdate, Locale, PersonName};

@@ -21,6 +21,9 @@ pub struct EventLog {
     pub(crate) failed_logins: mpsc::Sender<Event>,
 }
 
+/// The owner of a sealed event.
+pub(crate) const EVENT_SEAL: &str = "event";
+
 impl EventLog {
     /// Stores events; the caller commits by [`commit`](Self::commit).
     pub(crate) async fn append(
@@ -61,6 +64,6 @@ impl EventLog {
 
     fn seal(&self, event: &Event) -> Vec<u8> {
         let json = serde_json::to_vec(event).expect("ids, words and times always are JSON");
-        self.core.keyring.seal(&json, &*self.core.random)
+        self.core.keyring.seal(EVENT_SEAL, &json, &*self.core.random)
     }
 }

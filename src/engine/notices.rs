@@ -2,7 +2,7 @@
 
 use super::Core;
 use crate::{
-    domain::{Address, DAY, MessagePayload, Notice, NoticeKind, Timestamp, User},
+    domain::{Address, DAY, MessagePayload, Notice, NoticeKind, Timestamp, User, message_owner},
     store::{QueuedMessage, StoreError, Tx},
 };
 
@@ -34,7 +34,7 @@ impl Notices {
                 verification: None,
                 phantom: false,
                 user: Some(user.id),
-                body: self.core.keyring.seal(&payload.to_json(), &*self.core.random),
+                body: self.core.keyring.seal(&message_owner(None), &payload.to_json(), &*self.core.random),
                 deadline: now.plus(DAY),
             };
             tx.enqueue(&message, now).await?;

@@ -63,6 +63,13 @@ pub enum SmtpSecurity {
 }
 
 impl SmtpSettings {
+    /// Parses a mailbox, whose domain gets the form that every mail server reads.
+    pub fn sender(text: &str) -> Option<Mailbox> {
+        let Mailbox { name, email } = text.parse().ok()?;
+        let domain = idna::domain_to_ascii(email.domain()).ok()?;
+        Some(Mailbox::new(name, Address::new(email.user(), domain).ok()?))
+    }
+
     /// Parses `smtp://` or `smtps://`, with credentials and a port if needed.
     pub fn parse(url: &str, from: Mailbox, hello: String) -> Result<Self, &'static str> {
         let url = Url::parse(url).map_err(|_| "must be a URL")?;

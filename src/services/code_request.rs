@@ -38,9 +38,7 @@ impl CodeRequestService {
     }
 
     async fn write(&self, purpose: Purpose, request: &CodeRequest) -> Result<InactiveCode, Error> {
-        let mut tx = self.core.store.begin().await?;
-        let (mut record, now) = self.issuer.lock(&mut tx, &request.address).await?;
-        self.issuer.check_cooldown(&record, purpose, now)?;
+        let (mut tx, mut record, now) = self.issuer.begin(&request.address, purpose).await?;
         let verification_id = self.core.random.secret_id();
         let account = find_account(&mut tx, request).await?;
         // A deletion waits, or came first; for a phantom something is looked for all the same.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    domain::{DAY, DeliveryState, MessagePayload},
+    domain::{DAY, DeliveryState, MessagePayload, message_owner},
     engine::Core,
     error::Error,
     store::{Conversion, StoredMessage},
@@ -57,7 +57,8 @@ impl DeliveryService {
     }
 
     fn content(&self, stored: &StoredMessage) -> Option<(&'static str, String)> {
-        let payload = MessagePayload::from_json(&self.core.keyring.open(&stored.body)?)?;
+        let payload =
+            MessagePayload::from_json(&self.core.keyring.open(&message_owner(stored.verification()), &stored.body)?)?;
         Some((payload.purpose(), payload.to().masked()))
     }
 }

@@ -89,9 +89,7 @@ impl ResendService {
 
     async fn write(&self, target: &Target) -> Result<InactiveCode, Error> {
         let destination = target.destination();
-        let mut tx = self.core.store.begin().await?;
-        let (mut record, now) = self.issuer.lock(&mut tx, destination).await?;
-        self.issuer.check_cooldown(&record, Purpose::Registration, now)?;
+        let (mut tx, mut record, now) = self.issuer.begin(destination, Purpose::Registration).await?;
         // Read under the lock: another code may have been issued, or the account created.
         let pending = match target {
             Target::Phantom(_) => None,

@@ -43,6 +43,13 @@ pub struct LeasedMessage {
     pub deadline: Timestamp,
 }
 
+impl LeasedMessage {
+    /// The verification of its code, and the generation; `None` for a notice.
+    pub fn verification(&self) -> Option<(Uuid, i64)> {
+        self.verification_id.zip(self.generation)
+    }
+}
+
 /// A message as operators see it.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct StoredMessage {
@@ -50,6 +57,8 @@ pub struct StoredMessage {
     pub id: i64,
     /// The verification of its code.
     pub verification_id: Option<Uuid>,
+    /// The generation of its code.
+    pub generation: Option<i64>,
     /// The payload, sealed; empty once the message has ended.
     pub body: Vec<u8>,
     /// Leases so far.
@@ -62,11 +71,18 @@ pub struct StoredMessage {
     pub ended_at: Option<Timestamp>,
 }
 
+impl StoredMessage {
+    /// As [`LeasedMessage::verification`].
+    pub fn verification(&self) -> Option<(Uuid, i64)> {
+        self.verification_id.zip(self.generation)
+    }
+}
+
 statements! {
     INSERT = "INSERT INTO outbox (verification_id, generation, phantom, user_id, body, state, attempts, due_at, deadline)
         VALUES ($1, $2, $3, $4, $5, 'queued', 0, $6, $7)";
     END = "UPDATE outbox SET state = $2, ended_at = $3, body = $4 WHERE id = $1";
-    SELECT_BY_STATE = "SELECT id, verification_id, body, attempts, due_at, deadline, ended_at FROM outbox
+    SELECT_BY_STATE = "SELECT id, verification_id, generation, body, attempts, due_at, deadline, ended_at FROM outbox
         WHERE state = $1 AND phantom = $2 ORDER BY id LIMIT 1000";
     SELECT_WAITING = "SELECT count(*), min(due_at) FROM outbox WHERE state = 'queued'";
     MAKE_DUE = "UPDATE outbox SET due_at = $1 WHERE state = 'queued' AND due_at > $2";

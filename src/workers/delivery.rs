@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{back_off, chain};
 use crate::{
     codes::{CodeStore, LiveCode},
-    domain::{Channel, CodeMessage, DeliveryState, MessagePayload, Timestamp, hex, sha256},
+    domain::{Channel, CodeMessage, DeliveryState, MessagePayload, Timestamp, hex, message_owner, sha256},
     engine::{Core, live_code},
     error::Error,
     notify::{Message, MessageMeta, Notifiers, SendError, Templates, segments},
@@ -115,7 +115,7 @@ impl DeliveryWorker {
 
     async fn attempt(&self, message: &LeasedMessage, lease_end: Timestamp) -> Result<Outcome, Error> {
         let now = self.core.now();
-        let opened = self.core.keyring.open(&message.body);
+        let opened = self.core.keyring.open(&message_owner(message.verification()), &message.body);
         let Some(payload) = opened.and_then(|json| MessagePayload::from_json(&json)) else {
             tracing::error!(message.id, "a message cannot be opened: its key is gone");
             return Ok(Outcome::ended(DeliveryState::Failed));
@@ -180,7 +180,7 @@ impl DeliveryWorker {
 
     /// Whether the message carries its verification's last code, and that is still to be verified.
     async fn is_newest(&self, message: &LeasedMessage) -> Result<bool, Error> {
-        let Some((id, generation)) = message.verification_id.zip(message.generation) else { return Ok(true) };
+        let Some((id, generation)) = message.verification() else { return Ok(true) };
         let _permit = self.db_permits.acquire().await;
         let now = self.core.now();
         let challenge = self.core.store.read().await?.challenge(id, now).await?;
@@ -193,7 +193,7 @@ impl DeliveryWorker {
         let now = self.core.now();
         let mut tx = self.core.store.begin().await?;
         let is_shown = matches!(state, DeliveryState::Sent | DeliveryState::Failed);
-        if let Some((id, generation)) = message.verification_id.zip(message.generation).filter(|_| is_shown) {
+        if let Some((id, generation)) = message.verification().filter(|_| is_shown) {
             tx.mark_delivery(id, generation, state, by, now).await?;
         }
         tx.end_message(message.id, state, now).await?;

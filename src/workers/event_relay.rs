@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{back_off, chain};
 use crate::{
     domain::{Event, Timestamp},
-    engine::Core,
+    engine::{Core, EVENT_SEAL},
     error::Error,
     events::{EventPublisher, PublishOutcome},
     store::WaitingEvent,
@@ -133,7 +133,7 @@ impl EventRelay {
 
     /// `None` stops the batch: the events after it wait, because their order is promised.
     fn open(&self, event: &WaitingEvent) -> Option<Event> {
-        let opened = self.core.keyring.open(&event.body);
+        let opened = self.core.keyring.open(EVENT_SEAL, &event.body);
         let event_or_none = opened.and_then(|json| serde_json::from_slice(&json).ok());
         if event_or_none.is_none() {
             tracing::error!(event.id, "an event cannot be opened: its key is gone, or a newer version wrote it");

@@ -5,6 +5,7 @@ include!("../support/prelude.rs");
 
 test_program!(
     admin_commands,
+    attacks,
     camel_case_clients,
     code_login,
     connections,

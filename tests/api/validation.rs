@@ -135,7 +135,7 @@ async fn requests_are_numbered_and_answers_are_hardened(backend: Backend) {
     for (name, value) in [
         ("x-content-type-options", "nosniff"),
         ("cache-control", "no-store"),
-        ("content-security-policy", "frame-ancestors 'none'"),
+        ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
         ("strict-transport-security", "max-age=31536000"),
     ] {
         assert_eq!(answer.header(name), Some(value));

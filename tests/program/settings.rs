@@ -81,7 +81,7 @@ fn settings_that_were_meant_for_us_are_remarked_on() {
         ("AMQP_URL", "amqp://guest@127.0.0.1:5672/", "virtual host"),
     ] {
         let (code, out, errors) = run(&embedded(&dir).set(name, value), &["check-config"]);
-        assert_eq!(code, 0, "{errors}");
+        assert_eq!(code, i32::from(name == "AMQP_URL"), "{errors}"); // the server has no such host
         assert!(out.contains(remark), "{name}: {out}");
     }
     for address in ["localhost:8000", "127.0.0.1:8000"] {

@@ -183,6 +183,14 @@ impl TestApp {
         held
     }
 
+    /// Holds the locks of all destinations, which may be read, till it is released.
+    pub async fn hold_destinations(&self) -> RawConnection {
+        let mut held = RawConnection::open(&self.database_url()).await;
+        let postgres = self.database.is_some();
+        held.execute(if postgres { "BEGIN; SELECT * FROM destinations FOR UPDATE" } else { "BEGIN IMMEDIATE" }).await;
+        held
+    }
+
     /// The rows in which one of these words stands; all messages, for they are sealed.
     pub async fn rows_that_name(&self, words: &[&str]) -> Vec<String> {
         let rows = all_rows(&self.database_url()).await;

@@ -33,6 +33,8 @@ pub struct TemplateSettings {
     pub default_locale: String,
     /// The host of the page that codes are typed into: browsers then fill them in there only.
     pub webotp_domain: Option<String>,
+    /// An address or a URL where people are helped, for notices.
+    pub support: Option<String>,
 }
 
 /// The file of a locale.
@@ -109,7 +111,9 @@ impl Templates {
             MessagePayload::Code(code) => {
                 context! { brand, locale, code => &code.code, life => life(words, code.ttl_s)? }
             }
-            MessagePayload::Notice(notice) => context! { brand, locale, new_address => &notice.new_address },
+            MessagePayload::Notice(notice) => {
+                context! { brand, locale, new_address => &notice.new_address, support => &self.settings.support }
+            }
         };
         let kind = payload.purpose();
         let template = words.messages.get(kind).ok_or_else(|| format!("[{kind}] is missing"))?;
@@ -229,7 +233,7 @@ mod tests {
     use super::*;
 
     fn settings() -> TemplateSettings {
-        TemplateSettings { brand: "Acme".into(), default_locale: "en".into(), webotp_domain: None }
+        TemplateSettings { brand: "Acme".into(), default_locale: "en".into(), webotp_domain: None, support: None }
     }
 
     fn render(templates: &Templates, payload: &MessagePayload) -> Message {
