@@ -1,7 +1,7 @@
 //! A circuit breaker for dependencies across the network.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -19,6 +19,7 @@ pub struct CircuitBreaker {
     refused_until_ms: AtomicU64,
     answered_ms: AtomicU64,
     down_since_ms: AtomicU64,
+    suspected: AtomicBool,
 }
 
 const PAUSE: Duration = Duration::from_secs(1);
@@ -33,6 +34,7 @@ impl CircuitBreaker {
             refused_until_ms: AtomicU64::new(0),
             answered_ms: AtomicU64::new(0),
             down_since_ms: AtomicU64::new(UP),
+            suspected: AtomicBool::new(false),
         }
     }
 
@@ -68,10 +70,23 @@ impl CircuitBreaker {
         Unavailable::new(self.dependency, anyhow::anyhow!("all connections are busy"))
     }
 
+    /// Tells the regular checks that a call failed, though they may see nothing of it.
+    pub fn suspect(&self) {
+        self.suspected.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a call failed since the last check that found all well.
+    pub fn is_suspected(&self) -> bool {
+        self.suspected.load(Ordering::Relaxed)
+    }
+
     /// Records the result of a regular check.
     pub fn observe(&self, up: bool) {
         let since = if up { UP } else { self.elapsed().min(self.down_since_ms.load(Ordering::Relaxed)) };
         self.down_since_ms.store(since, Ordering::Relaxed);
+        if up {
+            self.suspected.store(false, Ordering::Relaxed);
+        }
     }
 
     /// How long every check has failed.

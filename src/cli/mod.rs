@@ -151,8 +151,13 @@ async fn execute(command: Command, settings: &Settings, as_json: bool) -> anyhow
     Ok(ExitCode::SUCCESS)
 }
 
+/// `signal(7)`; the same number on all Linux platforms but MIPS.
+const SIGXFSZ: i32 = 25;
+
 async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    // Beyond a limit of file sizes a write fails, as on a full disk, and the process lives on.
+    let _file_size_exceeded = signal(SignalKind::from_raw(SIGXFSZ))?;
     let mut application = tokio::select! {
         started = Application::start(settings, Environment::default()) => started?,
         _ = terminate.recv() => return Ok(()),

@@ -59,10 +59,7 @@ impl Readiness {
     /// Checks once whether all dependencies do what requests need: a write.
     pub async fn check_dependencies(&self) {
         let sql = async {
-            let is_writable = match self.store.read().await {
-                Ok(mut connection) => connection.is_writable().await.unwrap_or(false),
-                Err(_) => false,
-            };
+            let is_writable = self.store.takes_writes(self.clock.now()).await.unwrap_or(false);
             self.store.breaker().observe(is_writable);
         };
         let redis = async {

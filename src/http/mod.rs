@@ -91,7 +91,9 @@ fn documented(settings: &ServerSettings) -> (Router<Api>, OpenApi) {
     };
     // The document has the first prefix; the others serve the same.
     let first = prefixes.next().map_or("/api/v1", String::as_str);
-    let documented = OpenApiRouter::with_openapi(openapi::skeleton(&settings.public_url));
+    let documented = OpenApiRouter::with_openapi(openapi::skeleton(
+        settings.public_url_is_set.then_some(settings.public_url.as_str()),
+    ));
     let (mut router, document) = mount(documented, first).merge(service()).split_for_parts();
     for prefix in prefixes.chain(&settings.camel_prefixes) {
         router = router.merge(Router::from(mount(OpenApiRouter::new(), prefix)));

@@ -47,9 +47,10 @@ type AnyProblem = ProblemBody<'static>;
 )]
 struct Skeleton;
 
-pub(super) fn skeleton(public_url: &str) -> Document {
+/// Without a public URL the calls go to wherever the document was fetched from.
+pub(super) fn skeleton(public_url: Option<&str>) -> Document {
     let mut document = Skeleton::openapi();
-    document.servers = Some(vec![Server::new(public_url)]);
+    document.servers = Some(vec![Server::new(public_url.unwrap_or("/"))]);
     document
 }
 

@@ -164,7 +164,9 @@ impl Reader {
             return Err(self.breaker.timed_out().into()); // and the connection closes when dropped
         };
         let answer = answer.map_err(StoreError::from);
-        if !matches!(answer, Err(StoreError::Unavailable(_))) {
+        if matches!(answer, Err(StoreError::Unavailable(_))) {
+            self.breaker.suspect();
+        } else {
             self.in_statement = false;
             self.breaker.answered();
         }

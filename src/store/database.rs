@@ -13,6 +13,7 @@ use sqlx::{
     postgres::PgConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
+use uuid::Uuid;
 
 use super::{
     NodeLock, Reader, StoreError, Tx, Writer,
@@ -20,7 +21,10 @@ use super::{
     pool::{self, Pool},
     pooler,
 };
-use crate::{circuit_breaker::CircuitBreaker, domain::Dependency};
+use crate::{
+    circuit_breaker::CircuitBreaker,
+    domain::{Dependency, Timestamp},
+};
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -170,6 +174,18 @@ impl Store {
     /// A transaction.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         Tx::begin(self.write().await?).await
+    }
+
+    /// Whether it takes writes now. Once a call has failed, by a write: a full disk shows in no other way.
+    pub async fn takes_writes(&self, now: Timestamp) -> Result<bool, StoreError> {
+        if self.breaker.is_suspected() {
+            self.write().await?.take_lease("health", Uuid::nil(), now, now).await?;
+        }
+        if self.is_embedded() {
+            self.begin().await?.rollback().await?; // another program may hold its lock
+            return Ok(true);
+        }
+        self.read().await?.is_writable().await
     }
 
     /// The lock of the only node on this database.

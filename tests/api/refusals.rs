@@ -17,6 +17,7 @@ stories!(
     twilios_answers_blame_the_right_party,
     refusals_of_one_country_slow_nobody_else,
     a_report_before_the_answer_is_not_taken_back,
+    a_webhooks_answers_blame_the_right_party,
 );
 
 const SID: &str = "AC00000000000000000000000000000001";
@@ -115,4 +116,30 @@ async fn a_report_before_the_answer_is_not_taken_back(backend: Backend) {
     second.wait_for(1).await; // the answer of the first came too late, and the second took the message
     app.outbox_is_empty().await;
     assert_eq!(ends(&app, &pending).await, "failed");
+}
+
+async fn a_webhooks_answers_blame_the_right_party(backend: Backend) {
+    let (hook, twilio) = (Gateway::start(Answers::With(200, "")).await, Gateway::start(Answers::With(201, "{}")).await);
+    let app = TestApp::with(backend, options(&twilio, &hook).with("ENROLL__NOTIFY__SMS", "webhook,twilio")).await;
+    for (n, (status, state)) in [
+        (422, "failed"),
+        (400, "sent"),
+        (401, "sent"),
+        (404, "sent"),
+        (409, "sent"),
+        (413, "sent"),
+        (429, "sent"),
+        (500, "sent"),
+        (503, "sent"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        hook.answer(Answers::With(status, ""));
+        let by_second = twilio.received().len();
+        assert_eq!(ends(&app, &register(&app, u32::try_from(n).unwrap()).await).await, state, "{status}");
+        assert_eq!(twilio.received().len() > by_second, state == "sent", "{status}: final or not");
+        hook.answer(Answers::With(200, "")); // it answers again, so that it is not skipped
+        ends(&app, &register(&app, 100 + u32::try_from(n).unwrap()).await).await;
+    }
 }

@@ -11,13 +11,8 @@ use crate::support::{
     backend::postgres_url,
     forwarder::Forwarder,
     process::{Node, Sandbox},
-    servers::OwnRedis,
+    servers::{OwnRedis, redis_cli},
 };
-
-fn redis_cli(port: u16, arguments: &[&str]) {
-    let done = std::process::Command::new("redis-cli").args(["-p", &port.to_string()]).args(arguments).output().unwrap();
-    assert!(done.status.success(), "{done:?}");
-}
 
 /// A node on SQLite and a Redis behind a forwarder.
 async fn behind_forwarder(sandbox: &Sandbox, port: u16) -> (Node, Forwarder) {

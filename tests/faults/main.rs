@@ -6,11 +6,13 @@ include!("../support/prelude.rs");
 test_program!(
     crashes,
     healing,
+    health,
     outages,
     passwords_without_redis,
     poolers,
     rabbitmq,
     redis_forgets,
     rolling_restart,
-    rotation
+    rotation,
+    sns
 );

@@ -1,57 +1,60 @@
 //! A TCP forwarder before a real server, to trouble what goes through it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU16, Ordering},
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
 };
 
-/// Passes bytes on to a port that can be changed, or swallows those of the connections that are open.
+/// Passes bytes on to a port that can be changed; slowly, or not at all over the connections that are open.
 pub struct Forwarder {
     pub port: u16,
-    target: Arc<AtomicU16>,
-    swallowing: Arc<std::sync::Mutex<Arc<AtomicBool>>>,
+    target: watch::Sender<u16>,
+    delay: watch::Sender<Duration>,
+    /// What becomes of the connections that are open now.
+    open: Mutex<watch::Sender<Fate>>,
+    shared: Arc<Mutex<watch::Receiver<Fate>>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Pass,
+    Swallow,
+    Cut,
 }
 
 impl Forwarder {
     pub async fn to(target: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (open, fate) = watch::channel(Fate::Pass);
         let forwarder = Self {
             port: listener.local_addr().unwrap().port(),
-            target: Arc::new(AtomicU16::new(target)),
-            swallowing: Arc::default(),
+            target: watch::Sender::new(target),
+            delay: watch::Sender::new(Duration::ZERO),
+            open: Mutex::new(open),
+            shared: Arc::new(Mutex::new(fate)),
         };
-        let (target, swallowing) = (Arc::clone(&forwarder.target), Arc::clone(&forwarder.swallowing));
+        let (target, delay) = (forwarder.target.subscribe(), forwarder.delay.subscribe());
+        let shared = Arc::clone(&forwarder.shared);
         tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let port = target.load(Ordering::Relaxed);
-                let swallows = Arc::clone(&swallowing.lock().unwrap());
+            while let Ok((client, _)) = listener.accept().await {
+                let (port, delay, fate) = (*target.borrow(), delay.clone(), shared.lock().unwrap().clone());
                 tokio::spawn(async move {
-                    let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
-                    let (mut from_client, mut from_server) = (vec![0; 16_384], vec![0; 16_384]);
-                    loop {
-                        tokio::select! {
-                            read = client.read(&mut from_client) => match read {
-                                Ok(length) if length > 0 => {
-                                    if !swallows.load(Ordering::Relaxed) {
-                                        let _ = server.write_all(&from_client[..length]).await;
-                                    }
-                                }
-                                _ => return,
-                            },
-                            read = server.read(&mut from_server) => match read {
-                                Ok(length) if length > 0 => {
-                                    if !swallows.load(Ordering::Relaxed) {
-                                        let _ = client.write_all(&from_server[..length]).await;
-                                    }
-                                }
-                                _ => return,
-                            },
-                        }
+                    let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+                    let ((client_in, client_out), (server_in, server_out)) = (client.into_split(), server.into_split());
+                    let mut cut = fate.clone();
+                    tokio::select! {
+                        () = pass(client_in, server_out, fate.clone(), None) => {}
+                        () = pass(server_in, client_out, fate, Some(delay)) => {}
+                        _ = cut.wait_for(|fate| *fate == Fate::Cut) => {}
                     }
                 });
             }
@@ -61,12 +64,51 @@ impl Forwarder {
 
     /// Nothing passes any more over the connections that are open; new ones work.
     pub fn swallow_open_ones(&self) {
-        let mut current = self.swallowing.lock().unwrap();
-        current.store(true, Ordering::Relaxed);
-        *current = Arc::default();
+        self.decide(Fate::Swallow);
+    }
+
+    /// Closes the connections that are open; new ones work.
+    pub fn cut_open_ones(&self) {
+        self.decide(Fate::Cut);
     }
 
     pub fn turn_to(&self, port: u16) {
-        self.target.store(port, Ordering::Relaxed);
+        self.target.send_replace(port);
+    }
+
+    /// Each answer takes so much longer.
+    pub fn delay(&self, delay: Duration) {
+        self.delay.send_replace(delay);
+    }
+
+    fn decide(&self, fate: Fate) {
+        let (next, receiver) = watch::channel(Fate::Pass);
+        *self.shared.lock().unwrap() = receiver;
+        let open = std::mem::replace(&mut *self.open.lock().unwrap(), next);
+        open.send_replace(fate);
+        if fate == Fate::Swallow {
+            std::mem::forget(open); // what they were told holds
+        }
+    }
+}
+
+async fn pass(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    fate: watch::Receiver<Fate>,
+    delay: Option<watch::Receiver<Duration>>,
+) {
+    let mut buffer = vec![0; 16_384];
+    while let Ok(length) = from.read(&mut buffer).await {
+        if length == 0 {
+            return;
+        }
+        if let Some(delay) = &delay {
+            let delay = *delay.borrow();
+            tokio::time::sleep(delay).await;
+        }
+        if *fate.borrow() == Fate::Pass && to.write_all(&buffer[..length]).await.is_err() {
+            return;
+        }
     }
 }

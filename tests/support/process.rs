@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{BufRead as _, BufReader, Read},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -24,6 +25,8 @@ pub struct Node {
     http: reqwest::Client,
     port: u16,
     environment: BTreeMap<String, String>,
+    /// What `/etc/hosts` is for it.
+    hosts: Option<PathBuf>,
     child: Option<Child>,
     pub console: Lines,
     pub log: Lines,
@@ -122,6 +125,7 @@ impl Node {
             http: reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap(),
             port,
             environment: BTreeMap::new(),
+            hosts: None,
             child: None,
             console: Lines::default(),
             log: Lines::default(),
@@ -144,6 +148,12 @@ impl Node {
 
     pub fn unlimited(self) -> Self {
         self.set("ENROLL__LIMITS__ENABLED", "false").set("ENROLL__CODES__RESEND_AFTER", "0")
+    }
+
+    /// It alone sees these hosts, in a name space of mounts of its own.
+    pub fn with_hosts(mut self, file: &Path) -> Self {
+        self.hosts = Some(file.to_owned());
+        self
     }
 
     /// Starts it and waits until it takes requests.
@@ -169,7 +179,16 @@ impl Node {
 
     /// The program with this node's settings and no others.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_enroll"));
+        let program = env!("CARGO_BIN_EXE_enroll");
+        let mut command = match &self.hosts {
+            None => Command::new(program),
+            Some(hosts) => {
+                let mount = r#"mount --bind "$0" /etc/hosts && exec "$@""#;
+                let mut command = Command::new("unshare");
+                command.args(["--mount", "--map-root-user", "sh", "-c", mount]).arg(hosts).arg(program);
+                command
+            }
+        };
         command.args(arguments).env_clear().envs(&self.environment).current_dir(std::env::temp_dir());
         command
     }

@@ -54,7 +54,11 @@ impl OwnRabbit {
         self.control(&["set_permissions", user, configure, write, read]);
     }
 
-    fn control(&self, arguments: &[&str]) {
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn control(&self, arguments: &[&str]) {
         let debians = "/usr/lib/rabbitmq/bin/rabbitmqctl";
         let program = if Path::new(debians).exists() { debians } else { "rabbitmqctl" };
         let mut command = Command::new(program);
@@ -93,11 +97,11 @@ impl Breakable for OwnRabbit {
     }
 
     fn freeze(&self) {
-        self.process.signal("STOP");
+        self.process.signal_all("STOP");
     }
 
     fn thaw(&self) {
-        self.process.signal("CONT");
+        self.process.signal_all("CONT");
     }
 }
 

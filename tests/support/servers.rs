@@ -74,15 +74,29 @@ impl Drop for ProcessGroup {
     }
 }
 
+/// Runs a command on a Redis server; one that refuses it is no server to break.
+pub fn redis_cli(port: u16, arguments: &[&str]) {
+    let done = Command::new("redis-cli").args(["-p", &port.to_string()]).args(arguments).output().unwrap();
+    assert!(done.status.success() && !done.stdout.starts_with(b"ERR"), "{done:?}");
+}
+
 pub struct OwnRedis {
     pub port: u16,
+    arguments: Vec<String>,
     dir: tempfile::TempDir,
     process: ProcessGroup,
 }
 
 impl OwnRedis {
     pub fn launch() -> Self {
-        let mut redis = Self { port: free_port(), dir: tempfile::tempdir().unwrap(), process: ProcessGroup::default() };
+        Self::launch_at(free_port(), &[])
+    }
+
+    /// With settings of its own.
+    pub fn launch_at(port: u16, arguments: &[&str]) -> Self {
+        let (dir, process) = (tempfile::tempdir().unwrap(), ProcessGroup::default());
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let mut redis = Self { port, arguments, dir, process };
         redis.start();
         redis
     }
@@ -99,8 +113,9 @@ impl Breakable for OwnRedis {
 
     fn start(&mut self) {
         let port = self.port.to_string();
-        let arguments = ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
-        self.process.start(Command::new("redis-server").args(arguments).current_dir(self.dir.path()));
+        let mut command = Command::new("redis-server");
+        command.args(&self.arguments).args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        self.process.start(command.current_dir(self.dir.path()));
         wait_for_port(self.port);
     }
 
@@ -190,6 +205,13 @@ impl OwnPostgres {
 
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// From now on a role needs its password.
+    pub fn ask_for_passwords(&self, role: &str) {
+        let rules = format!("host all {role} all scram-sha-256\nhost all all all trust\nlocal all all trust\n");
+        std::fs::write(self.data().join("pg_hba.conf"), rules).unwrap();
+        Self::run("pg_ctl", &["-D", &self.data().display().to_string(), "reload"]);
     }
 
     fn data(&self) -> PathBuf {
