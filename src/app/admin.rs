@@ -10,7 +10,7 @@ use crate::{
     config::Settings,
     crypto::Tokens,
     domain::{OsRandom, SystemClock},
-    engine::{Core, EventLog, SessionOpener},
+    engine::{Core, EventLog, SessionOpener, SessionTurns},
     services::{AccountService, DeliveryService, SessionService},
     store::Store,
 };
@@ -35,7 +35,13 @@ pub async fn admin_services(settings: &Settings) -> anyhow::Result<AdminServices
     let store = Store::open(&settings.store, false)?;
     store.read().await.map(drop).with_context(|| format!("cannot open {}", settings.database_without_password()))?;
     let keyring = keyring(settings, &store, &OsRandom, false).await?;
-    let core = Core { store: store.clone(), clock: Arc::new(SystemClock), random: Arc::new(OsRandom), keyring };
+    let core = Core {
+        store: store.clone(),
+        clock: Arc::new(SystemClock),
+        random: Arc::new(OsRandom),
+        keyring,
+        turns: SessionTurns::default(),
+    };
     let event_log = EventLog {
         core: core.clone(),
         wake: Arc::default(), // servers look for events once a second

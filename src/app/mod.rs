@@ -18,7 +18,7 @@ use self::{
 use crate::{
     config::Settings,
     domain::{Clock, OsRandom, Random, SystemClock},
-    engine::{Core, Readiness},
+    engine::{Core, Readiness, SessionTurns},
     http::{self, HttpServer},
     notify::Inbox,
     redis::RedisClient,
@@ -139,7 +139,7 @@ impl Application {
             None => None,
         };
 
-        let core = Core { store, clock, random, keyring };
+        let core = Core { store, clock, random, keyring, turns: SessionTurns::default() };
         Self::run(settings, core, redis, node_lock, (listener, private))
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::SessionTurns;
 use crate::{
     crypto::Keyring,
     domain::{Client, Clock, Random, Timestamp, User},
@@ -21,6 +22,8 @@ pub struct Core {
     pub random: Arc<dyn Random>,
     /// The keys that sign and seal.
     pub keyring: Keyring,
+    /// The turns of sessions.
+    pub turns: SessionTurns,
 }
 
 impl Core {

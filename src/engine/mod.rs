@@ -11,6 +11,7 @@ mod rate_limits;
 mod readiness;
 mod retry;
 mod session_opener;
+mod session_turns;
 mod verification_ref;
 
 pub use self::core::{Actor, Core};
@@ -28,4 +29,5 @@ pub use rate_limits::{LimitSettings, RateLimits};
 pub use readiness::Readiness;
 pub(crate) use retry::once_on_conflict;
 pub use session_opener::{SessionOpener, SessionSettings};
+pub use session_turns::SessionTurns;
 pub use verification_ref::VerificationRef;

@@ -24,10 +24,12 @@ const TRIES: usize = 3;
 
 impl ProfileService {
     /// Updates the name and the language.
-    pub async fn update(&self, user: &User, name: &FieldUpdate, locale: &FieldUpdate) -> Result<User, Error> {
+    pub async fn update(&self, actor: &Actor, name: &FieldUpdate, locale: &FieldUpdate) -> Result<User, Error> {
+        let user = &actor.user;
         if name.changes_nothing(user.name.as_ref()) && locale.changes_nothing(user.locale.as_ref()) {
             return Ok(user.clone());
         }
+        let _turn = self.core.turns.take(actor.session).await?;
         let mut writer = self.core.store.write().await?;
         writer.update_profile(user.id, name, locale, self.core.now()).await?;
         writer.user(user.id).await?.ok_or(Error::InvalidToken)

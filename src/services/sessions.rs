@@ -40,6 +40,7 @@ impl SessionService {
     /// [`Error::InvalidToken`] for a token that is not ours (no row is touched), or of an ended session.
     pub async fn refresh(&self, text: &str) -> Result<SessionTokens, Error> {
         let token = self.opener.tokens.verify_refresh(text).ok_or(Error::InvalidToken)?;
+        let _turn = self.core.turns.take(token.session).await?;
         let now = self.core.now();
         let mut writer = self.core.store.write().await?;
         let idle_end = now.plus(self.opener.settings.refresh_ttl);
@@ -80,6 +81,7 @@ impl SessionService {
         let by_access = access.and_then(|token| tokens.verify_access(token, now)).map(|claims| claims.sid);
         let by_refresh = refresh.and_then(|token| tokens.verify_refresh(token)).map(|token| token.session);
         for session in [by_access, by_refresh].into_iter().flatten() {
+            let _turn = self.core.turns.take(session).await?;
             self.end(session, None, Reason::LoggedOut).await?;
         }
         Ok(())

@@ -100,7 +100,7 @@ pub(in crate::http) async fn update(
     let locale = fields.update("locale", request.locale, Locale::parse, |locale| locale.as_str().to_owned());
     request.elsewhere.refuse(&mut fields);
     let (name, locale) = fields.finish(Some((name, locale)))?;
-    let user = api.profile.update(&actor.user, &name, &locale).await?;
+    let user = api.profile.update(&actor, &name, &locale).await?;
     Ok(Json(UserView::new(&user, &compat)))
 }
 
