@@ -7,6 +7,7 @@ use aws_lc_rs::{
     hkdf, hmac,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::domain::{Address, OneTimeCode, Purpose, hex};
@@ -134,10 +135,23 @@ impl Keyring {
         std::iter::once(&self.current).chain(&self.previous)
     }
 
-    /// The MACs of a code under every accepted key, each with its key's id; the first is the one to store.
-    pub fn code_macs(&self, purpose: Purpose, destination: &Address, code: &OneTimeCode) -> Vec<String> {
-        let destination = destination.key();
-        let parts = [purpose.as_str().as_bytes(), destination.as_bytes(), code.expose().as_bytes()];
+    /// The MACs of a code under every accepted key, each with its key's id; the first is the one to store. `issue` is
+    /// the verification and the generation: a MAC that is copied to another one is right for no code there.
+    pub fn code_macs(
+        &self,
+        purpose: Purpose,
+        destination: &Address,
+        issue: (Uuid, i64),
+        code: &OneTimeCode,
+    ) -> Vec<String> {
+        let (destination, generation) = (destination.key(), issue.1.to_be_bytes());
+        let parts = [
+            purpose.as_str().as_bytes(),
+            destination.as_bytes(),
+            issue.0.as_bytes(),
+            &generation,
+            code.expose().as_bytes(),
+        ];
         self.accepted().map(|key| format!("{}:{}", key.id(), hex(&key.mac(MacPurpose::Code, &parts)))).collect()
     }
 }

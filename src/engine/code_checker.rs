@@ -220,7 +220,7 @@ impl CodeChecker {
             key: CodeKey { destination: destination.hash(), purpose: *purpose, verification: *id },
             generation: *generation,
             with_id,
-            macs: self.core.keyring.code_macs(*purpose, destination, code),
+            macs: self.core.keyring.code_macs(*purpose, destination, (*id, *generation), code),
             claim_id: hex(&self.core.random.bytes::<8>()),
             known: challenge.destination.failed_attempts(*purpose),
             budget: self.rate_limits.settings.wrong_tries_per_destination.clone(),

@@ -276,7 +276,9 @@ impl CodeIssuer {
 /// A code on its way, as the code store has it.
 pub fn live_code(message: &CodeMessage, keyring: &Keyring) -> LiveCode {
     let macs = OneTimeCode::parse(&message.code)
-        .map(|code| keyring.code_macs(message.purpose, &message.to, &code))
+        .map(|code| {
+            keyring.code_macs(message.purpose, &message.to, (message.verification_id, message.generation), &code)
+        })
         .unwrap_or_default();
     LiveCode {
         key: CodeKey {
