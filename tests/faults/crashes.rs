@@ -342,6 +342,6 @@ trait NewWithTimeout {
 
 impl NewWithTimeout for reqwest::Client {
     fn new_with_timeout() -> Self {
-        Self::builder().timeout(Duration::from_secs(15)).build().unwrap()
+        Self::builder().pool_max_idle_per_host(0).timeout(Duration::from_secs(15)).build().unwrap()
     }
 }
