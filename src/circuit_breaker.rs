@@ -58,6 +58,7 @@ impl CircuitBreaker {
 
     /// Opens the breaker: no answer came in time.
     pub fn timed_out(&self) -> Unavailable {
+        self.suspect();
         self.refused_until_ms.store(self.elapsed() + millis(PAUSE), Ordering::Relaxed);
         Unavailable::new(self.dependency, anyhow::anyhow!("no answer in time"))
     }

@@ -2,6 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
+use super::output;
 use crate::{
     app::{POOLED, named_providers, open_redis},
     config::Settings,
@@ -42,13 +43,13 @@ pub(super) async fn check(settings: &Settings) -> anyhow::Result<ExitCode> {
     }
     problems.extend(check_providers(settings).await);
     for warning in &warnings {
-        println!("remark: {warning}");
+        output::line(format_args!("remark: {warning}"));
     }
     for problem in &problems {
-        println!("problem: {problem}");
+        output::line(format_args!("problem: {problem}"));
     }
     if problems.is_empty() {
-        println!("the settings are good");
+        output::line("the settings are good");
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::FAILURE)

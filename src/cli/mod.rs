@@ -99,7 +99,7 @@ enum Limits {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     if let Some(Command::Keys(Keys::Generate)) = cli.command {
-        println!("{}", RootKey::from_bytes((&OsRandom as &dyn Random).bytes()).to_base64());
+        output::line(RootKey::from_bytes((&OsRandom as &dyn Random).bytes()).to_base64());
         return ExitCode::SUCCESS;
     }
     let settings =
@@ -134,7 +134,7 @@ async fn execute(command: Command, settings: &Settings, as_json: bool) -> anyhow
         Command::Serve => serve(settings).await?,
         Command::Migrate => migrate(settings).await?,
         Command::CheckConfig => return check_config::check(settings).await,
-        Command::Openapi => println!("{}", http::openapi(&settings.server).to_pretty_json()?),
+        Command::Openapi => output::line(http::openapi(&settings.server).to_pretty_json()?),
         Command::Keys(Keys::Generate) => {}
         Command::Deliveries(command) => return deliveries::run(command, settings, as_json).await,
         Command::SendTest(test) => return deliveries::send_test(test, settings, as_json).await,

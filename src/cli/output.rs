@@ -4,6 +4,17 @@ use std::io::{IsTerminal as _, Write as _};
 
 use serde_json::Value;
 
+/// Prints a line. Where nobody reads any more (`enroll … | head`) the program ends quietly, as others do; where the line
+/// cannot be written it says so.
+pub(super) fn line(text: impl std::fmt::Display) {
+    let Err(error) = writeln!(std::io::stdout(), "{text}") else { return };
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        std::process::exit(0);
+    }
+    let _ = writeln!(std::io::stderr(), "standard output cannot be written: {error}");
+    std::process::exit(1);
+}
+
 /// Prints one JSON line, or a line for each field.
 pub(super) fn print(output: &Value, as_json: bool) {
     match output {
@@ -12,19 +23,19 @@ pub(super) fn print(output: &Value, as_json: bool) {
                 print_field(name, value);
             }
         }
-        other => println!("{other}"),
+        other => line(other),
     }
 }
 
 /// Prints one JSON line, or one line of NAME=VALUE.
 pub(super) fn print_line(row: &Value, as_json: bool) {
     if as_json {
-        return println!("{row}");
+        return line(row);
     }
     let fields = row.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
     let fields: Vec<String> =
         fields.map(|(name, value)| format!("{name}={}", value.as_str().map_or(value.to_string(), escaped))).collect();
-    println!("{}", fields.join(" "));
+    line(fields.join(" "));
 }
 
 /// Without what a terminal would obey: control characters, and those that change the direction of text.
@@ -38,14 +49,14 @@ fn escaped(text: &str) -> String {
 fn print_field(name: &str, value: &Value) {
     match value {
         Value::Null => {}
-        Value::String(text) => println!("{name}: {}", escaped(text)),
+        Value::String(text) => line(format_args!("{name}: {}", escaped(text))),
         Value::Array(items) => {
-            println!("{name}: {}", items.len());
+            line(format_args!("{name}: {}", items.len()));
             for item in items {
-                println!("  {}", escaped(&item.to_string()));
+                line(format_args!("  {}", escaped(&item.to_string())));
             }
         }
-        other => println!("{name}: {other}"),
+        other => line(format_args!("{name}: {other}")),
     }
 }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     import::{parse_account, read_accounts},
-    output::{Progress, print, print_line},
+    output::{Progress, line as print_text, print, print_line},
 };
 use crate::{
     app::{AdminServices, admin_services},
@@ -225,7 +225,7 @@ async fn import(
 fn print_invalid(lines: &[(u64, String)], as_json: bool) {
     for (line, message) in lines {
         if as_json {
-            println!("{}", json!({"line": line, "error": message}));
+            print_text(json!({"line": line, "error": message}));
         } else {
             eprintln!("enroll: line {line}: {message}");
         }

@@ -79,7 +79,7 @@ impl NoticeKind {
     }
 }
 
-/// What the sealed body of a message belongs to: its verification and the generation of its code, if it has one.
+/// The owner of a message's sealed body: its verification and the generation of its code, if it has one.
 pub fn message_owner(verification: Option<(Uuid, i64)>) -> String {
     verification.map_or_else(|| "notice".to_owned(), |(id, generation)| format!("code {id} {generation}"))
 }

@@ -101,7 +101,7 @@ fn documented(settings: &ServerSettings) -> (Router<Api>, OpenApi) {
     (router, openapi::with_security(document))
 }
 
-/// What the private listener serves: the node's health, whatever the public one has to do.
+/// The routes of the private listener: the node's health, whatever the public one has to do.
 pub fn admin_router(readiness: Readiness) -> Router {
     routes::health::admin(readiness)
 }

@@ -153,6 +153,6 @@ pub(super) fn routes(document: Document) -> Router<Api> {
     page.layer(SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)))
 }
 
-/// What the page needs: its own files, the images in its style sheet, and the styles that its script sets.
+/// The sources that the page needs: its own files, the images in its style sheet, and the styles that its script sets.
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; \
     object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

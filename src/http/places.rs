@@ -33,13 +33,16 @@ pub(super) struct Places {
 #[derive(Default)]
 struct Taken {
     by_network: HashMap<IpNet, usize>,
-    places: Vec<Weak<Place>>,
+    /// By their numbers.
+    places: HashMap<u64, Weak<Place>>,
+    next: u64,
 }
 
 /// A place, and what its connection is doing.
 pub(super) struct Place {
     /// Cancelled when the connection is to close as soon as it is idle.
     pub(super) close: CancellationToken,
+    number: u64,
     running: AtomicUsize,
     idle_since: Mutex<Instant>,
     network: Option<IpNet>,
@@ -73,15 +76,19 @@ impl Places {
                 break permit.expect("nobody closes the semaphore");
             }
         };
+        let mut taken = self.taken();
+        taken.next += 1;
         let place = Arc::new(Place {
             close: stop.child_token(),
+            number: taken.next,
             running: AtomicUsize::new(0),
             idle_since: Mutex::new(Instant::now()),
             network,
             places: self.clone(),
             _permit: permit,
         });
-        self.taken().places.push(Arc::downgrade(&place));
+        taken.places.insert(place.number, Arc::downgrade(&place));
+        drop(taken);
         Some(place)
     }
 
@@ -95,11 +102,10 @@ impl Places {
     }
 
     fn close_longest_idle(&self) {
-        let mut taken = self.taken();
-        taken.places.retain(|place| place.strong_count() > 0);
-        let open = taken.places.iter().filter_map(Weak::upgrade).filter(|place| !place.close.is_cancelled());
-        let longest = open.filter_map(|place| Some((place.idle_since()?, place))).min_by_key(|(since, _)| *since);
-        drop(taken);
+        // Taken out of the lock first: the last holder of a place locks as it drops.
+        let open: Vec<Arc<Place>> = self.taken().places.values().filter_map(Weak::upgrade).collect();
+        let closable = open.iter().filter(|place| !place.close.is_cancelled());
+        let longest = closable.filter_map(|place| Some((place.idle_since()?, place))).min_by_key(|(since, _)| *since);
         if let Some((_, place)) = longest {
             place.close.cancel();
         }
@@ -134,7 +140,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.places.taken();
-        // Without its own entry: the next look for an idle one drops that.
+        taken.places.remove(&self.number);
         if let Some(network) = self.network
             && let Some(count) = taken.by_network.get_mut(&network)
         {
@@ -179,6 +185,9 @@ mod tests {
                 held.push(take(ip).await.expect("not counted"));
             }
         }
+        held.clear();
+        let taken = places.taken();
+        assert!(taken.by_network.len() <= 1 && taken.places.is_empty(), "nothing is kept of closed connections");
     }
 
     #[tokio::test]

@@ -27,22 +27,6 @@ async fn register(app: &TestApp, n: usize) -> String {
     answer["verification"]["verification_id"].as_str().unwrap().to_owned()
 }
 
-async fn state(app: &TestApp, id: &str) -> String {
-    app.get(&format!("/auth/verifications/{id}")).await.is(200)["state"].as_str().unwrap().to_owned()
-}
-
-async fn ends(app: &TestApp, id: &str) -> String {
-    let started = Instant::now();
-    loop {
-        let state = state(app, id).await;
-        if state != "queued" {
-            return state;
-        }
-        assert!(started.elapsed() < Duration::from_secs(10), "it is still queued");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
 async fn only_a_refusal_of_the_mailbox_is_final(backend: Backend) {
     let (mail, second) = (MailServer::start().await, Gateway::start(Answers::With(200, "")).await);
     let both = options(&mail)
@@ -71,7 +55,7 @@ async fn only_a_refusal_of_the_mailbox_is_final(backend: Backend) {
     for (n, (phase, answer, expected)) in refusals.into_iter().enumerate() {
         mail.answer(phase, answer);
         let by_second = second.received().len();
-        assert_eq!(ends(&app, &register(&app, n).await).await, expected, "{phase}: {answer}");
+        assert_eq!(app.delivery_outcome(&register(&app, n).await).await, expected, "{phase}: {answer}");
         assert_eq!(second.received().len() > by_second, expected == "sent", "{phase}: {answer}: who sent it");
     }
 }
@@ -91,14 +75,14 @@ async fn greylisting_slows_nobody_else(backend: Backend) {
     }
     mail.answer("RCPT", "");
     let started = Instant::now();
-    assert_eq!(ends(&app, &register(&app, 100).await).await, "sent");
+    assert_eq!(app.delivery_outcome(&register(&app, 100).await).await, "sent");
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
 }
 
 async fn the_name_said_is_the_settings(backend: Backend) {
     let mail = MailServer::start().await;
     let app = TestApp::with(backend, options(&mail).with("ENROLL__NOTIFY__SMTP__HELLO", "mx.example.com")).await;
-    assert_eq!(ends(&app, &register(&app, 1).await).await, "sent");
+    assert_eq!(app.delivery_outcome(&register(&app, 1).await).await, "sent");
     let lines = mail.lines();
     assert!(lines.contains(&"EHLO mx.example.com".to_owned()), "{lines:#?}");
     let sender = lines.iter().find(|line| line.starts_with("MAIL")).unwrap();

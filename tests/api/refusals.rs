@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt as _, net::TcpListener, time::timeout};
 
 use crate::support::{
     Backend, Options, TestApp,
@@ -18,6 +19,7 @@ stories!(
     refusals_of_one_country_slow_nobody_else,
     a_report_before_the_answer_is_not_taken_back,
     a_webhooks_answers_blame_the_right_party,
+    an_endless_answer_of_a_provider_ends,
 );
 
 const SID: &str = "AC00000000000000000000000000000001";
@@ -40,16 +42,7 @@ async fn register(app: &TestApp, n: u32) -> Value {
 }
 
 async fn ends(app: &TestApp, verification: &Value) -> String {
-    let id = verification["verification_id"].as_str().unwrap();
-    let started = Instant::now();
-    loop {
-        let state = app.get(&format!("/auth/verifications/{id}")).await.is(200)["state"].as_str().unwrap().to_owned();
-        if state != "queued" {
-            return state;
-        }
-        assert!(started.elapsed() < Duration::from_secs(10), "it is still queued");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    app.delivery_outcome(verification["verification_id"].as_str().unwrap()).await
 }
 
 async fn twilios_answers_blame_the_right_party(backend: Backend) {
@@ -142,4 +135,27 @@ async fn a_webhooks_answers_blame_the_right_party(backend: Backend) {
         hook.answer(Answers::With(200, "")); // it answers again, so that it is not skipped
         ends(&app, &register(&app, 100 + u32::try_from(n).unwrap()).await).await;
     }
+}
+
+/// Answers every request with a refusal whose body never ends.
+async fn endless() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let _ = stream.write_all(b"HTTP/1.1 400 no\r\ncontent-length: 99999999999\r\n\r\n").await;
+                while stream.write_all(&[b'x'; 4_096]).await.is_ok() {}
+            });
+        }
+    });
+    url
+}
+
+async fn an_endless_answer_of_a_provider_ends(backend: Backend) {
+    let (twilio, second) = (Gateway::start(Answers::Never).await, Gateway::start(Answers::With(200, "")).await);
+    let endless = options(&twilio, &second).with("ENROLL__NOTIFY__TWILIO__BASE_URL", endless().await);
+    let app = TestApp::with(backend, endless).await;
+    register(&app, 1).await;
+    timeout(Duration::from_secs(2), second.wait_for(1)).await.expect("64 KiB are read, and then the next is tried");
 }

@@ -12,6 +12,7 @@ use crate::{
     healing::{becomes, is_ready, register, until_well},
     support::{
         Backend,
+        backend::RawConnection,
         forwarder::Forwarder,
         process::{Node, Sandbox},
         rabbit::{OwnRabbit, TestExchange},
@@ -181,18 +182,10 @@ impl Part for Postgres {
             (_, true) => "ALTER ROLE enroll CONNECTION LIMIT 0",
             (_, false) => "ALTER ROLE enroll CONNECTION LIMIT -1",
         };
-        sql_on(&self.server.url(), &[statement]).await;
+        RawConnection::open(&self.server.url()).await.execute(statement).await;
         if on {
             self.forwarder.cut_open_ones();
         }
-    }
-}
-
-async fn sql_on(url: &str, statements: &[&'static str]) {
-    use sqlx::{Connection as _, Executor as _};
-    let mut admin = sqlx::PgConnection::connect(url).await.unwrap();
-    for statement in statements {
-        admin.execute(*statement).await.unwrap();
     }
 }
 
@@ -200,7 +193,9 @@ async fn sql_on(url: &str, statements: &[&'static str]) {
 async fn postgresql_in_every_trouble() {
     let server = OwnPostgres::launch();
     server.ask_for_passwords("enroll");
-    sql_on(&server.url(), &["CREATE ROLE enroll LOGIN PASSWORD 'secret'", "CREATE DATABASE enroll OWNER enroll"]).await;
+    let mut admin = RawConnection::open(&server.url()).await;
+    admin.execute("CREATE ROLE enroll LOGIN PASSWORD 'secret'").await;
+    admin.execute("CREATE DATABASE enroll OWNER enroll").await;
     let forwarder = Forwarder::to(server.port).await;
     let hosts = Hosts::new();
     let sandbox = Sandbox::new(Backend::SqliteRedis).await;
@@ -368,7 +363,7 @@ async fn sqlite_in_its_troubles() {
     becomes(&node, true).await;
     assert_eq!(register(&node, 0).await, 202);
     // Frozen: another program holds its lock.
-    let mut held = crate::support::backend::RawConnection::open(&sandbox.database_url()).await;
+    let mut held = RawConnection::open(&sandbox.database_url()).await;
     held.execute("BEGIN EXCLUSIVE").await;
     let started = Instant::now();
     while started.elapsed() < LASTS {

@@ -95,3 +95,16 @@ async fn lift_works_beside_a_running_server_and_makes_no_database() {
     let (code, ..) = run(&node, &["limits", "lift", "nobody"]);
     assert_eq!(code, 1);
 }
+
+#[test]
+fn a_reader_that_leaves_is_no_crash() {
+    use std::process::Stdio;
+    let mut child = Node::new("").command(&["openapi"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take()); // `enroll openapi | head`
+    let done = child.wait_with_output().unwrap();
+    assert!(done.status.success() && done.stderr.is_empty(), "{done:?}");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let done = Node::new("").command(&["openapi"]).stdout(full).output().unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(done.status.code() == Some(1) && said.contains("cannot be written") && !said.contains("panicked"), "{said}");
+}

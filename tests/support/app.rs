@@ -265,6 +265,19 @@ impl TestApp {
         self.post_from(&fresh_ip(), "/auth/verify-otp", body).await
     }
 
+    /// The state of a verification's message, once it is queued no more.
+    pub async fn delivery_outcome(&self, verification_id: &str) -> String {
+        let started = Instant::now();
+        loop {
+            let status = self.get(&format!("/auth/verifications/{verification_id}")).await.is(200);
+            if status["state"] != "queued" {
+                return status["state"].as_str().unwrap().to_owned();
+            }
+            assert!(started.elapsed() < Duration::from_secs(10), "it is still queued");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// The last code of a verification, once so many messages of it were sent.
     pub async fn code(&self, verification_id: &str, messages: usize) -> String {
         let started = Instant::now();
