@@ -20,10 +20,13 @@ pub struct CircuitBreaker {
     answered_ms: AtomicU64,
     down_since_ms: AtomicU64,
     suspected: AtomicBool,
+    /// The connection that gave no answer last, while nothing has answered since.
+    silent: AtomicU64,
 }
 
 const PAUSE: Duration = Duration::from_secs(1);
 const UP: u64 = u64::MAX;
+const NONE_SILENT: u64 = u64::MAX;
 
 impl CircuitBreaker {
     /// A closed breaker.
@@ -35,6 +38,7 @@ impl CircuitBreaker {
             answered_ms: AtomicU64::new(0),
             down_since_ms: AtomicU64::new(UP),
             suspected: AtomicBool::new(false),
+            silent: AtomicU64::new(NONE_SILENT),
         }
     }
 
@@ -54,13 +58,24 @@ impl CircuitBreaker {
     /// Records an answer, be it an error of the call itself.
     pub fn answered(&self) {
         self.answered_ms.store(self.elapsed(), Ordering::Relaxed);
+        self.silent.store(NONE_SILENT, Ordering::Relaxed);
     }
 
     /// Opens the breaker: no answer came in time.
     pub fn timed_out(&self) -> Unavailable {
         self.suspect();
         self.refused_until_ms.store(self.elapsed() + millis(PAUSE), Ordering::Relaxed);
-        Unavailable::new(self.dependency, anyhow::anyhow!("no answer in time"))
+        self.no_answer()
+    }
+
+    /// Opens the breaker at the second silent connection in a row: the first may be one that the network forgot.
+    pub fn timed_out_on(&self, connection: u64) -> Unavailable {
+        let silent = self.silent.swap(connection, Ordering::Relaxed);
+        if silent != NONE_SILENT && silent != connection {
+            return self.timed_out();
+        }
+        self.suspect();
+        self.no_answer()
     }
 
     /// Judges that no connection was free in time: the dependency is at fault only if it answers nobody.
@@ -96,6 +111,10 @@ impl CircuitBreaker {
             UP => Duration::ZERO,
             since => Duration::from_millis(self.elapsed().saturating_sub(since).max(1)),
         }
+    }
+
+    fn no_answer(&self) -> Unavailable {
+        Unavailable::new(self.dependency, anyhow::anyhow!("no answer in time"))
     }
 
     fn elapsed(&self) -> u64 {

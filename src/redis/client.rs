@@ -84,16 +84,17 @@ impl RedisClient {
         };
         let answer = tokio::time::timeout(self.timeout, call).await;
         if let (false, Some(number)) = (matches!(answer, Ok(Ok(_))), number) {
-            self.topology.discard(number).await;
+            self.topology.discard(number);
         }
         match answer {
             Ok(Ok(answer)) => {
                 self.breaker.answered();
                 Ok(answer)
             }
-            Ok(Err(error)) if error.is_timeout() => Err(self.breaker.timed_out()),
-            Ok(Err(error)) => Err(refused(error)),
-            Err(_) => Err(self.breaker.timed_out()),
+            Ok(Err(error)) if !error.is_timeout() => Err(refused(error)),
+            Ok(Err(_)) | Err(_) => {
+                Err(number.map_or_else(|| self.breaker.timed_out(), |n| self.breaker.timed_out_on(n)))
+            }
         }
     }
 }

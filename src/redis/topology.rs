@@ -21,7 +21,9 @@ use super::RedisUrl;
 pub(super) struct Topology {
     client: Connector,
     timeout: Duration,
-    connected: Mutex<Option<(Connection, u64)>>,
+    /// Never held while something is waited for: what a call found broken goes at once.
+    connected: std::sync::Mutex<Option<(Connection, u64)>>,
+    connecting: Mutex<()>,
     /// The number of the next connection.
     next: AtomicU64,
 }
@@ -67,14 +69,23 @@ impl Topology {
                 Connector::Sentinel(Box::new(Mutex::new(builder.build()?)))
             }
         };
-        Ok(Self { client, timeout, connected: Mutex::default(), next: AtomicU64::new(0) })
+        Ok(Self {
+            client,
+            timeout,
+            connected: std::sync::Mutex::default(),
+            connecting: Mutex::default(),
+            next: AtomicU64::new(0),
+        })
     }
 
     /// The connection, and its number.
     pub(super) async fn connection(&self) -> RedisResult<(Connection, u64)> {
-        let mut connected = self.connected.lock().await;
-        if let Some(current) = &*connected {
-            return Ok(current.clone());
+        if let Some(current) = self.current().clone() {
+            return Ok(current);
+        }
+        let _one_at_a_time = self.connecting.lock().await;
+        if let Some(current) = self.current().clone() {
+            return Ok(current);
         }
         let connection = match &self.client {
             Connector::Single(client) => Connection::Single(manager(client, self.timeout)?),
@@ -82,14 +93,17 @@ impl Topology {
             Connector::Sentinel(client) => Connection::Sentinel(client.lock().await.get_async_connection().await?),
         };
         let new = (connection, self.next.fetch_add(1, Ordering::Relaxed));
-        *connected = Some(new.clone());
+        *self.current() = Some(new.clone());
         Ok(new)
     }
 
     /// Uses the connection of this number no more.
-    pub(super) async fn discard(&self, number: u64) {
-        let mut connected = self.connected.lock().await;
-        connected.take_if(|(_, current)| *current == number);
+    pub(super) fn discard(&self, number: u64) {
+        self.current().take_if(|(_, current)| *current == number);
+    }
+
+    fn current(&self) -> std::sync::MutexGuard<'_, Option<(Connection, u64)>> {
+        self.connected.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

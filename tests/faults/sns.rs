@@ -77,3 +77,28 @@ async fn the_answers_of_sns_blame_the_right_party() {
         ends(&node, 100 + n).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_credentials_of_sns_may_come_from_a_process() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let sandbox = Sandbox::new(Backend::Embedded).await;
+    let taken = "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
+    let sns = Gateway::start(Answers::With(200, taken)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let (script, config) = (dir.path().join("credentials"), dir.path().join("config"));
+    let credentials = json!({"Version": 1, "AccessKeyId": "from-a-process", "SecretAccessKey": "y"});
+    std::fs::write(&script, format!("#!/bin/sh\necho '{credentials}'\n")).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(&config, format!("[default]\ncredential_process = {}\n", script.display())).unwrap();
+    let mut node = sandbox
+        .node()
+        .set("AWS_CONFIG_FILE", config.to_str().unwrap())
+        .set("ENROLL__NOTIFY__SMS", "sns")
+        .set("ENROLL__NOTIFY__SNS__REGION", "eu-west-1")
+        .set("ENROLL__NOTIFY__SNS__ENDPOINT_URL", &sns.url);
+    node.start();
+    assert_eq!(ends(&node, 0).await, "sent");
+    let signed = format!("{:?}", sns.received()[0].headers.get("authorization"));
+    assert!(signed.contains("Credential=from-a-process/"), "{signed}");
+}
