@@ -153,7 +153,8 @@ impl Application {
         let address = listener.local_addr()?;
         let store = core.store.clone();
         let inbox = settings.notify.inbox.then(|| Arc::new(Inbox::new(Arc::clone(&core.clock))));
-        let engine = Engine::new(settings, core, redis, inbox.clone());
+        let draining = CancellationToken::new();
+        let engine = Engine::new(settings, core, redis, inbox.clone(), draining.clone());
         let readiness = engine.readiness.clone();
         let (requests, mut http) = (TaskTracker::new(), JoinSet::new());
         let (stop_http, stop_workers) = (CancellationToken::new(), CancellationToken::new());
@@ -162,7 +163,6 @@ impl Application {
         if let Some(node_lock) = node_lock {
             workers.spawn(NodeLockMonitor(node_lock).run(stop_workers.clone()));
         }
-        let draining = CancellationToken::new();
         let router = http::router(services, &settings.server, &requests);
         let private = private.map(|listener| (listener, http::admin_router(readiness.clone())));
         for (listener, router) in std::iter::once((listener, router)).chain(private) {
@@ -231,6 +231,7 @@ fn spawn(workers: Workers, stop: &CancellationToken) -> JoinSet<()> {
     tasks.spawn(workers.event_relay.run(stop.clone()));
     tasks.spawn(workers.failed_logins.run(stop.clone()));
     tasks.spawn(workers.health.run(stop.clone()));
+    tasks.spawn(workers.verifications.run(stop.clone()));
     tasks
 }
 

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 
 use super::providers::{build_notifiers, publisher};
 use crate::{
@@ -10,7 +11,10 @@ use crate::{
     config::Settings,
     crypto::{Hasher, Tokens},
     domain::Event,
-    engine::{CodeChecker, CodeIssuer, Core, EventLog, Notices, PasswordChecker, RateLimits, Readiness, SessionOpener},
+    engine::{
+        CodeChecker, CodeIssuer, Core, EventLog, Notices, PasswordChecker, RateLimits, Readiness, SessionOpener,
+        VerificationWatch,
+    },
     http,
     limits::{Limiter, MemoryLimits, RedisLimits},
     notify::{Inbox, TwilioCallback},
@@ -19,7 +23,7 @@ use crate::{
         AccountService, CodeRequestService, ContactService, DeliveryService, LoginService, ProfileService,
         RecoveryService, RegistrationService, ResendService, SessionService, StatusService, VerificationService,
     },
-    workers::{DB_PERMITS, DeliveryWorker, EventRelay, FailedLoginWriter, HealthMonitor, Pruner},
+    workers::{DB_PERMITS, DeliveryWorker, EventRelay, FailedLoginWriter, HealthMonitor, Pruner, VerificationWatcher},
 };
 
 /// Destinations and counters in memory; beyond it requests are refused, and nothing is forgotten.
@@ -41,6 +45,7 @@ pub(super) struct Engine<'a> {
     notices: Notices,
     event_log: EventLog,
     failed_logins: mpsc::Receiver<Event>,
+    watch: VerificationWatch,
 }
 
 /// The tasks that run beside the requests.
@@ -50,6 +55,7 @@ pub(super) struct Workers {
     pub(super) failed_logins: FailedLoginWriter,
     pub(super) health: HealthMonitor,
     pub(super) pruner: Pruner,
+    pub(super) verifications: VerificationWatcher,
 }
 
 impl<'a> Engine<'a> {
@@ -58,6 +64,7 @@ impl<'a> Engine<'a> {
         core: Core,
         redis: Option<RedisClient>,
         inbox: Option<Arc<Inbox>>,
+        draining: CancellationToken,
     ) -> Self {
         let (codes, limiter): (Arc<dyn CodeStore>, Arc<dyn Limiter>) = match &redis {
             Some(redis) => (Arc::new(RedisCodes::new(redis.clone())), Arc::new(RedisLimits::new(redis.clone()))),
@@ -88,6 +95,7 @@ impl<'a> Engine<'a> {
                 tokens: Tokens::new(core.keyring.clone(), settings.tokens.clone()),
                 settings: settings.sessions,
             },
+            watch: VerificationWatch::new(core.clone(), draining),
             notices: Notices { core: core.clone() },
             readiness: Readiness::new(core.store.clone(), redis, Arc::clone(&core.clock)),
             settings,
@@ -125,6 +133,7 @@ impl<'a> Engine<'a> {
             },
             failed_logins: FailedLoginWriter { event_log: self.event_log, events: self.failed_logins },
             health: HealthMonitor(self.readiness),
+            verifications: VerificationWatcher(self.watch),
             pruner: Pruner(core),
         }
     }
@@ -172,6 +181,7 @@ impl<'a> Engine<'a> {
                 core: core(),
                 issuer: issuer.clone(),
                 budget: settings.limits.wrong_tries_per_destination.clone(),
+                watch: self.watch.clone(),
             },
             code_request: CodeRequestService { core: core(), issuer: issuer.clone(), rate_limits: rate_limits.clone() },
             recovery: RecoveryService {
@@ -204,6 +214,7 @@ impl<'a> Engine<'a> {
             inbox: self.inbox.clone(),
             twilio: settings.notify.twilio().and_then(TwilioCallback::new),
             phone: settings.phone.clone(),
+            brand: settings.notify.templates.brand().to_owned(),
             password_min_length: settings.password_min_length,
             login,
             resend,

@@ -255,12 +255,22 @@ fn server(settings: &mut Reader) -> ServerSettings {
         max_connections: settings.u32("server.max_connections", 10_000, 1..=1_000_000) as usize,
         drain: settings.seconds("server.drain", 1, 0..=300),
         admin_address,
+        page_accent: page_accent(settings),
         log_networks: settings.parsed("log.addresses", false, |text| match text {
             "full" => Ok(false),
             "network" => Ok(true),
             _ => Err("must be full or network"),
         }),
     }
+}
+
+fn page_accent(settings: &mut Reader) -> Option<String> {
+    let is_on = settings.flag("server.page", true);
+    let accent = settings.parsed("server.accent", "#2f5fd0".to_owned(), |text| {
+        let is_color = text.len() == 7 && text.starts_with('#') && text.bytes().skip(1).all(|b| b.is_ascii_hexdigit());
+        is_color.then(|| text.to_owned()).ok_or("must be a color such as #2f5fd0, in quotes")
+    });
+    is_on.then_some(accent)
 }
 
 fn listening_address(text: &str) -> Result<SocketAddr, &'static str> {

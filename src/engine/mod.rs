@@ -13,6 +13,7 @@ mod retry;
 mod session_opener;
 mod session_turns;
 mod verification_ref;
+mod verification_watch;
 
 pub use self::core::{Actor, Core};
 pub(crate) use code_checker::Subject;
@@ -31,3 +32,4 @@ pub(crate) use retry::once_on_conflict;
 pub use session_opener::{SessionOpener, SessionSettings};
 pub use session_turns::SessionTurns;
 pub use verification_ref::VerificationRef;
+pub use verification_watch::VerificationWatch;

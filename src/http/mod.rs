@@ -1,11 +1,13 @@
 //! HTTP: a handler extracts, parses, calls one service method and wraps the result. Every rule is a service's; the
 //! only place where an error becomes a status is `problem`.
 
+mod docs;
 mod error_code;
 mod extract;
 mod middleware;
 mod open_enum;
 mod openapi;
+mod page;
 mod places;
 mod problem;
 mod routes;
@@ -59,6 +61,7 @@ pub struct Services {
     /// Checks Twilio's reports, if they can be checked.
     pub(crate) twilio: Option<TwilioCallback>,
     pub(crate) phone: PhoneRules,
+    pub(crate) brand: String,
     pub(crate) password_min_length: usize,
 }
 
@@ -112,10 +115,12 @@ pub fn router(services: Services, settings: &ServerSettings, requests: &TaskTrac
     let api_paths = api().into_openapi().paths.paths.into_keys();
     let camel = camel_case::CamelPaths::new(&settings.camel_prefixes, &settings.prefixes, api_paths);
     let api = Api(Arc::new(services));
+    let page = page::routes(&api, settings);
     let router = if api.inbox.is_some() { router.merge(dev_inbox::routes()) } else { router };
     let detached = detach::DetachSettings { timeout: settings.request_timeout, requests: requests.clone() };
     router
-        .merge(openapi::routes(document))
+        .merge(docs::routes(document))
+        .merge(page)
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(from_fn_with_state(detached, detach::run_detached))

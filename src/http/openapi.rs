@@ -2,11 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::{
-    Router,
-    http::{HeaderValue, header},
-};
-use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::{
     OpenApi, ToSchema as _,
     openapi::{
@@ -16,7 +11,6 @@ use utoipa::{
     },
 };
 use utoipa_axum::router::UtoipaMethodRouter;
-use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{
     Api,
@@ -33,13 +27,16 @@ type AnyProblem = ProblemBody<'static>;
 #[openapi(
     info(
         title = "Enroll",
-        description = "Registers users and proves, by a one-time code, that they hold the phone or mailbox they claim.",
+        description = "Registers users and proves, by a one-time code, that they hold the phone or mailbox they claim.\n\n\
+            The calls below tell one story from top to bottom, and each runs as it stands. This page fills in the tokens \
+            and ids of the calls before, and in development the code of the newest message.",
         contact(name = "Enroll"),
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     tags(
         (name = "registration", description = "Register, and activate the account by a code"),
-        (name = "login", description = "Tokens, by password, code or refresh; recovery"),
+        (name = "recovery", description = "A new password, by a code"),
+        (name = "login", description = "Tokens, by password, code or refresh"),
         (name = "account", description = "The person's own account; needs an access token"),
         (name = "service", description = "Health, keys and provider callbacks"),
     ),
@@ -144,15 +141,3 @@ pub(super) fn with_security(mut document: Document) -> Document {
     components.add_security_scheme("basic", SecurityScheme::Http(Http::new(HttpAuthScheme::Basic)));
     document
 }
-
-/// The document, and a page that shows it and loads nothing from elsewhere.
-pub(super) fn routes(document: Document) -> Router<Api> {
-    // Its badge would be fetched from a validator on the web.
-    let nothing_foreign = Config::default().validator_url("none");
-    let page: Router<Api> = SwaggerUi::new("/docs").url("/openapi.json", document).config(nothing_foreign).into();
-    page.layer(SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)))
-}
-
-/// The sources that the page needs: its own files, the images in its style sheet, and the styles that its script sets.
-const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; \
-    object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

@@ -57,6 +57,8 @@ pub struct ServerSettings {
     pub drain: Duration,
     /// The log shows the networks of clients, not their addresses.
     pub log_networks: bool,
+    /// The built-in page's accent color, as `#rrggbb`; `None`: there is no page.
+    pub page_accent: Option<String>,
     /// The private listener, if there is one.
     pub admin_address: Option<SocketAddr>,
 }

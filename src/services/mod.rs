@@ -28,4 +28,4 @@ pub use registration::{NewRegistration, PendingRegistration, RegistrationService
 pub use resend::{ResendService, ResentCode};
 pub use sessions::SessionService;
 pub use verification::VerificationService;
-pub use verification_status::{StatusService, VerificationStatus};
+pub use verification_status::{StatusService, VerificationStatus, Wait};

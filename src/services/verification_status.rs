@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
     codes::CodeKey,
     domain::{Challenge, DAY, DeliveryState, FailedAttempt, IssuedCode, RateLimit, Timestamp, Verification},
-    engine::{CodeIssuer, Core},
+    engine::{CodeIssuer, Core, VerificationWatch},
     error::Error,
 };
 
@@ -18,6 +19,16 @@ pub struct StatusService {
     pub(crate) issuer: CodeIssuer,
     /// The destination's limit of failed attempts.
     pub(crate) budget: RateLimit,
+    pub(crate) watch: VerificationWatch,
+}
+
+/// How long a client waits, and for what.
+#[derive(Debug, Clone)]
+pub struct Wait {
+    /// At the latest after this it is answered.
+    pub at_most: Duration,
+    /// The name of the state that it knows; by default that of the first look.
+    pub known: Option<String>,
 }
 
 /// The status of a verification.
@@ -40,20 +51,52 @@ impl StatusService {
     ///
     /// [`Error::UnknownVerification`] for an id that never existed, or ended a day ago.
     pub async fn status(&self, id: Uuid) -> Result<VerificationStatus, Error> {
+        let challenge = self.challenge(id).await?;
+        Ok(self.status_of(&challenge).await)
+    }
+
+    /// Returns the status once it is another than the client knows or can't change any more, at the latest after
+    /// the wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`status`](Self::status).
+    pub async fn wait(&self, id: Uuid, wait: Wait) -> Result<VerificationStatus, Error> {
+        let deadline = Instant::now() + wait.at_most;
+        let mut challenge = self.challenge(id).await?;
+        let known = wait.known.unwrap_or_else(|| challenge.state(self.core.now()).as_str().to_owned());
+        let is_news = |challenge: &Challenge, now| !challenge.is_live(now) || challenge.state(now).as_str() != known;
+        if let (false, Some(mut waiting)) = (is_news(&challenge, self.core.now()), self.watch.join(&challenge)) {
+            while waiting.goes_on() && !is_news(&challenge, self.core.now()) && Instant::now() < deadline {
+                let ends_in = challenge.verification.expires_at.after(self.core.now());
+                let until = deadline.min(Instant::now() + ends_in);
+                if tokio::time::timeout_at(until, waiting.change()).await.is_ok() {
+                    challenge = self.challenge(id).await?;
+                }
+            }
+        }
+        Ok(self.status_of(&challenge).await)
+    }
+
+    async fn challenge(&self, id: Uuid) -> Result<Challenge, Error> {
         let now = self.core.now();
         let challenge = self.core.store.read().await?.challenge(id, now).await?;
-        let challenge = challenge.filter(|challenge| challenge.verification.expires_at.plus(DAY) > now);
-        let challenge = challenge.ok_or(Error::UnknownVerification)?;
+        let kept = challenge.filter(|challenge| challenge.verification.expires_at.plus(DAY) > now);
+        kept.ok_or(Error::UnknownVerification)
+    }
+
+    async fn status_of(&self, challenge: &Challenge) -> VerificationStatus {
+        let now = self.core.now();
         let mut code = self.issuer.issued(&challenge.verification, &challenge.destination, now);
         if !challenge.is_live(now) {
             code.expires_in = Duration::ZERO;
         }
-        Ok(VerificationStatus {
+        VerificationStatus {
             code,
             state: challenge.state(now),
             changed_at: challenge.changed_at(now),
-            attempts_left: self.attempts_left(&challenge, now).await,
-        })
+            attempts_left: self.attempts_left(challenge, now).await,
+        }
     }
 
     async fn attempts_left(&self, challenge: &Challenge, now: Timestamp) -> Option<u32> {

@@ -1,4 +1,4 @@
-//! Everything in which the SQL of the two databases differs: nine fragments. A statement is one text, in which
+//! Everything in which the SQL of the two databases differs: ten fragments. A statement is one text, in which
 //! a fragment is named where it belongs.
 
 /// A statement as each database takes it.
@@ -10,7 +10,7 @@ pub struct Sql {
     pub sqlite: &'static str,
 }
 
-/// The fragments; the first five lock, the last two read a list that is bound as JSON.
+/// The fragments; the first five lock, the last three read a list that is bound as JSON.
 macro_rules! fragment {
     ($database:ident $text:literal) => {
         $text
@@ -69,6 +69,12 @@ macro_rules! fragment {
     };
     (sqlite NUMBERS) => {
         "(SELECT value FROM json_each($1))"
+    };
+    (postgres UUIDS) => {
+        "(SELECT value::uuid FROM json_array_elements_text($1::json))"
+    };
+    (sqlite UUIDS) => {
+        "(SELECT unhex(value, '-') FROM json_each($1))"
     };
     // The same columns in several statements.
     ($database:ident USER) => {

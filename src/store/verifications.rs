@@ -86,6 +86,7 @@ impl TryFrom<ChallengeRow> for Challenge {
 
 statements! {
     SELECT = "SELECT ", CHALLENGE, " WHERE v.id = $1";
+    SELECT_ALL = "SELECT ", CHALLENGE, " WHERE v.id IN ", UUIDS;
     SELECT_NEWEST = "SELECT ", CHALLENGE, " WHERE v.destination_key = $1 AND v.expires_at > $2 AND v.purpose = $3
         AND v.login_id_hash IS NOT DISTINCT FROM $4 AND (v.phantom OR v.user_id IS NOT NULL)
         ORDER BY v.issued_at DESC, v.id DESC LIMIT 1";
@@ -107,13 +108,22 @@ statements! {
         AND id = (SELECT verification_id FROM outbox WHERE id = $1)";
 }
 
+/// A purpose that only a newer version knows does not exist for this one.
+fn is_known(row: &ChallengeRow) -> bool {
+    Purpose::parse(&row.verification.purpose).is_some()
+}
+
 impl Reader {
     /// The verification with this id.
     pub async fn challenge(&mut self, id: Uuid, now: Timestamp) -> Result<Option<Challenge>, StoreError> {
         let row: Option<ChallengeRow> = fetch!(fetch_optional, self, SELECT, [id, now])?;
-        // A purpose that only a newer version knows does not exist for this one.
-        let known = row.filter(|row| Purpose::parse(&row.verification.purpose).is_some());
-        known.map(Challenge::try_from).transpose()
+        row.filter(is_known).map(Challenge::try_from).transpose()
+    }
+
+    /// The verifications with these ids.
+    pub async fn challenges(&mut self, ids: &[Uuid], now: Timestamp) -> Result<Vec<Challenge>, StoreError> {
+        let rows: Vec<ChallengeRow> = fetch!(fetch_all, self, SELECT_ALL, [serde_json::json!(ids).to_string(), now])?;
+        rows.into_iter().filter(is_known).map(Challenge::try_from).collect()
     }
 
     /// The verification that was requested last with these identifiers, an account's or a phantom's; those of

@@ -6,6 +6,7 @@ mod failed_login_writer;
 mod health;
 mod node_lock;
 mod pruner;
+mod verification_watcher;
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ pub use failed_login_writer::FailedLoginWriter;
 pub use health::HealthMonitor;
 pub use node_lock::NodeLockMonitor;
 pub use pruner::Pruner;
+pub use verification_watcher::VerificationWatcher;
 
 /// The rounds of periodic work: one at once, then one after each interval.
 struct Rounds {

@@ -25,5 +25,6 @@ test_program!(
     registration,
     tokens,
     typed_and_pasted,
-    validation
+    validation,
+    verification_waits
 );

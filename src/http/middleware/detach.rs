@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     body::Body,
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{StatusCode, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 
 use crate::{
     error::Error,
-    http::{error_code::ErrorCode, problem::Problem},
+    http::{error_code::ErrorCode, problem::Problem, routes::verification::LONGEST_WAIT},
 };
 
 /// 16 KiB: no call needs more.
@@ -40,12 +40,13 @@ pub(in crate::http) async fn run_detached(
     next: Next,
 ) -> Response {
     let deadline = Instant::now() + detached.timeout;
+    let wait = longest_wait(&request);
     let request = match read_body(request, deadline).await {
         Ok(request) => request,
         Err(problem) => return problem.into_response(),
     };
     let running = tokio::spawn(detached.requests.track_future(next.run(request).in_current_span()));
-    match tokio::time::timeout_at(deadline, running).await {
+    match tokio::time::timeout_at(deadline + wait, running).await {
         Ok(Ok(response)) => response,
         Ok(Err(panicked)) => {
             tracing::error!(%panicked, "a handler panicked");
@@ -53,6 +54,12 @@ pub(in crate::http) async fn run_detached(
         }
         Err(_) => Problem::from(Error::Overloaded).into_response(),
     }
+}
+
+/// A wait for news of a verification stands outside the time limit.
+fn longest_wait(request: &Request) -> Duration {
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    if route.ends_with("/auth/verifications/{verification_id}") { LONGEST_WAIT } else { Duration::ZERO }
 }
 
 async fn read_body(request: Request, deadline: Instant) -> Result<Request, Problem> {

@@ -83,7 +83,8 @@ impl LogLine {
         let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str);
         let method = request.method();
         let span = tracing::info_span!("request", request_id = id, %method, route, client = Empty, destination = Empty);
-        let is_noise = matches!(route, "/livez" | "/readyz" | "/openapi.json") || route.starts_with("/docs");
+        let is_noise = matches!(route, "/livez" | "/readyz" | "/openapi.json")
+            || ["/docs", "/page"].iter().any(|page| route.starts_with(page));
         Self { span, is_noise, started: Instant::now(), status: None }
     }
 

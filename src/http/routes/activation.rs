@@ -28,7 +28,7 @@ fn log(basic: &BasicCredentials) {
 /// Activate an account (HTTP Basic and code)
 ///
 /// The password shows that the caller is the one who registered, so short codes are safe here. No session is opened.
-#[utoipa::path(post, path = "", operation_id = "activateUser", tag = "registration", request_body = CodeFields,
+#[utoipa::path(post, path = "", operation_id = "activateUser", tag = "registration", request_body(content = CodeFields, example = json!({"otp": "123456"})),
     security(("basic" = [])), responses((status = 200, description = "The account is active", body = UserResponse)))]
 pub(in crate::http) async fn activate(
     State(api): State<Api>,

@@ -47,7 +47,7 @@ pub(in crate::http) struct ContactVerifyRequest {
 ///
 /// The new address counts once its code is verified. Until then the old one stays; its owner is informed.
 #[utoipa::path(post, path = "", operation_id = "requestContactChange", tag = "account", security(("bearer" = [])),
-    request_body = ContactRequest,
+    request_body(content = ContactRequest, example = json!({"email": "ann@example.com", "current_password": "the best horse battery"})),
     responses((status = 202, description = "A code is on its way to the new address", body = ContactResponse)))]
 pub(in crate::http) async fn request(
     State(api): State<Api>,
@@ -67,7 +67,7 @@ pub(in crate::http) async fn request(
 ///
 /// Sessions stay open; other codes of the account are dead.
 #[utoipa::path(post, path = "", operation_id = "verifyContactChange", tag = "account", security(("bearer" = [])),
-    request_body = ContactVerifyRequest,
+    request_body(content = ContactVerifyRequest, example = json!({"verification_id": "00000000-0000-4000-8000-000000000000", "otp": "123456"})),
     responses((status = 200, description = "The account, with the new address", body = UserView)))]
 pub(in crate::http) async fn verify(
     State(api): State<Api>,

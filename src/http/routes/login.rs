@@ -114,7 +114,7 @@ pub(in crate::http) struct LogoutRequest {
 /// Log in by password
 ///
 /// An unknown identifier and a wrong password have the same response.
-#[utoipa::path(post, path = "", operation_id = "logIn", tag = "login", request_body = LoginRequest,
+#[utoipa::path(post, path = "", operation_id = "logIn", tag = "login", request_body(content = LoginRequest, example = json!({"mobile": "9876543210", "password": "a better horse battery"})),
     responses((status = 200, description = "A session is open", body = TokenResponse)))]
 pub(in crate::http) async fn log_in(
     State(api): State<Api>,
@@ -134,7 +134,7 @@ pub(in crate::http) async fn log_in(
 /// Request a code for a login
 ///
 /// The response is the same whether or not an account has proven the address; to an unknown one nothing is sent.
-#[utoipa::path(post, path = "", operation_id = "sendLoginCode", tag = "login", request_body = SendRequest,
+#[utoipa::path(post, path = "", operation_id = "sendLoginCode", tag = "login", request_body(content = SendRequest, example = json!({"mobile": "9876543210"})),
     responses((status = 200, description = "A code is on its way, if there is such an account", body = SendResponse)))]
 pub(in crate::http) async fn send_code(
     State(api): State<Api>,
@@ -156,7 +156,7 @@ pub(in crate::http) async fn send_code(
 ///
 /// The old refresh token is dead, except that for a short grace it gets the same successor again. A token used
 /// later revokes its session.
-#[utoipa::path(post, path = "", operation_id = "refreshTokens", tag = "login", request_body = RefreshRequest,
+#[utoipa::path(post, path = "", operation_id = "refreshTokens", tag = "login", request_body(content = RefreshRequest, example = json!({"refresh_token": "refresh-token"})),
     responses((status = 200, description = "New tokens", body = TokenResponse)))]
 pub(in crate::http) async fn refresh(
     State(api): State<Api>,
@@ -172,7 +172,7 @@ pub(in crate::http) async fn refresh(
 /// Log out
 ///
 /// Revokes the session of the access token or of the `refresh_token`. An invalid token is no error (RFC 7009).
-#[utoipa::path(post, path = "", operation_id = "logOut", tag = "login", request_body(content = Option<LogoutRequest>),
+#[utoipa::path(post, path = "", operation_id = "logOut", tag = "account", request_body(content = Option<LogoutRequest>, example = json!({"refresh_token": "refresh-token"})),
     security(("bearer" = []), ()), responses((status = 204, description = "The session is revoked")))]
 pub(in crate::http) async fn log_out(
     State(api): State<Api>,
@@ -198,7 +198,7 @@ pub(in crate::http) async fn log_out(
 /// Log out everywhere
 ///
 /// Revokes all sessions of the account, this one too.
-#[utoipa::path(post, path = "", operation_id = "logOutAll", tag = "login", security(("bearer" = [])),
+#[utoipa::path(post, path = "", operation_id = "logOutAll", tag = "account", security(("bearer" = [])),
     responses((status = 204, description = "The sessions are revoked")))]
 pub(in crate::http) async fn log_out_all(State(api): State<Api>, Bearer(actor): Bearer) -> Result<StatusCode, Problem> {
     api.sessions.log_out_all(&actor.user).await?;

@@ -12,7 +12,7 @@ mod registration;
 mod sessions;
 mod twilio_callback;
 mod users;
-mod verification;
+pub(super) mod verification;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -43,23 +43,24 @@ pub(super) fn api() -> OpenApiRouter<Api> {
         .routes(call("/auth/verifications/{verification_id}", routes!(verification::status), &[&[UnknownVerification]]))
         .routes(call("/users/activate", routes!(activation::activate), &[&[InvalidCode, InvalidCredentials, AccountExists], &LIMITS]))
         .routes(call("/users/resend-code", routes!(activation::resend_code), &[&[InvalidCredentials], &LIMITS]))
+        // Recovery
+        .routes(call("/auth/forgot-password", routes!(recovery::forgot), &[&[TooManyRequests]]))
+        .routes(call("/auth/reset-password", routes!(recovery::reset), &[&[InvalidCode], &LIMITS]))
         // Login
         .routes(call("/auth/login", routes!(login::log_in), &[&[InvalidCredentials, AccountNotActivated], &LIMITS]))
         .routes(call("/auth/send-otp", routes!(login::send_code), &[&[TooManyRequests]]))
         .routes(call("/auth/refresh", routes!(login::refresh), &[&[InvalidToken, TokenReused]]))
-        .routes(call("/auth/logout", routes!(login::log_out), &[&[MissingToken]]))
-        .routes(call("/auth/logout-all", routes!(login::log_out_all), &[&TOKEN]))
-        .routes(call("/auth/forgot-password", routes!(recovery::forgot), &[&[TooManyRequests]]))
-        .routes(call("/auth/reset-password", routes!(recovery::reset), &[&[InvalidCode], &LIMITS]))
         // The person's own account
         .routes(call("/users/me", routes!(users::me), &[&TOKEN]))
         .routes(call("/users/me", routes!(users::update), &[&TOKEN]))
-        .routes(call("/users/me", routes!(users::delete), &[&TOKEN, &PASSWORD, &LIMITS]))
         .routes(call("/users/me/password", routes!(users::change_password), &[&TOKEN, &PASSWORD, &LIMITS]))
         .routes(call("/users/me/contacts", routes!(contacts::request), &[&TOKEN, &PASSWORD, &[AccountExists], &LIMITS]))
         .routes(call("/users/me/contacts/verify", routes!(contacts::verify), &[&TOKEN, &[InvalidCode, AccountExists, TooManyAttempts]]))
         .routes(call("/users/me/sessions", routes!(sessions::list), &[&TOKEN]))
         .routes(call("/users/me/sessions/{id}", routes!(sessions::revoke), &[&TOKEN, &[NotFound]]))
+        .routes(call("/users/me", routes!(users::delete), &[&TOKEN, &PASSWORD, &LIMITS]))
+        .routes(call("/auth/logout", routes!(login::log_out), &[&[MissingToken]]))
+        .routes(call("/auth/logout-all", routes!(login::log_out_all), &[&TOKEN]))
 }
 
 /// Every call beside the API, which no prefix stands before.

@@ -65,7 +65,7 @@ impl ResetRequest {
 /// Request a code for a new password
 ///
 /// The response is the same whether or not an account has proven the address; to an unknown one nothing is sent.
-#[utoipa::path(post, path = "", operation_id = "forgotPassword", tag = "login", request_body = AddressFields,
+#[utoipa::path(post, path = "", operation_id = "forgotPassword", tag = "recovery", request_body(content = AddressFields, example = json!({"mobile": "9876543210"})),
     responses((status = 202, description = "A code is on its way, if an account has proven the address", body = ForgotResponse)))]
 pub(in crate::http) async fn forgot(
     State(api): State<Api>,
@@ -89,7 +89,7 @@ pub(in crate::http) async fn forgot(
 /// Set a new password by a code
 ///
 /// Revokes every session, and informs the owner.
-#[utoipa::path(post, path = "", operation_id = "resetPassword", tag = "login", request_body = ResetRequest,
+#[utoipa::path(post, path = "", operation_id = "resetPassword", tag = "recovery", request_body(content = ResetRequest, example = json!({"mobile": "9876543210", "otp": "123456", "new_password": "a better horse battery"})),
     responses((status = 204, description = "The password is set")))]
 pub(in crate::http) async fn reset(
     State(api): State<Api>,

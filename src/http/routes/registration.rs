@@ -132,7 +132,7 @@ impl From<ResentCode> for ResendResponse {
 ///
 /// Sends a code to the mobile, or to the email if there is no mobile. There is no account until the code is
 /// verified. Registering again with the same password is the same registration.
-#[utoipa::path(post, path = "", operation_id = "register", tag = "registration", request_body = RegisterRequest,
+#[utoipa::path(post, path = "", operation_id = "register", tag = "registration", request_body(content = RegisterRequest, example = json!({"mobile": "9876543210", "password": "correct horse battery", "name": "Ann B."})),
     responses((status = 202, description = "A code is on its way", body = RegisterResponse)))]
 pub(in crate::http) async fn register(
     State(api): State<Api>,
@@ -149,7 +149,7 @@ pub(in crate::http) async fn register(
 ///
 /// The old code is dead. The response is the same whether or not a registration is pending at the address.
 #[utoipa::path(post, path = "", operation_id = "resendCode", tag = "registration",
-    request_body = VerificationRefFields,
+    request_body(content = VerificationRefFields, example = json!({"mobile": "9876543210"})),
     responses((status = 200, description = "A new code is on its way, if a registration is pending", body = ResendResponse)))]
 pub(in crate::http) async fn resend(
     State(api): State<Api>,

@@ -37,7 +37,7 @@ pub(in crate::http) async fn list(
 ///
 /// Its tokens are refused at once.
 #[utoipa::path(delete, path = "", operation_id = "revokeSession", tag = "account", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The session's id, which is the `sid` of its tokens")),
+    params(("id" = Uuid, Path, description = "The session's id, which is the `sid` of its tokens", example = "00000000-0000-4000-8000-000000000000")),
     responses((status = 204, description = "The session is revoked")))]
 pub(in crate::http) async fn revoke(
     State(api): State<Api>,

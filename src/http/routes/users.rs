@@ -88,7 +88,7 @@ pub(in crate::http) async fn me(compat: Compat, Bearer(actor): Bearer) -> Json<U
 ///
 /// An absent field is unchanged, null clears it.
 #[utoipa::path(patch, path = "", operation_id = "updateMe", tag = "account", security(("bearer" = [])),
-    request_body = UpdateRequest, responses((status = 200, description = "The account", body = UserView)))]
+    request_body(content = UpdateRequest, example = json!({"name": "Ann Brown", "locale": "en-IN"})), responses((status = 200, description = "The account", body = UserView)))]
 pub(in crate::http) async fn update(
     State(api): State<Api>,
     compat: Compat,
@@ -108,7 +108,7 @@ pub(in crate::http) async fn update(
 ///
 /// Revokes every other session.
 #[utoipa::path(post, path = "", operation_id = "changePassword", tag = "account", security(("bearer" = [])),
-    request_body = PasswordRequest, responses((status = 204, description = "The password is changed")))]
+    request_body(content = PasswordRequest, example = json!({"current_password": "a better horse battery", "new_password": "the best horse battery"})), responses((status = 204, description = "The password is changed")))]
 pub(in crate::http) async fn change_password(
     State(api): State<Api>,
     Bearer(actor): Bearer,
@@ -128,7 +128,7 @@ pub(in crate::http) async fn change_password(
 ///
 /// Deletes the account and all personal data.
 #[utoipa::path(delete, path = "", operation_id = "deleteMe", tag = "account", security(("bearer" = [])),
-    request_body(content = Option<CurrentPassword>), responses((status = 204, description = "The account is deleted")))]
+    request_body(content = Option<CurrentPassword>, example = json!({"current_password": "the best horse battery"})), responses((status = 204, description = "The account is deleted")))]
 pub(in crate::http) async fn delete(
     State(api): State<Api>,
     Bearer(actor): Bearer,

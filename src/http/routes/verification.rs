@@ -1,8 +1,10 @@
 //! Verifying a code, and the status of a verification.
 
+use std::time::Duration;
+
 use axum::{
     Json,
-    extract::{Path, State, rejection::PathRejection},
+    extract::{Path, Query, State, rejection::PathRejection},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -25,7 +27,7 @@ use crate::{
         problem::{Problem, whole_seconds},
         views::TokenResponse,
     },
-    services::VerificationStatus,
+    services::{VerificationStatus, Wait},
 };
 
 /// A code, and the verification that it belongs to.
@@ -130,7 +132,7 @@ impl From<VerificationStatus> for StatusResponse {
 /// Verify a code
 ///
 /// Activates the account that was registered and opens its first session; or logs in, by a code for that.
-#[utoipa::path(post, path = "", operation_id = "verifyOtp", tag = "registration", request_body = VerifyRequest,
+#[utoipa::path(post, path = "", operation_id = "verifyOtp", tag = "registration", request_body(content = VerifyRequest, example = json!({"mobile": "9876543210", "otp": "123456"})),
     responses((status = 200, description = "The account is active, and a session open", body = TokenResponse)))]
 pub(in crate::http) async fn verify(
     State(api): State<Api>,
@@ -153,12 +155,41 @@ pub(in crate::http) async fn verify(
 ///
 /// Kept for a day after its code's end.
 #[utoipa::path(get, path = "", operation_id = "getVerification", tag = "registration",
-    params(("verification_id" = Uuid, Path, description = "From the response of `register`")),
+    params(
+        ("verification_id" = Uuid, Path, description = "From the response of `register`", example = "00000000-0000-4000-8000-000000000000"),
+        ("wait" = Option<u64>, Query, description = "Seconds, 1 to 25: the response comes when the state changes or can't change any more, at the latest after that", minimum = 1, maximum = 25),
+        ("state" = Option<String>, Query, description = "With `wait`: the state that the client knows; another one is answered at once"),
+    ),
     responses((status = 200, description = "The status", body = StatusResponse)))]
 pub(in crate::http) async fn status(
     State(api): State<Api>,
     id: Result<Path<Uuid>, PathRejection>,
+    Query(query): Query<StatusQuery>,
 ) -> Result<Json<StatusResponse>, Problem> {
     let Path(id) = id.map_err(|_| Error::UnknownVerification)?;
-    Ok(Json(api.status.status(id).await?.into()))
+    let status = match query.parse()? {
+        Some(wait) => api.status.wait(id, wait).await?,
+        None => api.status.status(id).await?,
+    };
+    Ok(Json(status.into()))
+}
+
+/// The longest that a client may wait for news of a verification.
+pub(in crate::http) const LONGEST_WAIT: Duration = Duration::from_secs(25);
+
+#[derive(Deserialize)]
+pub(in crate::http) struct StatusQuery {
+    wait: Option<String>,
+    state: Option<String>,
+}
+
+impl StatusQuery {
+    fn parse(self) -> Result<Option<Wait>, Error> {
+        let Some(wait) = self.wait else { return Ok(None) };
+        let at_most = wait.parse().map(Duration::from_secs).unwrap_or_default();
+        if at_most.is_zero() || at_most > LONGEST_WAIT {
+            return Err(Error::Invalid(vec![FieldError::new("wait", FieldCode::Invalid, "must be 1 to 25")]));
+        }
+        Ok(Some(Wait { at_most, known: self.state }))
+    }
 }

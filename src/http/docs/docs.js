@@ -1,0 +1,48 @@
+// The calls tell one story from top to bottom: what one answers (tokens, ids) fills the placeholders of the next.
+const NO_ID = "00000000-0000-4000-8000-000000000000";
+const NO_CODE = "123456";
+const NO_TOKEN = "refresh-token";
+const known = { verification: null, session: null, refresh: null };
+
+const ui = window.SwaggerUIBundle({
+  url: "/openapi.json",
+  dom_id: "#docs",
+  deepLinking: true,
+  persistAuthorization: true,
+  tryItOutEnabled: true,
+  validatorUrl: null,
+  layout: "BaseLayout",
+  presets: [window.SwaggerUIBundle.presets.apis],
+  requestInterceptor: fillIn,
+  responseInterceptor: remember,
+});
+
+async function fillIn(request) {
+  if (known.verification) request.url = request.url.replace(`verifications/${NO_ID}`, `verifications/${known.verification}`);
+  if (known.session) request.url = request.url.replace(`sessions/${NO_ID}`, `sessions/${known.session}`);
+  if (typeof request.body !== "string") return request;
+  let body = request.body;
+  if (known.verification) body = body.replaceAll(NO_ID, known.verification);
+  if (known.refresh) body = body.replaceAll(NO_TOKEN, known.refresh);
+  if (body.includes(`"${NO_CODE}"`)) body = body.replaceAll(NO_CODE, (await newestCode()) ?? NO_CODE);
+  request.body = body;
+  return request;
+}
+
+// The development inbox; where it is off, the code is typed as it arrives.
+async function newestCode() {
+  const answer = await fetch("/dev/inbox");
+  return answer.ok ? (await answer.json()).find((message) => message.otp)?.otp : undefined;
+}
+
+function remember(response) {
+  const answer = response.body;
+  if (!response.ok || typeof answer !== "object" || answer === null) return response;
+  if (answer.verification?.verification_id) known.verification = answer.verification.verification_id;
+  if (answer.sessions) known.session = (answer.sessions.find((one) => !one.current) ?? answer.sessions[0])?.id;
+  if (answer.access_token) {
+    known.refresh = answer.refresh_token;
+    ui.preauthorizeApiKey("bearer", answer.access_token);
+  }
+  return response;
+}

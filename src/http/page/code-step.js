@@ -1,0 +1,194 @@
+import { $, countTo, formNote, onSubmit, releaseButton, showBad, showNote, showProblem } from "./ui.js";
+import { clock, say, translate } from "./words.js";
+import { client, page } from "./client.js";
+import { pending, secondsTill } from "./pending.js";
+import { developmentInbox } from "./inbox.js";
+
+// Of a login or a recovery the states tell nothing, because they would tell who has an account.
+const CONCEALED = new Set(["login", "password_reset"]);
+const STATES = new Set(["queued", "sent", "delivered", "undelivered", "failed", "expired", "verified"]);
+
+/** How many characters one change has put in. */
+function addedBetween(before, after) {
+  let start = 0;
+  while (start < after.length && before[start] === after[start]) start++;
+  let end = 0;
+  while (end < Math.min(before.length, after.length) - start && before.at(-1 - end) === after.at(-1 - end)) end++;
+  return after.length - start - end;
+}
+
+/**
+ * The step that takes a code, for whatever it is.
+ * `verify(verification, values)` and `resend(verification)` are the calls, `done(answer)` follows the right code.
+ */
+export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done, back }) {
+  root.innerHTML = `
+    <${heading} id="code-title" data-t="code.title"></${heading}>
+    <p class="lead" id="code-lead"></p>
+    <form id="code-form">
+      <div class="field">
+        <div class="label-row"><label for="code" data-t="code.label"></label><span class="times" id="code-times"></span></div>
+        <div class="code-box">
+          <input id="code" name="otp" inputmode="numeric" autocomplete="one-time-code" pattern="[0-9 \\-]*" required spellcheck="false"
+            data-fields="otp" data-problems="invalid_code unknown_verification too_many_attempts" aria-describedby="code-note">
+        </div>
+        <p class="note" id="code-note" aria-live="polite"></p>
+      </div>
+      <div class="field" id="reset-field" hidden>
+        <label for="reset-password" data-t="code.new_password"></label>
+        <input id="reset-password" name="new_password" type="password" autocomplete="new-password" required minlength="${page.minPassword}"
+          data-fields="new_password" aria-describedby="reset-password-note">
+        <p class="note" id="reset-password-note" aria-live="polite" data-t="password.hint"></p>
+      </div>
+      <p class="state" id="code-state" role="status"></p>
+      <button class="primary"></button>
+      <button class="secondary" type="button" id="resend"></button>
+      <p class="note form-note" role="alert"></p>
+    </form>
+    ${back ? `<p class="other"><a id="code-back" data-t="code.change"></a></p>` : ""}`;
+  translate(root);
+
+  const form = $("form", root);
+  const input = $("#code", root);
+  const password = $("#reset-password", root);
+  const confirm = $("button.primary", root);
+  const again = $("#resend", root);
+  const inbox = developmentInbox(inboxRoot, fill);
+  let open, waitsForSms, stopCount, refused;
+  let had = "";
+
+  onSubmit(form, async (values) => {
+    waitsForSms?.abort();
+    // A second click on the same wrong code would only spend a try.
+    if (refused?.otp === values.otp) throw refused;
+    const answer = await verify(open, values).catch((error) => explain(error, values));
+    close();
+    pending.clear();
+    await done(answer, values);
+  });
+
+  input.addEventListener("input", takeDigits);
+  again.addEventListener("click", sendAgain);
+
+  /** Typing never submits: one who mistyped must be able to see it. What comes at once came from a message. */
+  function takeDigits() {
+    const digits = input.value.replace(/\D/g, "").slice(0, open.code_length);
+    const came = addedBetween(had, digits);
+    had = digits;
+    if (input.value !== digits) input.value = digits;
+    if (digits.length === open.code_length && came > 1) goOn();
+  }
+
+  function goOn() {
+    if (password.closest("[hidden]") || password.value) form.requestSubmit();
+    else password.focus();
+  }
+
+  function fill(code) {
+    had = "";
+    input.value = code;
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
+  /** "invalid_code" is one answer for wrong, used and expired; who holds the id may ask which. */
+  async function explain(error, { otp }) {
+    if (error.code === "too_many_attempts") error.key = "code.spent";
+    if (error.code !== "invalid_code") throw error;
+    const { state, attempts_left: left } = await client.verification(open.verification_id).catch(() => ({}));
+    refused = Object.assign(error, { otp }, missWords(state, left));
+    throw refused;
+  }
+
+  function missWords(state, left) {
+    if (state === "verified") return { key: "code.used" };
+    if (state === "expired" || !secondsTill(open.expires_at)) return { key: "code.expired" };
+    if (left === 0) return { key: "code.spent" };
+    return left ? { key: "code.wrong", values: { left } } : {};
+  }
+
+  async function sendAgain() {
+    if (again.ariaDisabled === "true") return;
+    again.ariaDisabled = "true";
+    try {
+      const { verification } = await resend(open);
+      start(pending.set({ ...open, ...verification }));
+      showNote(formNote(form), "code.resent");
+      input.focus();
+      input.select();
+    } catch (error) {
+      again.ariaDisabled = "false";
+      showProblem(form, again, error);
+    }
+  }
+
+  function start(verification) {
+    close();
+    refused = undefined;
+    open = verification;
+    const { verification_id, purpose, channel, destination, code_length } = open;
+    say($("#code-lead", root), `code.lead_${channel}`, { digits: code_length, destination: destination.replaceAll("*", "•") });
+    input.dataset.digits = code_length;
+    input.style.setProperty("--digits", code_length);
+    $("#reset-field", root).hidden = purpose !== "password_reset";
+    releaseButton(confirm);
+    say(confirm, purpose === "password_reset" ? "code.submit_reset" : "code.submit");
+    if (back) $("#code-back", root).href = back(open);
+    stopCount = countTo(Math.max(open.resend_at, open.expires_at), showTimes);
+    waitsForSms = new AbortController();
+    follow(verification_id, waitsForSms.signal);
+    if (channel === "sms") takeFromSms(waitsForSms.signal);
+    inbox.open(open);
+  }
+
+  function showTimes() {
+    const [life, rest] = [secondsTill(open.expires_at), secondsTill(open.resend_at)];
+    say($("#code-times", root), life ? "code.good_for" : "code.ended", { clock: clock(life) });
+    say(again, rest ? "code.resend_in" : "code.resend", { clock: clock(rest) });
+    again.ariaDisabled = String(rest > 0);
+  }
+
+  async function follow(id, signal) {
+    showState("queued");
+    try {
+      for await (const { state } of client.watch(id, { signal })) {
+        if (signal.aborted) return;
+        showState(state);
+      }
+    } catch {
+      // The step works without it.
+    }
+  }
+
+  function showState(state) {
+    const note = $("#code-state", root);
+    const known = STATES.has(state) ? state : "sent";
+    note.dataset.state = known;
+    const isConcealed = CONCEALED.has(open.purpose) && (known === "sent" || known === "queued");
+    const key = isConcealed ? "state.sent_if" : known === "sent" && open.channel === "email" ? "state.sent_email" : `state.${known}`;
+    if (known === "undelivered" || known === "failed") showBad(note, key);
+    else showNote(note, key);
+  }
+
+  async function takeFromSms(signal) {
+    if (!("OTPCredential" in window)) return;
+    const message = await navigator.credentials.get({ otp: { transport: ["sms"] }, signal }).catch(() => null);
+    if (message) fill(message.code);
+  }
+
+  function close() {
+    waitsForSms?.abort();
+    stopCount?.();
+    inbox.close();
+  }
+
+  return {
+    open(verification) {
+      form.reset();
+      had = "";
+      showNote(formNote(form), "");
+      start(verification);
+      input.focus();
+    },
+    close,
+  };
+}

@@ -1,0 +1,95 @@
+import { client, identifierOf, page } from "./client.js";
+import { pending, typed } from "./pending.js";
+import { $, onSubmit, startOfflineNote } from "./ui.js";
+import { currentLanguage, startLanguage } from "./words.js";
+import { codeStep } from "./code-step.js";
+
+// Where a code was asked for, by its purpose: the way back from the code step.
+const ORIGINS = { registration: "#sign-up", login: "#sign-in", password_reset: "#forgot" };
+
+const code = codeStep($("[data-step=code]"), $("#inbox"), {
+  verify: ({ purpose, verification_id, address }, { otp, new_password }) =>
+    purpose === "password_reset" ? reset(address, { verification_id, otp, new_password }) : client.verify({ verification_id, otp }),
+  resend: ({ purpose, verification_id, address }) => {
+    if (purpose === "registration") return client.resend({ verification_id });
+    return purpose === "login" ? client.sendCode(address) : client.forgotPassword(address);
+  },
+  done: enter,
+  back: ({ purpose }) => ORIGINS[purpose],
+});
+
+/** A reset ends every session and opens none; who has just chosen the password needn't type it again. */
+async function reset(address, values) {
+  await client.resetPassword({ ...values, ...address });
+  return client.login({ ...address, password: values.new_password });
+}
+
+function enter() {
+  location.replace("/account");
+}
+
+function awaitCode(address, { verification }) {
+  pending.set({ ...verification, address });
+  location.hash = "code";
+}
+
+onSubmit($("#sign-up-form"), async ({ identifier, password }) => {
+  const { email, mobile, login_id } = identifierOf(identifier);
+  // What is no address goes as a number, so that the server says what is wrong with it.
+  const address = email ? { email } : { mobile: mobile ?? login_id };
+  awaitCode(address, await client.register({ ...address, password, locale: currentLanguage() }));
+});
+
+onSubmit($("#sign-in-form"), async ({ identifier, password }, by) => {
+  const address = identifierOf(identifier);
+  if (by === "code") return awaitCode(address, await client.sendCode(address));
+  try {
+    await client.login({ ...address, password });
+    enter();
+  } catch (error) {
+    if (error.code !== "account_not_activated") throw error;
+    awaitCode(address, error);
+  }
+});
+
+onSubmit($("#forgot-form"), async ({ identifier }) => {
+  const address = identifierOf(identifier);
+  awaitCode(address, await client.forgotPassword(address));
+});
+
+const identifiers = document.querySelectorAll("[name=identifier]");
+
+function shareIdentifier(value) {
+  typed.set(value);
+  for (const input of identifiers) if (input.value !== value) input.value = value;
+}
+
+for (const input of identifiers) input.addEventListener("input", () => shareIdentifier(input.value));
+
+function showTitle() {
+  document.title = `${$("[data-step]:not([hidden]) h1").textContent} – ${page.brand}`;
+}
+
+/** Each step is an address of its own, so that back, forward and reload work as everywhere. */
+function showStep() {
+  let name = location.hash.slice(1);
+  if (!$(`[data-step="${CSS.escape(name)}"]`) || (name === "code" && !pending.get())) name = "sign-up";
+  for (const section of document.querySelectorAll("[data-step]")) section.hidden = section.dataset.step !== name;
+  document.body.dataset.at = name;
+  showTitle();
+  if (name === "code") return code.open(pending.get());
+  code.close();
+  const section = $(`[data-step="${name}"]`);
+  (([...section.querySelectorAll("input")].find((input) => !input.value)) ?? $("button.primary, [tabindex]", section)).focus();
+}
+
+if ((await client.session.current()) && location.hash !== "#goodbye") enter();
+else {
+  startLanguage($("#language"), showTitle);
+  startOfflineNote();
+  shareIdentifier(typed.get());
+  window.addEventListener("hashchange", showStep);
+  // Another tab has finished it.
+  client.session.onChange((session) => session && enter());
+  showStep();
+}
