@@ -12,6 +12,7 @@ pub mod error;
 pub mod events;
 pub mod http;
 pub mod limits;
+pub mod metrics;
 pub mod notify;
 pub mod redis;
 pub mod services;

@@ -122,6 +122,7 @@ CREATE INDEX outbox_verification ON outbox (verification_id) WHERE verification_
 CREATE TABLE events (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     body         bytea NOT NULL, -- sealed
+    created_at   timestamptz NOT NULL,
     set_aside_at timestamptz -- no queue received it: `enroll events retry`
 );
 

@@ -123,6 +123,7 @@ CREATE INDEX outbox_verification ON outbox (verification_id) WHERE verification_
 CREATE TABLE events (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
     body         BLOB NOT NULL, -- sealed
+    created_at   INTEGER NOT NULL,
     set_aside_at INTEGER -- no queue received it: `enroll events retry`
 ) STRICT;
 

@@ -20,6 +20,7 @@ use crate::{
     domain::{Clock, OsRandom, Random, SystemClock},
     engine::{Core, Readiness, SessionTurns},
     http::{self, HttpServer},
+    metrics,
     notify::Inbox,
     redis::RedisClient,
     store::{NodeLock, Store},
@@ -153,9 +154,12 @@ impl Application {
         let address = listener.local_addr()?;
         let store = core.store.clone();
         let inbox = settings.notify.inbox.then(|| Arc::new(Inbox::new(Arc::clone(&core.clock))));
+        if settings.server.admin_address.is_some() {
+            metrics::start();
+        }
         let draining = CancellationToken::new();
         let engine = Engine::new(settings, core, redis, inbox.clone(), draining.clone());
-        let readiness = engine.readiness.clone();
+        let (readiness, gauges) = (engine.readiness.clone(), engine.gauges());
         let (requests, mut http) = (TaskTracker::new(), JoinSet::new());
         let (stop_http, stop_workers) = (CancellationToken::new(), CancellationToken::new());
         let (services, workers) = engine.build();
@@ -164,7 +168,7 @@ impl Application {
             workers.spawn(NodeLockMonitor(node_lock).run(stop_workers.clone()));
         }
         let router = http::router(services, &settings.server, &requests);
-        let private = private.map(|listener| (listener, http::admin_router(readiness.clone())));
+        let private = private.map(|listener| (listener, http::admin_router(readiness.clone(), gauges)));
         for (listener, router) in std::iter::once((listener, router)).chain(private) {
             let server = HttpServer {
                 listener,

@@ -12,8 +12,8 @@ use crate::{
     crypto::{Hasher, Tokens},
     domain::Event,
     engine::{
-        CodeChecker, CodeIssuer, Core, EventLog, Notices, PasswordChecker, RateLimits, Readiness, SessionOpener,
-        VerificationWatch,
+        CodeChecker, CodeIssuer, Core, EventLog, Gauges, Notices, PasswordChecker, RateLimits, Readiness,
+        SessionOpener, VerificationWatch,
     },
     http,
     limits::{Limiter, MemoryLimits, RedisLimits},
@@ -106,6 +106,10 @@ impl<'a> Engine<'a> {
             event_log,
             failed_logins,
         }
+    }
+
+    pub(super) fn gauges(&self) -> Gauges {
+        Gauges { core: self.core.clone(), hasher: self.passwords.hasher.clone() }
     }
 
     pub(super) fn build(self) -> (http::Services, Workers) {

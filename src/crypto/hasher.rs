@@ -9,9 +9,9 @@ use std::{
 };
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version, password_hash::phc::PasswordHash};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
-use crate::domain::Password;
+use crate::{domain::Password, metrics};
 
 /// The cost of Argon2id (RFC 9106; OWASP Password Storage: at least 19 MiB, 2, 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +74,11 @@ impl Hasher {
         Self { cost, permits: Arc::new(Semaphore::new(at_once)), queued: Arc::default() }
     }
 
+    /// Passwords that wait or are being hashed.
+    pub fn queued(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
     /// The configured cost with this salt.
     pub fn params(&self, salt: &[u8]) -> HashParams {
         HashParams { salt: salt.to_vec(), cost: self.cost }
@@ -91,10 +96,12 @@ impl Hasher {
     /// [`HashError::Overloaded`] if the queue is full, or the hash has not begun after two seconds.
     pub async fn hash(&self, password: &Password, params: HashParams) -> Result<String, HashError> {
         let _place = QueuePlace::take(&self.queued)?;
+        let waiting = Instant::now();
         let permit = tokio::time::timeout(LONGEST_WAIT, Arc::clone(&self.permits).acquire_owned())
             .await
             .map_err(|_| HashError::Overloaded)?
             .map_err(|closed| HashError::Failed(closed.to_string()))?;
+        metrics::hash_begins(waiting.elapsed());
         let password = password.clone();
         let hashing = tokio::task::spawn_blocking(move || {
             let _permit = permit; // held by the hash itself: it runs on when its request is gone

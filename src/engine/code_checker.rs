@@ -7,6 +7,7 @@ use crate::{
     codes::{Attempt, Claim, CodeKey, Verdict},
     domain::{Address, Challenge, Client, LoginId, OneTimeCode, Purpose, Quota, Timestamp, Verification, hex},
     error::{Error, ExceededLimit},
+    metrics,
     store::Reader,
 };
 
@@ -46,6 +47,19 @@ impl Subject {
     pub(crate) fn owned(purpose: Purpose, challenge: Option<Challenge>) -> Self {
         let digits = challenge.as_ref().map(|challenge| challenge.verification.digits);
         Self { purpose, challenge, digits, with_id: true }
+    }
+
+    fn channel(&self) -> &'static str {
+        self.challenge.as_ref().map_or("none", |challenge| challenge.verification.destination.channel().as_str())
+    }
+}
+
+/// The outcome of an attempt, for the metrics.
+fn outcome_name<T>(outcome: &Result<T, Error>) -> &'static str {
+    match outcome {
+        Ok(_) => "verified",
+        Err(Error::InvalidCode) => "wrong",
+        Err(_) => "refused",
     }
 }
 
@@ -144,6 +158,22 @@ impl CodeChecker {
         if let Some(digits) = subject.digits.filter(|digits| !code.has_digits(*digits)) {
             return Err(Error::field(OneTimeCode::wrong_length(digits))); // and no attempt
         }
+        let (purpose, channel) = (subject.purpose, subject.channel());
+        let outcome = self.redeem_counted(code, subject, client, use_it).await;
+        metrics::code(purpose.as_str(), channel, outcome_name(&outcome));
+        outcome
+    }
+
+    async fn redeem_counted<T, F>(
+        &self,
+        code: &OneTimeCode,
+        subject: Subject,
+        client: &Client,
+        use_it: impl Fn(Verification) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
         let reservation = self.rate_limits.count_attempt(client).await?;
         let now = self.core.now();
         let Some(challenge) = subject.challenge.filter(|challenge| challenge.is_live(now)) else {

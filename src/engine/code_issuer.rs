@@ -15,6 +15,7 @@ use crate::{
         message_owner,
     },
     error::{Error, ExceededLimit},
+    metrics,
     store::{QueuedMessage, StoreError, Tx},
 };
 
@@ -269,6 +270,8 @@ impl CodeIssuer {
         let put = self.codes.put(&code.live, self.core.now()).await;
         self.wake.notify_one();
         put?;
+        let IssuedCode { purpose, destination, .. } = &code.issued;
+        metrics::code(purpose.as_str(), destination.channel().as_str(), "issued");
         Ok(code.issued)
     }
 }

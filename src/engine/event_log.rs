@@ -39,7 +39,7 @@ impl EventLog {
     /// Stores events that were made before.
     pub(crate) async fn append_all(&self, tx: &mut Tx, events: &[Event]) -> Result<(), StoreError> {
         let sealed: Vec<Vec<u8>> = events.iter().map(|event| self.seal(event)).collect();
-        tx.append_events(&sealed).await
+        tx.append_events(&sealed, self.core.now()).await
     }
 
     /// Commits the transaction and wakes the event relay.

@@ -11,6 +11,7 @@ use std::{
 use crate::{
     circuit_breaker::CircuitBreaker,
     domain::{Clock, Dependency},
+    metrics,
     redis::RedisClient,
     store::Store,
 };
@@ -61,10 +62,13 @@ impl Readiness {
         let sql = async {
             let is_writable = self.store.takes_writes(self.clock.now()).await.unwrap_or(false);
             self.store.breaker().observe(is_writable);
+            metrics::dependency(Dependency::Sql.to_string(), is_writable);
         };
         let redis = async {
             if let Some(redis) = &self.redis {
-                redis.breaker().observe(redis.check_write().await.is_ok());
+                let is_up = redis.check_write().await.is_ok();
+                redis.breaker().observe(is_up);
+                metrics::dependency(Dependency::Redis.to_string(), is_up);
             }
         };
         tokio::join!(sql, redis);

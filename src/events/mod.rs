@@ -31,3 +31,14 @@ pub enum PublishOutcome {
     /// A queue that it was meant for did not take it: it alone is to be published again.
     Refused,
 }
+
+impl PublishOutcome {
+    /// Its name in the metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Unroutable => "unroutable",
+            Self::Refused => "refused",
+        }
+    }
+}

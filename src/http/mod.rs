@@ -28,7 +28,7 @@ use self::{
 };
 use crate::{
     domain::{PhoneRules, SessionSummary, User},
-    engine::Readiness,
+    engine::{Gauges, Readiness},
     notify::{Inbox, TwilioCallback},
     services::{
         CodeRequestService, ContactService, DeliveryService, LoginService, ProfileService, RecoveryService,
@@ -104,9 +104,9 @@ fn documented(settings: &ServerSettings) -> (Router<Api>, OpenApi) {
     (router, openapi::with_security(document))
 }
 
-/// The routes of the private listener: the node's health, whatever the public one has to do.
-pub fn admin_router(readiness: Readiness) -> Router {
-    routes::health::admin(readiness)
+/// The routes of the private listener: the node's health and metrics, whatever the public one has to do.
+pub fn admin_router(readiness: Readiness, gauges: Gauges) -> Router {
+    routes::health::admin(readiness, gauges)
 }
 
 /// The whole application: routes, the document, and the layers around every request.

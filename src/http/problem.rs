@@ -17,6 +17,7 @@ use super::{
 use crate::{
     domain::{FieldError, IssuedCode},
     error::{Error, ExceededLimit},
+    metrics,
 };
 
 /// An error as clients see it (RFC 9457). The request log writes it out, because it knows the request's id.
@@ -214,7 +215,10 @@ impl From<Error> for Problem {
         let mut problem = Self::new(code_of(&error), error.to_string());
         match error {
             Error::Invalid(errors) | Error::AccountExists(errors) => problem.errors = errors,
-            Error::TooManyRequests(exceeded) | Error::TooManyAttempts(exceeded) => return problem.with_limit(exceeded),
+            Error::TooManyRequests(exceeded) | Error::TooManyAttempts(exceeded) => {
+                metrics::limit_exceeded(exceeded.policy);
+                return problem.with_limit(exceeded);
+            }
             Error::NotActivated(code) => problem.verification = Some(code),
             Error::InvalidToken | Error::TokenReused => {
                 return problem.with("www-authenticate", r#"Bearer error="invalid_token""#);

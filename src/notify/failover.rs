@@ -2,10 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
 
 use super::{Fault, Inbox, Message, Notifier, SendError, provider_health::ProviderHealth};
-use crate::domain::{Channel, Clock};
+use crate::{
+    domain::{Channel, Clock},
+    metrics,
+};
 
 /// The providers of each channel.
 #[derive(Clone)]
@@ -78,8 +84,11 @@ impl ProviderChain {
                 continue;
             }
             let name = provider.notifier.name();
+            let started = Instant::now();
             let tried = timeout(TRY_TIMEOUT, provider.notifier.send(message)).await;
-            match tried.unwrap_or_else(|_| Err(SendError::later("no answer in time"))) {
+            let answer = tried.unwrap_or_else(|_| Err(SendError::later("no answer in time")));
+            metrics::delivery(name, &message.country, outcome_name(&answer), started.elapsed());
+            match answer {
                 Ok(()) => {
                     provider.health.worked();
                     return Ok(name);
@@ -99,5 +108,14 @@ impl ProviderChain {
             }
         }
         Err(refusal)
+    }
+}
+
+/// The outcome of a try, for the metrics.
+fn outcome_name(answer: &Result<(), SendError>) -> &'static str {
+    match answer {
+        Ok(()) => "accepted",
+        Err(SendError::Final(_)) => "refused",
+        Err(SendError::Later { .. }) => "failed",
     }
 }

@@ -36,6 +36,8 @@ pub struct Message {
     pub meta: MessageMeta,
     /// The address.
     pub to: String,
+    /// The country of a mobile, in two letters; empty for emails.
+    pub country: String,
     /// How it is delivered.
     pub channel: Channel,
     /// The purpose of the code, or the kind of the notice.

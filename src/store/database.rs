@@ -196,6 +196,14 @@ impl Store {
         }
     }
 
+    /// The connections in use, and the most that there may be.
+    pub fn connections(&self) -> (usize, usize) {
+        match &self.pools {
+            Pools::Postgres { pool, .. } => pool.usage(),
+            Pools::Sqlite { readers, .. } => readers.usage(),
+        }
+    }
+
     /// Closes all connections.
     pub async fn close(&self) {
         match &self.pools {

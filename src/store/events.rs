@@ -19,8 +19,9 @@ pub struct WaitingEvent {
 }
 
 statements! {
-    INSERT = "INSERT INTO events (body) VALUES ($1)";
+    INSERT = "INSERT INTO events (body, created_at) VALUES ($1, $2)";
     SELECT_WAITING = "SELECT id, body FROM events WHERE set_aside_at IS NULL ORDER BY id LIMIT $1";
+    SELECT_BACKLOG = "SELECT COUNT(*), MIN(created_at) FROM events WHERE set_aside_at IS NULL";
     DELETE = "DELETE FROM events WHERE id IN ", NUMBERS;
     SET_ASIDE = "UPDATE events SET set_aside_at = $2 WHERE id = $1";
     REQUEUE = "UPDATE events SET set_aside_at = NULL WHERE set_aside_at IS NOT NULL";
@@ -30,6 +31,11 @@ impl Reader {
     /// The oldest waiting events, in order.
     pub async fn waiting_events(&mut self, limit: i64) -> Result<Vec<WaitingEvent>, StoreError> {
         fetch!(fetch_all, self, SELECT_WAITING, [limit])
+    }
+
+    /// How many events wait, and since when the oldest does.
+    pub async fn event_backlog(&mut self) -> Result<(i64, Option<Timestamp>), StoreError> {
+        fetch!(fetch_one, self, SELECT_BACKLOG, [])
     }
 }
 
@@ -54,7 +60,7 @@ impl Writer {
 
 impl Tx {
     /// Numbers and stores sealed events, beside the state that they report.
-    pub async fn append_events(&mut self, sealed: &[Vec<u8>]) -> Result<(), StoreError> {
+    pub async fn append_events(&mut self, sealed: &[Vec<u8>], now: Timestamp) -> Result<(), StoreError> {
         if sealed.is_empty() {
             return Ok(());
         }
@@ -63,7 +69,7 @@ impl Tx {
             let columns = sql.split_once("VALUES").map_or(sql, |(columns, _)| columns);
             let mut insert = QueryBuilder::new(columns);
             insert.push_values(sealed, |mut row, body| {
-                row.push_bind(body);
+                row.push_bind(body).push_bind(now);
             });
             insert.build().persistent(named).execute(db).await.map(drop)
         })

@@ -24,6 +24,7 @@ struct PoolState<C: Connection> {
     set_up: Option<Arc<str>>,
     timeout: Duration,
     permits: Arc<Semaphore>,
+    size: usize,
     /// The one used last comes last, so that the others fall idle.
     idle: Mutex<Vec<(C, Instant)>>,
 }
@@ -50,8 +51,9 @@ where
     for<'c> &'c mut C: Executor<'c, Database = C::Database>,
 {
     pub(super) fn new(options: C::Options, set_up: Option<Arc<str>>, size: u32, timeout: Duration) -> Self {
-        let permits = Arc::new(Semaphore::new(size as usize));
-        Self(Arc::new(PoolState { options, set_up, timeout, permits, idle: Mutex::default() }))
+        let size = size as usize;
+        let permits = Arc::new(Semaphore::new(size));
+        Self(Arc::new(PoolState { options, set_up, timeout, permits, size, idle: Mutex::default() }))
     }
 
     pub(super) fn options(&self) -> &C::Options {
@@ -88,6 +90,11 @@ where
             sqlx::raw_sql(AssertSqlSafe(Arc::clone(set_up))).execute(&mut connection).await?;
         }
         Ok(connection)
+    }
+
+    /// The connections in use, and the most that there may be.
+    pub(super) fn usage(&self) -> (usize, usize) {
+        (self.0.size - self.0.permits.available_permits(), self.0.size)
     }
 
     /// Lends no more, and closes the idle ones.

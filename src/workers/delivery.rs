@@ -14,6 +14,7 @@ use crate::{
     domain::{Channel, CodeMessage, DeliveryState, MessagePayload, Timestamp, hex, message_owner, sha256},
     engine::{Core, live_code},
     error::Error,
+    metrics,
     notify::{Message, MessageMeta, Notifiers, SendError, Templates, segments},
     store::{DeliveredBy, LeasedMessage},
 };
@@ -164,6 +165,7 @@ impl DeliveryWorker {
             Ok(provider) => {
                 let segments = (rendered.channel == Channel::Sms).then(|| segments(&rendered.body));
                 tracing::info!(message.id, provider, purpose = rendered.purpose, segments, "sent");
+                metrics::segments(provider, &rendered.country, segments.unwrap_or_default());
                 let segments = segments.and_then(|segments| i32::try_from(segments).ok());
                 Outcome::Ended(DeliveryState::Sent, Some(DeliveredBy { provider, segments }))
             }

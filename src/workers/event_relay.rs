@@ -16,6 +16,7 @@ use crate::{
     engine::{Core, EVENT_SEAL},
     error::Error,
     events::{EventPublisher, PublishOutcome},
+    metrics,
     store::WaitingEvent,
 };
 
@@ -149,6 +150,7 @@ impl EventRelay {
     ) -> Result<(), Error> {
         let mut done = Vec::new();
         for ((id, event), outcome) in outcomes {
+            metrics::published(outcome.as_str());
             match outcome {
                 PublishOutcome::Refused => {
                     self.refuse(id, event, now);

@@ -7,6 +7,7 @@ test_program!(
     crashes,
     healing,
     health,
+    metrics,
     outages,
     passwords_without_redis,
     poolers,

@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{MatchedPath, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -13,6 +13,7 @@ use super::headers::set_security_headers;
 use crate::{
     domain::{OsRandom, Random},
     http::problem::Problem,
+    metrics,
 };
 
 pub(in crate::http) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -76,6 +77,8 @@ struct LogLine {
     is_noise: bool,
     started: Instant,
     status: Option<u16>,
+    method: Method,
+    route: String,
 }
 
 impl LogLine {
@@ -85,11 +88,12 @@ impl LogLine {
         let span = tracing::info_span!("request", request_id = id, %method, route, client = Empty, destination = Empty);
         let is_noise = matches!(route, "/livez" | "/readyz" | "/openapi.json")
             || ["/docs", "/page"].iter().any(|page| route.starts_with(page));
-        Self { span, is_noise, started: Instant::now(), status: None }
+        Self { span, is_noise, started: Instant::now(), status: None, method: method.clone(), route: route.to_owned() }
     }
 
     fn answered(mut self, status: StatusCode) {
         self.status = Some(status.as_u16());
+        metrics::request(self.method.as_str(), &self.route, status.as_u16(), self.started.elapsed());
     }
 }
 

@@ -1,16 +1,21 @@
-//! Liveness and readiness.
+//! Liveness, readiness, and on the private listener the metrics.
 
 use axum::{
     Json, Router,
     extract::{FromRef, Query, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{domain::Dependency, engine::Readiness, http::Api};
+use crate::{
+    domain::Dependency,
+    engine::{Gauges, Readiness},
+    http::Api,
+    metrics,
+};
 
 /// Whether the node should get requests.
 #[derive(Serialize, ToSchema)]
@@ -23,8 +28,17 @@ pub(in crate::http) struct ReadinessResponse {
 }
 
 /// The paths of the private listener.
-pub(in crate::http) fn admin(readiness: Readiness) -> Router {
-    Router::new().route("/livez", get(livez)).route("/readyz", get(readyz)).with_state(readiness)
+pub(in crate::http) fn admin(readiness: Readiness, gauges: Gauges) -> Router {
+    let health = Router::new().route("/livez", get(livez)).route("/readyz", get(readyz)).with_state(readiness);
+    health.merge(Router::new().route("/metrics", get(measured)).with_state(gauges))
+}
+
+/// Prometheus' text format, version 0.0.4.
+const METRICS: [(HeaderName, &str); 1] = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+
+async fn measured(State(gauges): State<Gauges>) -> impl IntoResponse {
+    gauges.read().await;
+    (METRICS, metrics::render())
 }
 
 impl FromRef<Api> for Readiness {

@@ -120,6 +120,7 @@ impl Templates {
         let mut message = Message {
             meta,
             to: payload.to().as_str().to_owned(),
+            country: payload.to().country().unwrap_or_default(),
             channel: payload.to().channel(),
             purpose: kind,
             subject: fill("subject.txt", &template.subject, &values)?,

@@ -1,0 +1,37 @@
+//! What is measured when somebody asks: queues, pools and backlogs.
+
+use std::time::Duration;
+
+use super::Core;
+use crate::{crypto::Hasher, domain::Timestamp, metrics, store::StoreError};
+
+/// Reads the gauges of a node.
+#[derive(Clone)]
+pub struct Gauges {
+    pub(crate) core: Core,
+    pub(crate) hasher: Hasher,
+}
+
+impl Gauges {
+    /// Reads them; while the database is down its backlogs keep their last values.
+    pub async fn read(&self) {
+        metrics::hashes_queued(self.hasher.queued());
+        let (in_use, most) = self.core.store.connections();
+        metrics::connections(in_use, most);
+        if let Err(error) = self.read_backlogs().await {
+            tracing::debug!(%error, "the backlogs were not read");
+        }
+    }
+
+    async fn read_backlogs(&self) -> Result<(), StoreError> {
+        let mut reader = self.core.store.read().await?;
+        let now = self.core.now();
+        let age = |since: Option<Timestamp>| since.map_or(Duration::ZERO, |since| now.after(since));
+        let count = |rows: i64| usize::try_from(rows).unwrap_or_default();
+        let (messages, due) = reader.waiting_messages().await?;
+        metrics::outbox(count(messages), age(due));
+        let (events, oldest) = reader.event_backlog().await?;
+        metrics::events(count(events), age(oldest));
+        Ok(())
+    }
+}
