@@ -12,7 +12,7 @@ use tokio::{net::TcpListener, task::JoinSet, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    root_key::{keyring, make_private_dir, make_private_file},
+    root_key::{keyring, make_private_dir},
     wiring::{Engine, Workers},
 };
 use crate::{
@@ -29,6 +29,7 @@ use crate::{
 
 pub use admin::{AdminServices, admin_services};
 pub use providers::{named_providers, notifiers};
+pub use root_key::make_private_file;
 
 /// Clock, randomness and names, replaceable in tests.
 pub struct Environment {

@@ -86,7 +86,7 @@ pub(super) fn make_private_dir(path: &Path) -> anyhow::Result<()> {
 }
 
 /// Creates a database's file for its owner alone, whatever the umask; SQLite gives its log the same mode.
-pub(super) fn make_private_file(path: &Path) -> anyhow::Result<()> {
+pub fn make_private_file(path: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let created = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
     created.map(drop).with_context(|| format!("{} cannot be opened", path.display()))

@@ -3,9 +3,11 @@
 //! Exit codes: 0 done, 1 failed, 2 the command line or the settings are invalid. `--json` prints one JSON value a line,
 //! for programs.
 
+mod backup;
 mod check_config;
 mod consume_events;
 mod deliveries;
+mod health;
 mod import;
 mod logging;
 mod output;
@@ -14,7 +16,7 @@ mod users;
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -48,6 +50,18 @@ enum Command {
     Migrate,
     /// Check the settings and the connections
     CheckConfig,
+    /// Report whether the server that runs here should get requests: exit code 0, or 1
+    Health,
+    /// Copy the embedded database while it is used
+    Backup {
+        /// The new file; it must not exist
+        file: PathBuf,
+    },
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
     /// Print the OpenAPI document
     Openapi,
     /// Manage root keys
@@ -98,9 +112,16 @@ enum Limits {
 /// Runs the command line, and returns the exit code of the process.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    if let Some(Command::Keys(Keys::Generate)) = cli.command {
-        output::line(RootKey::from_bytes((&OsRandom as &dyn Random).bytes()).to_base64());
-        return ExitCode::SUCCESS;
+    match cli.command {
+        Some(Command::Keys(Keys::Generate)) => {
+            output::line(RootKey::from_bytes((&OsRandom as &dyn Random).bytes()).to_base64());
+            return ExitCode::SUCCESS;
+        }
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "enroll", &mut std::io::stdout());
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
     }
     let settings =
         Sources::of_process(cli.config).map_err(|problem| vec![problem]).and_then(|sources| Settings::load(&sources));
@@ -135,7 +156,9 @@ async fn execute(command: Command, settings: &Settings, as_json: bool) -> anyhow
         Command::Migrate => migrate(settings).await?,
         Command::CheckConfig => return check_config::check(settings).await,
         Command::Openapi => output::line(http::openapi(&settings.server).to_pretty_json()?),
-        Command::Keys(Keys::Generate) => {}
+        Command::Keys(Keys::Generate) | Command::Completions { .. } => {}
+        Command::Health => return health::check(settings).await,
+        Command::Backup { file } => backup::backup(settings, &file, as_json).await?,
         Command::Deliveries(command) => return deliveries::run(command, settings, as_json).await,
         Command::SendTest(test) => return deliveries::send_test(test, settings, as_json).await,
         Command::ConsumeEvents(command) => return consume_events::run(command, settings).await,

@@ -204,6 +204,14 @@ impl Store {
         }
     }
 
+    /// Copies an embedded database as of one moment into an empty file, however long it takes; writers go on.
+    pub async fn copy_to(&self, file: &Path) -> Result<(), sqlx::Error> {
+        let Pools::Sqlite { readers, .. } = &self.pools else { unreachable!("only an embedded database has a file") };
+        let mut connection = SqliteConnection::connect_with(readers.options()).await?;
+        sqlx::query("VACUUM INTO $1").bind(file.to_string_lossy()).execute(&mut connection).await?;
+        connection.close().await
+    }
+
     /// Closes all connections.
     pub async fn close(&self) {
         match &self.pools {
