@@ -95,7 +95,7 @@ fn only_their_layer_names_the_drivers() {
         ("lapin::", &["events"]),
         ("aws_sdk", &["notify"]),
         ("lettre::", &["notify"]),
-        ("reqwest::", &["notify", "config"]),
+        ("reqwest::", &["notify", "config", "cli/health"]),
         ("std::env::", &["config"]),
     ] {
         for file in files(&src) {

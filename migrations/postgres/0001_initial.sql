@@ -108,6 +108,9 @@ CREATE TABLE outbox (
     user_id         uuid, -- the account that it names
     body            bytea NOT NULL, -- sealed; emptied when the message ends
     state           text NOT NULL,
+    destination     text NOT NULL, -- masked
+    provider        text, -- the one tried last
+    last_error      text,
     attempts        integer NOT NULL,
     due_at          timestamptz NOT NULL, -- the lease too: leasing moves it on
     deadline        timestamptz NOT NULL,
@@ -125,6 +128,31 @@ CREATE TABLE events (
     created_at   timestamptz NOT NULL,
     set_aside_at timestamptz -- no queue received it: `enroll events retry`
 );
+
+-- What happened to an account or an address; of a deleted account times, kinds and outcomes stay.
+CREATE TABLE audit (
+    id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at               timestamptz NOT NULL,
+    kind             text NOT NULL,
+    outcome          text NOT NULL,
+    detail           text,
+    user_id          uuid,
+    destination_hash bytea,
+    destination      text, -- masked
+    verification_id  uuid,
+    client           text,
+    user_agent       text,
+    provider         text,
+    reference        text, -- the provider's own id of the message
+    took_ms          integer,
+    times            integer NOT NULL,
+    hour             bigint -- since 1970; of refusals, which are one row an hour
+);
+
+CREATE UNIQUE INDEX audit_refusals ON audit (destination_hash, outcome, hour) WHERE hour IS NOT NULL;
+CREATE INDEX audit_destination ON audit (destination_hash, at) WHERE destination_hash IS NOT NULL;
+CREATE INDEX audit_user ON audit (user_id, at) WHERE user_id IS NOT NULL;
+CREATE INDEX audit_at ON audit (at);
 
 -- Rights that one node at a time has.
 CREATE TABLE leases (

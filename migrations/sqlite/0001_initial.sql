@@ -109,6 +109,9 @@ CREATE TABLE outbox (
     user_id         BLOB, -- the account that it names
     body            BLOB NOT NULL, -- sealed; emptied when the message ends
     state           TEXT NOT NULL,
+    destination     TEXT NOT NULL, -- masked
+    provider        TEXT, -- the one tried last
+    last_error      TEXT,
     attempts        INTEGER NOT NULL,
     due_at          INTEGER NOT NULL, -- the lease too: leasing moves it on
     deadline        INTEGER NOT NULL,
@@ -126,6 +129,31 @@ CREATE TABLE events (
     created_at   INTEGER NOT NULL,
     set_aside_at INTEGER -- no queue received it: `enroll events retry`
 ) STRICT;
+
+-- What happened to an account or an address; of a deleted account times, kinds and outcomes stay.
+CREATE TABLE audit (
+    id               INTEGER PRIMARY KEY AUTOINCREMENT,
+    at               INTEGER NOT NULL,
+    kind             TEXT NOT NULL,
+    outcome          TEXT NOT NULL,
+    detail           TEXT,
+    user_id          BLOB,
+    destination_hash BLOB,
+    destination      TEXT, -- masked
+    verification_id  BLOB,
+    client           TEXT,
+    user_agent       TEXT,
+    provider         TEXT,
+    reference        TEXT, -- the provider's own id of the message
+    took_ms          INTEGER,
+    times            INTEGER NOT NULL,
+    hour             INTEGER -- since 1970; of refusals, which are one row an hour
+) STRICT;
+
+CREATE UNIQUE INDEX audit_refusals ON audit (destination_hash, outcome, hour) WHERE hour IS NOT NULL;
+CREATE INDEX audit_destination ON audit (destination_hash, at) WHERE destination_hash IS NOT NULL;
+CREATE INDEX audit_user ON audit (user_id, at) WHERE user_id IS NOT NULL;
+CREATE INDEX audit_at ON audit (at);
 
 -- Rights that one node at a time has.
 CREATE TABLE leases (

@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
-use tokio::sync::mpsc;
-
 use super::root_key::keyring;
 use crate::{
     config::Settings,
     crypto::Tokens,
     domain::{OsRandom, SystemClock},
-    engine::{Core, EventLog, SessionOpener, SessionTurns},
-    services::{AccountService, DeliveryService, SessionService},
+    engine::{Core, DeferredLines, EventLog, SessionOpener, SessionTurns},
+    services::{AccountService, AuditService, DeliveryService, SessionService},
     store::Store,
 };
+use anyhow::{Context as _, bail};
 
 /// The services that the command line calls.
 pub struct AdminServices {
@@ -23,6 +21,8 @@ pub struct AdminServices {
     pub accounts: AccountService,
     /// Sessions.
     pub sessions: SessionService,
+    /// The audit.
+    pub audit: AuditService,
     /// Messages and events.
     pub deliveries: DeliveryService,
 }
@@ -45,7 +45,7 @@ pub async fn admin_services(settings: &Settings) -> anyhow::Result<AdminServices
     let event_log = EventLog {
         core: core.clone(),
         wake: Arc::default(), // servers look for events once a second
-        failed_logins: mpsc::channel(1).0,
+        deferred: DeferredLines::bounded(1).0,
     };
     let opener = SessionOpener {
         core: core.clone(),
@@ -55,6 +55,7 @@ pub async fn admin_services(settings: &Settings) -> anyhow::Result<AdminServices
     Ok(AdminServices {
         store,
         accounts: AccountService { core: core.clone(), event_log: event_log.clone() },
+        audit: AuditService { core: core.clone() },
         deliveries: DeliveryService { core: core.clone() },
         sessions: SessionService { core, opener, event_log },
     })

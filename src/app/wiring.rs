@@ -10,10 +10,9 @@ use crate::{
     codes::{CodeStore, MemoryCodes, RedisCodes},
     config::Settings,
     crypto::{Hasher, Tokens},
-    domain::Event,
     engine::{
-        CodeChecker, CodeIssuer, Core, EventLog, Gauges, Notices, PasswordChecker, RateLimits, Readiness,
-        SessionOpener, VerificationWatch,
+        CodeChecker, CodeIssuer, Core, Deferred, DeferredLines, EventLog, Gauges, Notices, PasswordChecker, RateLimits,
+        Readiness, SessionOpener, VerificationWatch,
     },
     http,
     limits::{Limiter, MemoryLimits, RedisLimits},
@@ -23,13 +22,13 @@ use crate::{
         AccountService, CodeRequestService, ContactService, DeliveryService, LoginService, ProfileService,
         RecoveryService, RegistrationService, ResendService, SessionService, StatusService, VerificationService,
     },
-    workers::{DB_PERMITS, DeliveryWorker, EventRelay, FailedLoginWriter, HealthMonitor, Pruner, VerificationWatcher},
+    workers::{DB_PERMITS, DeferredWriter, DeliveryWorker, EventRelay, HealthMonitor, Pruner, VerificationWatcher},
 };
 
 /// Destinations and counters in memory; beyond it requests are refused, and nothing is forgotten.
 const MEMORY_BOUND: usize = 100_000;
-/// Failed logins that wait to be written; more are dropped.
-const FAILED_LOGINS_BOUND: usize = 1_000;
+/// Failed logins and refusals that wait to be written; more are dropped.
+const DEFERRED_BOUND: usize = 1_000;
 
 /// The parts that services and workers are made of.
 pub(super) struct Engine<'a> {
@@ -44,7 +43,7 @@ pub(super) struct Engine<'a> {
     opener: SessionOpener,
     notices: Notices,
     event_log: EventLog,
-    failed_logins: mpsc::Receiver<Event>,
+    deferred: mpsc::Receiver<Deferred>,
     watch: VerificationWatch,
 }
 
@@ -52,7 +51,7 @@ pub(super) struct Engine<'a> {
 pub(super) struct Workers {
     pub(super) delivery: DeliveryWorker,
     pub(super) event_relay: EventRelay,
-    pub(super) failed_logins: FailedLoginWriter,
+    pub(super) deferred: DeferredWriter,
     pub(super) health: HealthMonitor,
     pub(super) pruner: Pruner,
     pub(super) verifications: VerificationWatcher,
@@ -70,13 +69,14 @@ impl<'a> Engine<'a> {
             Some(redis) => (Arc::new(RedisCodes::new(redis.clone())), Arc::new(RedisLimits::new(redis.clone()))),
             None => (Arc::new(MemoryCodes::new(MEMORY_BOUND)), Arc::new(MemoryLimits::new(MEMORY_BOUND))),
         };
-        let (failed, failed_logins) = mpsc::channel(FAILED_LOGINS_BOUND);
-        let event_log = EventLog { core: core.clone(), wake: Arc::default(), failed_logins: failed };
+        let (lines, deferred) = DeferredLines::bounded(DEFERRED_BOUND);
+        let event_log = EventLog { core: core.clone(), wake: Arc::default(), deferred: lines.clone() };
         let rate_limits = RateLimits {
             core: core.clone(),
             shared: limiter,
             local: Arc::new(MemoryLimits::new(MEMORY_BOUND)),
             settings: settings.limits.clone(),
+            deferred: lines,
         };
         let issuer =
             CodeIssuer { core: core.clone(), codes, wake: Arc::<Notify>::default(), settings: settings.codes.clone() };
@@ -104,7 +104,7 @@ impl<'a> Engine<'a> {
             issuer,
             rate_limits,
             event_log,
-            failed_logins,
+            deferred,
         }
     }
 
@@ -135,10 +135,10 @@ impl<'a> Engine<'a> {
                 keep_unroutable: settings.keep_unroutable,
                 refused: HashMap::new(),
             },
-            failed_logins: FailedLoginWriter { event_log: self.event_log, events: self.failed_logins },
+            deferred: DeferredWriter { event_log: self.event_log, deferred: self.deferred },
             health: HealthMonitor(self.readiness),
             verifications: VerificationWatcher(self.watch),
-            pruner: Pruner(core),
+            pruner: Pruner { core, audit_keep: settings.audit_keep },
         }
     }
 

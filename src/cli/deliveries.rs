@@ -15,7 +15,7 @@ use crate::{
     domain::{Channel, Clock as _, CodeMessage, DeliveryState, MessagePayload, OsRandom, Purpose, Random, SystemClock},
     notify::MessageMeta,
     services::MessageSummary,
-    store::Conversion,
+    store::{Conversion, StoredMessage},
 };
 
 #[derive(Subcommand)]
@@ -70,6 +70,7 @@ fn conversion_json(row: &Conversion) -> anyhow::Result<Value> {
         "provider": row.provider,
         "country": row.country,
         "sent": row.sent,
+        "failed": row.failed,
         "verified": row.verified,
         "segments": row.segments,
         "converted": (rate * 1_000.0).round() / 1_000.0,
@@ -77,20 +78,27 @@ fn conversion_json(row: &Conversion) -> anyhow::Result<Value> {
 }
 
 fn print_list(messages: &[MessageSummary], as_json: bool) {
-    for MessageSummary { stored, content } in messages {
-        let (purpose, to) = content.as_ref().map_or((None, None), |(purpose, to)| (Some(purpose), Some(to)));
-        let row = json!({
-            "id": stored.id,
-            "purpose": purpose,
-            "to": to,
-            "verification_id": stored.verification_id,
-            "attempts": stored.attempts,
-            "due_at": stored.due_at,
-            "deadline_at": stored.deadline,
-            "ended_at": stored.ended_at,
-        });
+    for MessageSummary { stored, purpose } in messages {
+        let mut row = message_json(stored);
+        row["purpose"] = json!(purpose);
         print_line(&row, as_json);
     }
+}
+
+/// A message without its content.
+pub(super) fn message_json(stored: &StoredMessage) -> Value {
+    json!({
+        "id": stored.id,
+        "purpose": null,
+        "to": stored.destination,
+        "provider": stored.provider,
+        "last_error": stored.last_error,
+        "verification_id": stored.verification_id,
+        "attempts": stored.attempts,
+        "due_at": stored.due_at,
+        "deadline_at": stored.deadline,
+        "ended_at": stored.ended_at,
+    })
 }
 
 /// Sends the text of a login code, with digits that are no code, by the configured providers.
@@ -106,7 +114,13 @@ pub(super) async fn send_test(test: SendTest, settings: &Settings, as_json: bool
     let id = (&OsRandom as &dyn Random).secret_id().simple().to_string();
     let meta = MessageMeta { id, number: 0, expires_at };
     let message = settings.notify.templates.render(&MessagePayload::Code(code), meta).map_err(anyhow::Error::msg)?;
-    let provider = notifiers(settings).send(&message).await?;
-    print(&json!({"to": to.masked(), "provider": provider, "status": "accepted"}), as_json);
+    let accepted = notifiers(settings).send(&message).await?;
+    let sent = json!({
+        "to": to.masked(),
+        "provider": accepted.provider,
+        "reference": accepted.reference,
+        "status": "accepted",
+    });
+    print(&sent, as_json);
     Ok(ExitCode::SUCCESS)
 }

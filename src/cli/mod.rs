@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 the command line or the settings are invalid. `--json` prints one JSON value a line,
 //! for programs.
 
+mod audit;
 mod backup;
 mod check_config;
 mod consume_events;
@@ -73,6 +74,13 @@ enum Command {
     /// Manage sessions
     #[command(subcommand)]
     Sessions(sessions::Sessions),
+    /// Show what happened to accounts and addresses, the newest thousand lines
+    Audit(audit::Audit),
+    /// Explain why a code did or did not arrive
+    Why {
+        /// An email address or a mobile number
+        address: String,
+    },
     /// Manage messages
     #[command(subcommand)]
     Deliveries(deliveries::Deliveries),
@@ -159,6 +167,8 @@ async fn execute(command: Command, settings: &Settings, as_json: bool) -> anyhow
         Command::Keys(Keys::Generate) | Command::Completions { .. } => {}
         Command::Health => return health::check(settings).await,
         Command::Backup { file } => backup::backup(settings, &file, as_json).await?,
+        Command::Audit(command) => return audit::audit(command, settings, as_json).await,
+        Command::Why { address } => return audit::why(&address, settings, as_json).await,
         Command::Deliveries(command) => return deliveries::run(command, settings, as_json).await,
         Command::SendTest(test) => return deliveries::send_test(test, settings, as_json).await,
         Command::ConsumeEvents(command) => return consume_events::run(command, settings).await,

@@ -32,10 +32,15 @@ pub(super) fn print_line(row: &Value, as_json: bool) {
     if as_json {
         return line(row);
     }
+    line(pairs(row));
+}
+
+/// NAME=VALUE for each field that is not null.
+pub(super) fn pairs(row: &Value) -> String {
     let fields = row.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
     let fields: Vec<String> =
         fields.map(|(name, value)| format!("{name}={}", value.as_str().map_or(value.to_string(), escaped))).collect();
-    line(fields.join(" "));
+    fields.join(" ")
 }
 
 /// Without what a terminal would obey: control characters, and those that change the direction of text.

@@ -11,7 +11,12 @@ use super::{
     output::print,
     users::{AccountArgument, find},
 };
-use crate::{app::admin_services, config::Settings, domain::Reason, http::user_json};
+use crate::{
+    app::admin_services,
+    config::Settings,
+    domain::{Origin, Reason},
+    http::user_json,
+};
 
 #[derive(Subcommand)]
 pub(super) enum Sessions {
@@ -38,14 +43,14 @@ pub(super) async fn run(command: Sessions, settings: &Settings, as_json: bool) -
             print(&json!({"sessions": listed["sessions"].take()}), as_json);
         }
         Sessions::Revoke { id: Some(id), .. } => {
-            if !admin.sessions.end(id, None, Reason::Ended).await? {
+            if !admin.sessions.end(id, None, Reason::Ended, Origin::default()).await? {
                 bail!("no such session, or it has ended");
             }
             print(&json!({"id": id, "status": "revoked"}), as_json);
         }
         Sessions::Revoke { all, .. } => {
             let user = find(&admin, settings, &all.unwrap_or_default()).await?;
-            admin.sessions.log_out_all(&user).await?;
+            admin.sessions.log_out_all(&user, Origin::default()).await?;
             print(&json!({"id": user.id, "status": "revoked"}), as_json);
         }
     }

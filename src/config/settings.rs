@@ -60,6 +60,8 @@ pub struct Settings {
     pub phone: PhoneRules,
     /// Messages and their providers.
     pub notify: NotifySettings,
+    /// How long lines of the audit are kept.
+    pub audit_keep: Duration,
     /// The form of the log.
     pub log: LogFormat,
     /// `RUST_LOG`
@@ -156,6 +158,7 @@ impl Settings {
             password_min_length: settings.u32("passwords.min_length", 8, 8..=64) as usize,
             phone: phone(settings),
             notify: notify(settings, embedded, &server),
+            audit_keep: Duration::from_secs(u64::from(settings.u32("audit.keep", 90, 1..=3_650)) * DAY),
             log: log_format(settings),
             log_levels: settings.text("rust_log"),
             log_foreign: settings.flag("log.foreign", false),

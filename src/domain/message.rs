@@ -103,6 +103,14 @@ impl MessagePayload {
         }
     }
 
+    /// The code, if it carries one.
+    pub fn code(&self) -> Option<&CodeMessage> {
+        match self {
+            Self::Code(code) => Some(code),
+            Self::Notice(_) => None,
+        }
+    }
+
     /// The purpose of the code, or the kind of the notice.
     pub fn purpose(&self) -> &'static str {
         match self {

@@ -4,6 +4,7 @@
 //! or a whole address.
 
 mod address;
+mod audit;
 mod client;
 mod clock;
 mod code;
@@ -31,6 +32,7 @@ mod user;
 mod verification;
 
 pub use address::{Address, Channel};
+pub use audit::{AuditKind, AuditLine, Origin};
 pub use client::{Client, site_of};
 pub use clock::{Clock, MovableClock, SystemClock};
 pub use code::OneTimeCode;

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::{CodeIssuer, Core, RateLimits, VerificationRef, once_on_conflict};
 use crate::{
     codes::{Attempt, Claim, CodeKey, Verdict},
-    domain::{Address, Challenge, Client, LoginId, OneTimeCode, Purpose, Quota, Timestamp, Verification, hex},
+    domain::{
+        Address, AuditKind, AuditLine, Challenge, Client, LoginId, OneTimeCode, Origin, Purpose, Quota, Timestamp,
+        Verification, hex,
+    },
     error::{Error, ExceededLimit},
     metrics,
     store::Reader,
@@ -51,6 +54,15 @@ impl Subject {
 
     fn channel(&self) -> &'static str {
         self.challenge.as_ref().map_or("none", |challenge| challenge.verification.destination.channel().as_str())
+    }
+}
+
+fn wrong_code_line(challenge: &Challenge, client: &Client, now: Timestamp) -> AuditLine {
+    let Verification { id, purpose, destination, holder, .. } = &challenge.verification;
+    AuditLine {
+        user_id: holder.account(),
+        verification_id: Some(*id),
+        ..AuditLine::new(AuditKind::WrongCode, purpose.as_str(), Origin::client(client).about(destination), now)
     }
 }
 
@@ -159,7 +171,11 @@ impl CodeChecker {
             return Err(Error::field(OneTimeCode::wrong_length(digits))); // and no attempt
         }
         let (purpose, channel) = (subject.purpose, subject.channel());
+        let destination = subject.challenge.as_ref().map(|challenge| challenge.verification.destination.clone());
         let outcome = self.redeem_counted(code, subject, client, use_it).await;
+        if let Some(destination) = destination {
+            self.rate_limits.deferred.note(&outcome, &destination, client, self.core.now());
+        }
         metrics::code(purpose.as_str(), channel, outcome_name(&outcome));
         outcome
     }
@@ -179,7 +195,7 @@ impl CodeChecker {
         let Some(challenge) = subject.challenge.filter(|challenge| challenge.is_live(now)) else {
             return Err(Error::InvalidCode);
         };
-        let claim = match self.judge(code, &challenge, subject.with_id, now).await {
+        let claim = match self.judge(code, &challenge, subject.with_id, client, now).await {
             Ok(claim) => claim,
             Err(Error::InvalidCode) => return Err(Error::InvalidCode),
             Err(error) => {
@@ -213,6 +229,7 @@ impl CodeChecker {
         code: &OneTimeCode,
         challenge: &Challenge,
         with_id: bool,
+        client: &Client,
         now: Timestamp,
     ) -> Result<Option<Claim>, Error> {
         let attempt = self.attempt(code, challenge, with_id);
@@ -232,7 +249,8 @@ impl CodeChecker {
             Verdict::Claimed => Ok(None),
             Verdict::NoCode => Err(Error::InvalidCode),
             Verdict::Wrong(attempt) => {
-                self.core.store.record_failed_attempt(&destination, purpose, attempt, now).await?;
+                let line = wrong_code_line(challenge, client, now);
+                self.core.store.record_failed_attempt(&destination, purpose, attempt, &line).await?;
                 Err(Error::InvalidCode)
             }
             Verdict::NoTries => Err(Error::TooManyAttempts(self.spent_tries(challenge, now))),

@@ -10,9 +10,9 @@ use crate::{
     codes::{CodeKey, CodeStore, LiveCode},
     crypto::Keyring,
     domain::{
-        Address, Channel, CodeMessage, CodePolicy, DeliveryState, DestinationRecord, Holder, IssuedCode,
-        MessagePayload, OneTimeCode, Purpose, Quota, RateLimit, Registration, Timestamp, Verification, hex,
-        message_owner,
+        Address, AuditKind, AuditLine, Channel, Client, CodeMessage, CodePolicy, DeliveryState, DestinationRecord,
+        Holder, IssuedCode, MessagePayload, OneTimeCode, Origin, Purpose, Quota, RateLimit, Registration, Timestamp,
+        Verification, hex, message_owner,
     },
     error::{Error, ExceededLimit},
     metrics,
@@ -174,12 +174,14 @@ impl CodeIssuer {
         tx: &mut Tx,
         record: &mut DestinationRecord,
         new: &NewCode<'_>,
+        client: &Client,
         now: Timestamp,
     ) -> Result<InactiveCode, StoreError> {
         record.history.record_send(new.purpose, now);
         tx.update_history(&new.destination.hash(), &record.history).await?;
         let verification = self.write_verification(tx, new, now).await?;
         let message = self.write_message(tx, &verification, new.locale.clone(), now).await?;
+        tx.append_audit(&[issued_line(&verification, client, now)]).await?;
         let mut live = live_code(&message, &self.core.keyring);
         if verification.holder == Holder::Phantom {
             live.mac = hex(&self.core.random.bytes::<32>());
@@ -241,6 +243,7 @@ impl CodeIssuer {
             verification: generation,
             phantom: verification.holder == Holder::Phantom,
             user: verification.holder.account(),
+            destination: verification.destination.masked(),
             body: keyring.seal(&message_owner(generation), &payload.to_json(), &**random),
             deadline: verification.expires_at,
         };
@@ -273,6 +276,15 @@ impl CodeIssuer {
         let IssuedCode { purpose, destination, .. } = &code.issued;
         metrics::code(purpose.as_str(), destination.channel().as_str(), "issued");
         Ok(code.issued)
+    }
+}
+
+fn issued_line(verification: &Verification, client: &Client, now: Timestamp) -> AuditLine {
+    let origin = Origin::client(client).about(&verification.destination);
+    AuditLine {
+        user_id: verification.holder.account(),
+        verification_id: Some(verification.id),
+        ..AuditLine::new(AuditKind::CodeIssued, verification.purpose.as_str(), origin, now)
     }
 }
 

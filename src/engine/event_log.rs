@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::Core;
+use super::{Core, Deferred, DeferredLines};
 use crate::{
-    domain::{Client, Event, EventKind, LoginMethod, Timestamp},
+    domain::{AuditLine, Event, EventKind, LoginMethod, Origin, Timestamp},
     store::{StoreError, Tx},
 };
 
@@ -17,8 +17,8 @@ pub struct EventLog {
     pub(crate) core: Core,
     /// Wakes the event relay.
     pub(crate) wake: Arc<Notify>,
-    /// Best-effort events, written after the response.
-    pub(crate) failed_logins: mpsc::Sender<Event>,
+    /// What is written after the response.
+    pub(crate) deferred: DeferredLines,
 }
 
 /// The owner of a sealed event.
@@ -30,14 +30,35 @@ impl EventLog {
         &self,
         tx: &mut Tx,
         kinds: impl IntoIterator<Item = EventKind>,
+        origin: Origin<'_>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let events: Vec<Event> = kinds.into_iter().map(|kind| self.event(kind, now)).collect();
-        self.append_all(tx, &events).await
+        let lines: Vec<AuditLine> =
+            events.iter().filter_map(|event| AuditLine::of_event(&event.kind, origin, now)).collect();
+        self.append_events(tx, &events).await?;
+        tx.append_audit(&lines).await
     }
 
-    /// Stores events that were made before.
-    pub(crate) async fn append_all(&self, tx: &mut Tx, events: &[Event]) -> Result<(), StoreError> {
+    /// Stores what was put off until after its response.
+    pub(crate) async fn append_deferred(&self, deferred: &[Deferred]) -> Result<(), StoreError> {
+        let mut tx = self.core.store.begin().await?;
+        let (mut events, mut lines) = (Vec::new(), Vec::new());
+        for one in deferred {
+            match one {
+                Deferred::FailedLogin(event, line) => {
+                    events.push(event.clone());
+                    lines.push(line.clone());
+                }
+                Deferred::Refusal(line) => tx.count_refusal(line).await?,
+            }
+        }
+        self.append_events(&mut tx, &events).await?;
+        tx.append_audit(&lines).await?;
+        self.commit(tx).await
+    }
+
+    async fn append_events(&self, tx: &mut Tx, events: &[Event]) -> Result<(), StoreError> {
         let sealed: Vec<Vec<u8>> = events.iter().map(|event| self.seal(event)).collect();
         tx.append_events(&sealed, self.core.now()).await
     }
@@ -50,11 +71,12 @@ impl EventLog {
     }
 
     /// Records a failed login, alike for known and unknown accounts and never in the way of the answer.
-    pub(crate) fn login_failed(&self, user_id: Option<Uuid>, method: LoginMethod, client: &Client) {
-        let event =
-            self.event(EventKind::LoginFailed { user_id, method, client: client.shown.clone() }, self.core.now());
-        if self.failed_logins.try_send(event).is_err() {
-            tracing::debug!("more logins fail than are recorded");
+    pub(crate) fn login_failed(&self, user_id: Option<Uuid>, method: LoginMethod, origin: Origin<'_>) {
+        let client = origin.client.map(|client| client.shown.clone()).unwrap_or_default();
+        let now = self.core.now();
+        let event = self.event(EventKind::LoginFailed { user_id, method, client }, now);
+        if let Some(line) = AuditLine::of_event(&event.kind, origin, now) {
+            self.deferred.send(Deferred::FailedLogin(event, line));
         }
     }
 

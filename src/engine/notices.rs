@@ -34,6 +34,7 @@ impl Notices {
                 verification: None,
                 phantom: false,
                 user: Some(user.id),
+                destination: to.masked(),
                 body: self.core.keyring.seal(&message_owner(None), &payload.to_json(), &*self.core.random),
                 deadline: now.plus(DAY),
             };

@@ -8,7 +8,9 @@ use uuid::Uuid;
 use super::{Actor, Core, EventLog, RateLimits};
 use crate::{
     crypto::{HashParams, Hasher, MacPurpose},
-    domain::{Address, Client, DestinationHash, Identifier, LoginMethod, Password, Registration, Timestamp, User},
+    domain::{
+        Address, Client, DestinationHash, Identifier, LoginMethod, Origin, Password, Registration, Timestamp, User,
+    },
     error::Error,
     store::{Reader, StoreError},
 };
@@ -114,7 +116,7 @@ impl PasswordChecker {
                 None => pending_owner(pending, hash.as_deref()),
             };
             owner.ok_or_else(|| {
-                self.event_log.login_failed(account_id, LoginMethod::Password, client);
+                self.event_log.login_failed(account_id, LoginMethod::Password, Origin::client(client));
                 Error::InvalidCredentials
             })
         })

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Core;
+use super::{Core, DeferredLines};
 use crate::{
     domain::{Address, Client, RateLimit, Timestamp, User, hex, sha256},
     error::{Error, ExceededLimit},
@@ -38,6 +38,8 @@ pub struct RateLimits {
     /// nobody can guess without bound.
     pub(crate) local: Arc<dyn Limiter>,
     pub(crate) settings: LimitSettings,
+    /// Refusals for the audit.
+    pub(crate) deferred: DeferredLines,
 }
 
 /// A counted use; it stays counted unless it is cancelled.
@@ -74,8 +76,17 @@ impl RateLimits {
     pub(crate) async fn count_send<T>(
         &self,
         client: &Client,
+        destination: Option<&Address>,
         send: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
+        let outcome = self.send_counted(client, send).await;
+        if let Some(destination) = destination {
+            self.deferred.note(&outcome, destination, client, self.core.now());
+        }
+        outcome
+    }
+
+    async fn send_counted<T>(&self, client: &Client, send: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let limit = &self.settings.sends_per_client;
         let reservation = self.reserve_for_client(Operation::Send, "client-sends", limit, client).await?;
         let outcome = send.await;

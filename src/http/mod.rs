@@ -27,7 +27,7 @@ use self::{
     routes::{api, dev_inbox, service},
 };
 use crate::{
-    domain::{PhoneRules, SessionSummary, User},
+    domain::{AuditLine, PhoneRules, SessionSummary, User},
     engine::{Gauges, Readiness},
     notify::{Inbox, TwilioCallback},
     services::{
@@ -80,6 +80,11 @@ pub fn user_json(user: &User, sessions: Option<Vec<SessionSummary>>) -> serde_js
         json["sessions"] = serde_json::json!(views::SessionView::list(sessions, None));
     }
     json
+}
+
+/// A line of the audit; for the command line.
+pub fn audit_json(line: &AuditLine) -> serde_json::Value {
+    serde_json::json!(views::AuditLineView::from(line))
 }
 
 /// The document that `GET /openapi.json` returns.

@@ -6,10 +6,13 @@ use uuid::Uuid;
 
 use super::{
     extract::compat::Compat,
-    open_enum::{ChannelName, PurposeName},
+    open_enum::{ChannelName, PurposeName, VerificationState},
     problem::whole_seconds,
 };
-use crate::domain::{Email, Identifiers, IssuedCode, LoginId, Mobile, SessionSummary, SessionTokens, Timestamp, User};
+use crate::domain::{
+    AuditLine, Email, Identifiers, IssuedCode, LoginId, Mobile, SessionSummary, SessionTokens, Timestamp, User,
+    Verification,
+};
 
 /// A verification, whose code is on its way.
 #[derive(Serialize, ToSchema)]
@@ -224,4 +227,90 @@ impl SessionView {
         };
         sessions.into_iter().map(view).collect()
     }
+}
+
+/// A line of the audit.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditLine)]
+pub(super) struct AuditLineView {
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T18:36:00Z")]
+    at: Timestamp,
+    #[schema(example = "logged_in")]
+    kind: &'static str,
+    #[schema(example = "password")]
+    outcome: String,
+    /// A provider's answer.
+    detail: Option<String>,
+    user_id: Option<Uuid>,
+    /// Masked.
+    destination: Option<String>,
+    verification_id: Option<Uuid>,
+    client: Option<String>,
+    user_agent: Option<String>,
+    provider: Option<String>,
+    /// The provider's own id of the message.
+    reference: Option<String>,
+    /// Milliseconds that the provider took.
+    took_ms: Option<i32>,
+    /// How often within the hour; more than once for refusals alone.
+    times: i32,
+}
+
+impl From<&AuditLine> for AuditLineView {
+    fn from(line: &AuditLine) -> Self {
+        Self {
+            at: line.at,
+            kind: line.kind.as_str(),
+            outcome: line.outcome.clone(),
+            detail: line.detail.clone(),
+            user_id: line.user_id,
+            destination: line.destination.clone(),
+            verification_id: line.verification_id,
+            client: line.client.clone(),
+            user_agent: line.user_agent.clone(),
+            provider: line.provider.clone(),
+            reference: line.reference.clone(),
+            took_ms: line.took_ms,
+            times: line.times,
+        }
+    }
+}
+
+/// A message that went to the person.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SentMessage)]
+pub(super) struct SentMessageView {
+    #[schema(example = "login")]
+    purpose: PurposeName,
+    #[schema(example = "sms")]
+    channel: ChannelName,
+    /// Masked.
+    destination: String,
+    #[schema(example = "sent")]
+    state: VerificationState,
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T18:36:00Z")]
+    issued_at: Timestamp,
+}
+
+impl From<&Verification> for SentMessageView {
+    fn from(verification: &Verification) -> Self {
+        Self {
+            purpose: PurposeName(verification.purpose.as_str()),
+            channel: ChannelName(verification.destination.channel().as_str()),
+            destination: verification.destination.masked(),
+            state: VerificationState(verification.state.as_str()),
+            issued_at: verification.issued_at,
+        }
+    }
+}
+
+/// All that is kept of an account.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Export)]
+pub(super) struct ExportView {
+    pub(super) user: UserView,
+    pub(super) sessions: Vec<SessionView>,
+    /// The codes of the last day.
+    pub(super) messages: Vec<SentMessageView>,
+    pub(super) audit: Vec<AuditLineView>,
 }

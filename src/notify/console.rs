@@ -5,7 +5,7 @@ use std::{io::Write as _, sync::Arc};
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
-use super::{Message, Notifier, SendError};
+use super::{Message, Notifier, Receipt, SendError};
 use crate::domain::Channel;
 
 /// Prints messages, codes included, to standard output, so that a developer can register.
@@ -29,7 +29,7 @@ impl Notifier for Console {
         "console"
     }
 
-    async fn send(&self, message: &Message) -> Result<(), SendError> {
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
         let Message { to, body, subject, .. } = message;
         let text = match message.channel {
             Channel::Sms => format!("[console] SMS to {to}: {body}\n"),
@@ -42,7 +42,8 @@ impl Notifier for Console {
             out.write_all(text.as_bytes())?;
             out.flush()
         });
-        printed.await.map_err(SendError::later)?.map_err(SendError::later)
+        printed.await.map_err(SendError::later)?.map_err(SendError::later)?;
+        Ok(None)
     }
 
     async fn check(&self) -> Result<(), SendError> {

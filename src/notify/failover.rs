@@ -7,7 +7,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Fault, Inbox, Message, Notifier, SendError, provider_health::ProviderHealth};
+use super::{Fault, Inbox, Message, Notifier, Receipt, SendError, provider_health::ProviderHealth};
 use crate::{
     domain::{Channel, Clock},
     metrics,
@@ -22,6 +22,27 @@ pub struct Notifiers {
     pub email: ProviderChain,
     /// Receives a copy of every message that was sent.
     pub inbox: Option<Arc<Inbox>>,
+}
+
+/// A provider took the message.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Its name.
+    pub provider: &'static str,
+    /// Its own id of the message.
+    pub reference: Receipt,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// No provider took the message.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct NotSent {
+    /// The one that was tried last.
+    pub provider: Option<&'static str>,
+    /// Its reason.
+    pub error: SendError,
 }
 
 /// The providers of a channel, in the order they are tried.
@@ -44,17 +65,17 @@ pub(super) const TRY_TIMEOUT: Duration = Duration::from_secs(3);
 const AT_ONCE: usize = 64;
 
 impl Notifiers {
-    /// Sends by the first provider that takes the message, and returns its name.
-    pub async fn send(&self, message: &Message) -> Result<&'static str, SendError> {
+    /// Sends by the first provider that takes the message.
+    pub async fn send(&self, message: &Message) -> Result<Accepted, NotSent> {
         let chain = match message.channel {
             Channel::Sms => &self.sms,
             Channel::Email => &self.email,
         };
-        let provider = chain.send(message).await?;
+        let accepted = chain.send(message).await?;
         if let Some(inbox) = &self.inbox {
             inbox.add(message);
         }
-        Ok(provider)
+        Ok(accepted)
     }
 
     /// How long a message takes if every provider hangs.
@@ -72,8 +93,9 @@ impl ProviderChain {
         Self { providers: notifiers.into_iter().map(provider).collect(), clock }
     }
 
-    async fn send(&self, message: &Message) -> Result<&'static str, SendError> {
-        let mut refusal = SendError::later("every provider is being skipped, or has too many messages");
+    async fn send(&self, message: &Message) -> Result<Accepted, NotSent> {
+        let skipped = SendError::later("every provider is being skipped, or has too many messages");
+        let mut last = NotSent { provider: None, error: skipped };
         for provider in self.providers.iter() {
             let now = self.clock.now();
             if now >= message.meta.expires_at {
@@ -89,13 +111,13 @@ impl ProviderChain {
             let answer = tried.unwrap_or_else(|_| Err(SendError::later("no answer in time")));
             metrics::delivery(name, &message.country, outcome_name(&answer), started.elapsed());
             match answer {
-                Ok(()) => {
+                Ok(reference) => {
                     provider.health.worked();
-                    return Ok(name);
+                    return Ok(Accepted { provider: name, reference, took: started.elapsed() });
                 }
-                Err(refused @ SendError::Final(_)) => {
+                Err(error @ SendError::Final(_)) => {
                     provider.health.worked(); // it answered
-                    return Err(refused);
+                    return Err(NotSent { provider: Some(name), error });
                 }
                 Err(later) => {
                     match later {
@@ -103,18 +125,18 @@ impl ProviderChain {
                         _ => provider.health.failed(self.clock.now()),
                     }
                     tracing::warn!(provider = name, message.id = message.meta.number, error = %later, "a provider did not take a message");
-                    refusal = later;
+                    last = NotSent { provider: Some(name), error: later };
                 }
             }
         }
-        Err(refusal)
+        Err(last)
     }
 }
 
 /// The outcome of a try, for the metrics.
-fn outcome_name(answer: &Result<(), SendError>) -> &'static str {
+fn outcome_name(answer: &Result<Receipt, SendError>) -> &'static str {
     match answer {
-        Ok(()) => "accepted",
+        Ok(_) => "accepted",
         Err(SendError::Final(_)) => "refused",
         Err(SendError::Later { .. }) => "failed",
     }

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::domain::{Channel, Timestamp};
 
 pub use console::Console;
-pub use failover::{Notifiers, ProviderChain};
+pub use failover::{Accepted, NotSent, Notifiers, ProviderChain};
 pub use inbox::{Inbox, InboxEntry};
 pub use smtp::{Smtp, SmtpSettings};
 #[cfg(feature = "aws")]
@@ -65,6 +65,9 @@ pub struct MessageMeta {
     pub expires_at: Timestamp,
 }
 
+/// The provider's own id of a message that it took, if it gives one.
+pub type Receipt = Option<String>;
+
 /// A provider: delivers a message to one person.
 #[async_trait]
 pub trait Notifier: Send + Sync {
@@ -74,7 +77,7 @@ pub trait Notifier: Send + Sync {
     /// Hands `message` to the provider.
     ///
     /// `Ok` means accepted, not delivered. Implementations never log the body: it contains a live code.
-    async fn send(&self, message: &Message) -> Result<(), SendError>;
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError>;
 
     /// Tries whether the provider would take a message, without sending one to a person.
     async fn check(&self) -> Result<(), SendError>;

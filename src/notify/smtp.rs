@@ -25,7 +25,7 @@ use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
 
-use super::{Message, Notifier, SendError, failover::TRY_TIMEOUT, http::decoded};
+use super::{Message, Notifier, Receipt, SendError, failover::TRY_TIMEOUT, http::decoded};
 
 /// Sends emails by SMTP, over connections that are kept for a while.
 pub struct Smtp {
@@ -265,13 +265,13 @@ impl Notifier for Smtp {
         "smtp"
     }
 
-    async fn send(&self, message: &Message) -> Result<(), SendError> {
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
         let email = self.email(message)?;
         let mut connection = self.connection().await.map_err(|error| judge(Phase::Connecting, &error))?;
         // A connection that gave an error is used no more.
         hand_over(&mut connection, &email).await.map_err(|(phase, error)| judge(phase, &error))?;
         self.keep(connection);
-        Ok(())
+        Ok(None)
     }
 
     async fn check(&self) -> Result<(), SendError> {

@@ -5,7 +5,7 @@ use aws_config::{BehaviorVersion, Region, retry::RetryConfig};
 use aws_sdk_sns::{Client, types::MessageAttributeValue};
 use tokio::sync::OnceCell;
 
-use super::{Message, Notifier, SendError};
+use super::{Message, Notifier, Receipt, SendError};
 
 /// Sends text messages by Amazon SNS. Credentials come from the chain of the AWS SDK, at the first message.
 pub struct Sns {
@@ -65,13 +65,16 @@ impl Notifier for Sns {
         "sns"
     }
 
-    async fn send(&self, message: &Message) -> Result<(), SendError> {
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
         let mut publish = self.client().await.publish().phone_number(&message.to).message(&message.body);
         for (name, value) in self.attributes() {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
             publish = publish.message_attributes(name, value.map_err(SendError::later)?);
         }
-        let Err(error) = publish.send().await else { return Ok(()) };
+        let error = match publish.send().await {
+            Ok(taken) => return Ok(taken.message_id),
+            Err(error) => error,
+        };
         let Some(refused) = error.as_service_error() else {
             return Err(SendError::later(cause_of(&error)));
         };

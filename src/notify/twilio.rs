@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::{
-    Message, Notifier, SendError,
+    Message, Notifier, Receipt, SendError,
     http::{body_of, client, refused, unreachable},
 };
 use crate::domain::{Clock, DeliveryState, SystemClock};
@@ -43,6 +43,12 @@ pub enum TwilioSender {
     Number(String),
     /// The SID of a messaging service.
     MessagingService(String),
+}
+
+/// A message that Twilio took.
+#[derive(Deserialize)]
+struct Accepted {
+    sid: String,
 }
 
 /// The body of an error.
@@ -99,11 +105,12 @@ impl Notifier for Twilio {
         "twilio"
     }
 
-    async fn send(&self, message: &Message) -> Result<(), SendError> {
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
         let request = self.request(Method::POST, "/Messages.json")?.form(&self.form(message));
         let response = request.send().await.map_err(|error| unreachable(&error))?;
         if response.status() == StatusCode::CREATED {
-            return Ok(());
+            let taken = serde_json::from_slice::<Accepted>(&body_of(response).await).ok();
+            return Ok(taken.map(|taken| taken.sid));
         }
         let is_about_the_message =
             response.status().is_client_error() && response.status() != StatusCode::TOO_MANY_REQUESTS;

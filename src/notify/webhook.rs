@@ -7,7 +7,7 @@ use reqwest::{Client, RequestBuilder, StatusCode, Url, header};
 use serde_json::json;
 
 use super::{
-    Message, Notifier, SendError,
+    Message, Notifier, Receipt, SendError,
     http::{client, refused, unreachable},
 };
 use crate::domain::{Clock, SystemClock, Timestamp};
@@ -80,7 +80,7 @@ impl Notifier for Webhook {
         "webhook"
     }
 
-    async fn send(&self, message: &Message) -> Result<(), SendError> {
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
         // The receiver compares it with the real time, not with the clock of a test.
         let now = SystemClock.now();
         let body = json!({
@@ -100,7 +100,7 @@ impl Notifier for Webhook {
         let request = self.signed(&message.meta.id, now, body);
         let response = request.send().await.map_err(|error| unreachable(&error))?;
         match response.status() {
-            status if status.is_success() => Ok(()),
+            status if status.is_success() => Ok(None),
             StatusCode::UNPROCESSABLE_ENTITY => Err(SendError::Final("the gateway answered 422".to_owned())),
             StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::PAYLOAD_TOO_LARGE => {
                 Err(refused(&response).of_message())

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::accounts::{AccountDetails, AccountService, BATCH};
 use crate::{
-    domain::{Address, Email, EventKind, LoginId, User},
+    domain::{Address, Email, EventKind, LoginId, Origin, User},
     engine::once_on_conflict,
     error::Error,
     store::StoreError,
@@ -112,7 +112,7 @@ impl AccountService {
             }
             let user_id = existing.id;
             let events = changed.iter().map(|new| EventKind::ContactChanged { user_id, channel: new.channel() });
-            self.event_log.append(&mut tx, events, now).await?;
+            self.event_log.append(&mut tx, events, Origin::default(), now).await?;
         }
         Ok(self.event_log.commit(tx).await?)
     }

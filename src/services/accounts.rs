@@ -4,7 +4,8 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        Address, Email, EventKind, Identifier, Identifiers, Locale, PersonName, Reason, SessionSummary, Timestamp, User,
+        Address, AuditKind, AuditLine, Email, EventKind, Identifier, Identifiers, Locale, Origin, PersonName, Reason,
+        SessionSummary, Timestamp, User,
     },
     engine::{Core, EventLog},
     error::Error,
@@ -87,7 +88,7 @@ impl AccountService {
             let user_id = user.id;
             [EventKind::UserRegistered { user_id }, EventKind::UserActivated { user_id, channel: None }]
         });
-        self.event_log.append(tx, events, now).await?;
+        self.event_log.append(tx, events, Origin::default(), now).await?;
         Ok(users)
     }
 
@@ -115,7 +116,7 @@ impl AccountService {
         let mut tx = self.core.store.begin().await?;
         if tx.disable_user(user.id, now).await? {
             let revoked = EventKind::all_revoked(user.id, None, Reason::Disabled);
-            self.event_log.append(&mut tx, [revoked], now).await?;
+            self.event_log.append(&mut tx, [revoked], Origin::default(), now).await?;
         }
         Ok(self.event_log.commit(tx).await?)
     }
@@ -132,7 +133,7 @@ impl AccountService {
             return Err(Error::Conflict); // changed meanwhile
         }
         let deleted = EventKind::UserDeleted { user_id: user.id };
-        self.event_log.append(&mut tx, [deleted], self.core.now()).await?;
+        self.event_log.append(&mut tx, [deleted], Origin::default(), self.core.now()).await?;
         Ok(self.event_log.commit(tx).await?)
     }
 
@@ -150,6 +151,11 @@ impl AccountService {
 
     /// Resets the rate limits of an address, in the code store too.
     pub async fn lift_limits(&self, address: &Address) -> Result<(), Error> {
-        Ok(self.core.store.write().await?.lift_limits(&address.hash(), self.core.now()).await?)
+        let now = self.core.now();
+        let line = AuditLine::new(AuditKind::Command, "limits_lift", Origin::default().about(address), now);
+        let mut tx = self.core.store.begin().await?;
+        tx.lift_limits(&address.hash(), now).await?;
+        tx.append_audit(&[line]).await?;
+        Ok(tx.commit().await?)
     }
 }

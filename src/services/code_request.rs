@@ -32,12 +32,12 @@ impl CodeRequestService {
     ///
     /// [`Error::TooManyRequests`], alike for known and unknown.
     pub async fn send(&self, purpose: Purpose, request: &CodeRequest, client: &Client) -> Result<IssuedCode, Error> {
-        let write = once_on_conflict(|| self.write(purpose, request));
-        let code = self.rate_limits.count_send(client, write).await?;
+        let write = once_on_conflict(|| self.write(purpose, request, client));
+        let code = self.rate_limits.count_send(client, Some(&request.address), write).await?;
         self.issuer.activate(code).await
     }
 
-    async fn write(&self, purpose: Purpose, request: &CodeRequest) -> Result<InactiveCode, Error> {
+    async fn write(&self, purpose: Purpose, request: &CodeRequest, client: &Client) -> Result<InactiveCode, Error> {
         let (mut tx, mut record, now) = self.issuer.begin(&request.address, purpose).await?;
         let verification_id = self.core.random.secret_id();
         let account = find_account(&mut tx, request).await?;
@@ -55,7 +55,7 @@ impl CodeRequestService {
             holder: account.map_or(Holder::Phantom, |user| Holder::Account { id: user.id, epoch: user.epoch }),
             login_id_hash: request.login_id.as_ref().map(LoginId::hash),
         };
-        let code = self.issuer.issue(&mut tx, &mut record, &code, now).await?;
+        let code = self.issuer.issue(&mut tx, &mut record, &code, client, now).await?;
         tx.commit().await?;
         Ok(code)
     }

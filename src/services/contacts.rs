@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        Address, EventKind, FieldCode, FieldError, Holder, IssuedCode, NoticeKind, OneTimeCode, Purpose, User,
+        Address, EventKind, FieldCode, FieldError, Holder, IssuedCode, NoticeKind, OneTimeCode, Origin, Purpose, User,
         Verification,
     },
     engine::{
@@ -40,13 +40,14 @@ impl ContactService {
         }
         let write = async {
             self.passwords.check_current(actor, current, Freshness::Recent).await?;
-            once_on_conflict(|| self.write(&actor.user, new)).await
+            once_on_conflict(|| self.write(actor, new)).await
         };
-        let code = self.rate_limits.count_send(&actor.client, write).await?;
+        let code = self.rate_limits.count_send(&actor.client, Some(new), write).await?;
         self.issuer.activate(code).await
     }
 
-    async fn write(&self, user: &User, new: &Address) -> Result<InactiveCode, Error> {
+    async fn write(&self, actor: &Actor, new: &Address) -> Result<InactiveCode, Error> {
+        let user = &actor.user;
         let mut tx = self.core.store.begin().await?;
         let (mut record, now) = self.issuer.lock(&mut tx, new).await?;
         if let Some(taken) = tx.taken_identifier(&new.clone().into()).await? {
@@ -65,7 +66,7 @@ impl ContactService {
             login_id_hash: None,
             locale: user.locale.clone(),
         };
-        let code = self.issuer.issue(&mut tx, &mut record, &code, now).await?;
+        let code = self.issuer.issue(&mut tx, &mut record, &code, &actor.client, now).await?;
         let to = informed_addresses(user, new);
         self.notices.enqueue(&mut tx, user, &to, NoticeKind::ContactRequested, Some(new), now).await?;
         tx.commit().await?;
@@ -85,14 +86,14 @@ impl ContactService {
         };
         let challenge = challenge.filter(|challenge| is_own(&challenge.verification));
         let subject = Subject::owned(Purpose::ContactChange, challenge);
-        let change = |verification| self.change(&actor.user, verification);
+        let change = |verification| self.change(actor, verification);
         let changed = self.checker.redeem(code, subject, &actor.client, change).await?;
         self.rate_limits.reset_failures(None, &changed).await;
         self.issuer.wake.notify_one();
         Ok(changed)
     }
 
-    async fn change(&self, user: &User, proven: Verification) -> Result<User, Error> {
+    async fn change(&self, actor: &Actor, proven: Verification) -> Result<User, Error> {
         let Holder::Account { id, epoch } = proven.holder else { return Err(Error::InvalidCode) };
         let (now, new) = (self.core.now(), &proven.destination);
         let mut tx = self.core.store.begin().await?;
@@ -102,10 +103,10 @@ impl ContactService {
         if !tx.mark_verified(proven.id, None, now).await? {
             return Err(Error::InvalidCode);
         }
-        let to = informed_addresses(user, new);
-        self.notices.enqueue(&mut tx, user, &to, NoticeKind::ContactChanged, Some(new), now).await?;
+        let to = informed_addresses(&actor.user, new);
+        self.notices.enqueue(&mut tx, &actor.user, &to, NoticeKind::ContactChanged, Some(new), now).await?;
         let changed = EventKind::ContactChanged { user_id: id, channel: new.channel() };
-        self.event_log.append(&mut tx, [changed], now).await?;
+        self.event_log.append(&mut tx, [changed], Origin::client(&actor.client).about(new), now).await?;
         let user = tx.user(id).await?.ok_or(Error::InvalidCode)?;
         self.event_log.commit(tx).await?;
         Ok(user)

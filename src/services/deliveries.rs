@@ -20,8 +20,8 @@ pub struct DeliveryService {
 pub struct MessageSummary {
     /// The row.
     pub stored: StoredMessage,
-    /// The purpose and the masked address, while the message waits.
-    pub content: Option<(&'static str, String)>,
+    /// The purpose, while the message waits.
+    pub purpose: Option<&'static str>,
 }
 
 /// A message that a worker has leased is due when its lease ends, which is sooner than this.
@@ -31,7 +31,7 @@ impl DeliveryService {
     /// The messages that wait, or that failed within the last day; the oldest first.
     pub async fn list(&self, state: DeliveryState) -> Result<Vec<MessageSummary>, Error> {
         let stored = self.core.store.read().await?.messages(state).await?;
-        Ok(stored.into_iter().map(|stored| MessageSummary { content: self.content(&stored), stored }).collect())
+        Ok(stored.into_iter().map(|stored| MessageSummary { purpose: self.purpose(&stored), stored }).collect())
     }
 
     /// Retries messages now that wait for long, and returns how many; an ended message cannot be sent again.
@@ -48,7 +48,12 @@ impl DeliveryService {
     /// Records a provider's report of a message, named by its number in the outbox. A report of an ended
     /// verification, or of a code that was replaced, changes nothing.
     pub async fn record_report(&self, message: i64, state: DeliveryState) -> Result<(), Error> {
-        Ok(self.core.store.write().await?.mark_report(message, state, self.core.now()).await?)
+        let now = self.core.now();
+        let mut tx = self.core.store.begin().await?;
+        if tx.mark_report(message, state, now).await? {
+            tx.append_report(message, state.as_str(), now).await?;
+        }
+        Ok(tx.commit().await?)
     }
 
     /// Puts back the events that no queue received, and returns how many.
@@ -56,9 +61,9 @@ impl DeliveryService {
         Ok(self.core.store.write().await?.requeue_events().await?)
     }
 
-    fn content(&self, stored: &StoredMessage) -> Option<(&'static str, String)> {
+    fn purpose(&self, stored: &StoredMessage) -> Option<&'static str> {
         let payload =
             MessagePayload::from_json(&self.core.keyring.open(&message_owner(stored.verification()), &stored.body)?)?;
-        Some((payload.purpose(), payload.to().masked()))
+        Some(payload.purpose())
     }
 }

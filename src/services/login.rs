@@ -3,7 +3,7 @@
 use crate::{
     crypto::{HashParams, Hasher},
     domain::{
-        Address, Client, EventKind, Holder, Identifier, LoginId, LoginMethod, NewSession, Password, Reason,
+        Address, Client, EventKind, Holder, Identifier, LoginId, LoginMethod, NewSession, Origin, Password, Reason,
         Registration, Session, SessionTokens, Timestamp, User, Verification,
     },
     engine::{
@@ -71,7 +71,7 @@ impl LoginService {
         let opened = self.checker.redeem(&submission.code, subject, client, open).await;
         let session = opened.map_err(|error| match error {
             Error::InvalidCode => {
-                self.event_log.login_failed(account, LoginMethod::Code, client);
+                self.event_log.login_failed(account, LoginMethod::Code, Origin::client(client));
                 Error::InvalidLoginCode
             }
             other => other,
@@ -94,13 +94,13 @@ impl LoginService {
         let now = self.core.now();
         let mut tx = self.core.store.begin().await?;
         if let Some(session) = self.opener.open(&mut tx, user, client, false, now).await? {
-            return self.commit_session(tx, user.clone(), session, now).await;
+            return self.commit_session(tx, user.clone(), session, Origin::client(client), now).await;
         }
         // Changed since its hash was read: by a new address, which leaves the password valid, or by more.
         let user = tx.user(user.id).await?.filter(|changed| changed.password_hash == user.password_hash);
         let user = user.ok_or(Error::InvalidCredentials)?;
         let session = self.opener.open(&mut tx, &user, client, false, now).await?;
-        self.commit_session(tx, user, session.ok_or(Error::InvalidCredentials)?, now).await
+        self.commit_session(tx, user, session.ok_or(Error::InvalidCredentials)?, Origin::client(client), now).await
     }
 
     async fn open_by_code(&self, proven: Verification, client: &Client) -> Result<NewSession, Error> {
@@ -112,7 +112,7 @@ impl LoginService {
         if !tx.mark_verified(proven.id, None, now).await? {
             return Err(Error::InvalidCode);
         }
-        self.commit_session(tx, user, session, now).await
+        self.commit_session(tx, user, session, Origin::client(client).about(&proven.destination), now).await
     }
 
     /// Makes room for the session, appends its events, and commits.
@@ -121,11 +121,13 @@ impl LoginService {
         mut tx: Tx,
         user: User,
         session: Session,
+        origin: Origin<'_>,
         now: Timestamp,
     ) -> Result<NewSession, Error> {
         let dropped = tx.delete_oldest_sessions(&user, SESSIONS_KEPT, now).await?;
         let revoked = dropped.into_iter().map(|id| EventKind::revoked(user.id, id, Reason::Crowded));
-        self.event_log.append(&mut tx, std::iter::once(session.login_event()).chain(revoked), now).await?;
+        let events = std::iter::once(session.login_event()).chain(revoked);
+        self.event_log.append(&mut tx, events, origin, now).await?;
         self.event_log.commit(tx).await?;
         Ok(NewSession { user, session })
     }

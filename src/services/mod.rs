@@ -4,6 +4,7 @@
 
 mod account_import;
 mod accounts;
+mod audit;
 mod code_request;
 mod contacts;
 mod deliveries;
@@ -18,11 +19,12 @@ mod verification_status;
 
 pub use account_import::{ImportConflict, ImportPlan};
 pub use accounts::{AccountDetails, AccountService};
+pub use audit::{AuditService, Timeline};
 pub use code_request::{CodeRequest, CodeRequestService};
 pub use contacts::ContactService;
 pub use deliveries::{DeliveryService, MessageSummary};
 pub use login::LoginService;
-pub use profile::ProfileService;
+pub use profile::{AccountExport, ProfileService};
 pub use recovery::RecoveryService;
 pub use registration::{NewRegistration, PendingRegistration, RegistrationService};
 pub use resend::{ResendService, ResentCode};

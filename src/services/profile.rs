@@ -1,10 +1,10 @@
 //! Changes of people's own accounts.
 
-use uuid::Uuid;
-
 use super::AccountService;
 use crate::{
-    domain::{EventKind, FieldUpdate, Password, Reason, User},
+    domain::{
+        AuditLine, EventKind, FieldUpdate, Origin, Password, Reason, SessionSummary, Timestamp, User, Verification,
+    },
     engine::{Actor, Core, CurrentPassword, EventLog, Freshness, PasswordChecker, RateLimits, once_on_conflict},
     error::Error,
 };
@@ -19,10 +19,34 @@ pub struct ProfileService {
     pub(crate) event_log: EventLog,
 }
 
+/// The newest lines of the audit that an export holds.
+const EXPORTED_LINES: i64 = 10_000;
 /// An account changes meanwhile; several times in a row hardly ever.
 const TRIES: usize = 3;
 
+/// All that is kept of an account.
+#[derive(Debug)]
+pub struct AccountExport {
+    /// Its valid sessions.
+    pub sessions: Vec<SessionSummary>,
+    /// The codes of the last day.
+    pub codes: Vec<Verification>,
+    /// What happened to it.
+    pub audit: Vec<AuditLine>,
+}
+
 impl ProfileService {
+    /// All that is kept of the account, but for its hashes.
+    pub async fn export(&self, actor: &Actor) -> Result<AccountExport, Error> {
+        let (user, now) = (&actor.user, self.core.now());
+        let mut reader = self.core.store.read().await?;
+        Ok(AccountExport {
+            sessions: reader.sessions_of(user, now).await?,
+            codes: reader.verifications_of(user.id, now).await?,
+            audit: reader.audit_of_user(user.id, Timestamp::default(), EXPORTED_LINES).await?,
+        })
+    }
+
     /// Updates the name and the language.
     pub async fn update(&self, actor: &Actor, name: &FieldUpdate, locale: &FieldUpdate) -> Result<User, Error> {
         let user = &actor.user;
@@ -50,7 +74,7 @@ impl ProfileService {
         let hash = self.passwords.hash_new(new).await?;
         let mut user = actor.user.clone();
         for _ in 0..TRIES {
-            if once_on_conflict(|| self.set_password(&user, actor.session, &hash)).await? {
+            if once_on_conflict(|| self.set_password(&user, actor, &hash)).await? {
                 return Ok(());
             }
             user = self.unless_password_changed(actor).await?;
@@ -67,15 +91,15 @@ impl ProfileService {
     }
 
     /// `false` if the account changed since it was read.
-    async fn set_password(&self, user: &User, session: Uuid, hash: &str) -> Result<bool, Error> {
+    async fn set_password(&self, user: &User, actor: &Actor, hash: &str) -> Result<bool, Error> {
         let now = self.core.now();
         let mut tx = self.core.store.begin().await?;
         let Some(epoch) = tx.change_password(user, hash, now).await? else { return Ok(false) };
-        tx.move_sessions_to_epoch(user.id, Some(session), epoch).await?;
+        tx.move_sessions_to_epoch(user.id, Some(actor.session), epoch).await?;
         let reason = Reason::PasswordChanged;
         let changed = EventKind::PasswordChanged { user_id: user.id, reason };
-        let revoked = EventKind::all_revoked(user.id, Some(session), reason);
-        self.event_log.append(&mut tx, [changed, revoked], now).await?;
+        let revoked = EventKind::all_revoked(user.id, Some(actor.session), reason);
+        self.event_log.append(&mut tx, [changed, revoked], Origin::client(&actor.client), now).await?;
         self.event_log.commit(tx).await?;
         Ok(true)
     }

@@ -1,7 +1,7 @@
 //! Account recovery: a new password by a code.
 
 use crate::{
-    domain::{Address, Client, EventKind, Holder, NoticeKind, Password, Reason, User, Verification},
+    domain::{Address, Client, EventKind, Holder, NoticeKind, Origin, Password, Reason, User, Verification},
     engine::{CodeChecker, CodeSubmission, Core, EventLog, Notices, PasswordChecker, RateLimits},
     error::Error,
 };
@@ -28,7 +28,7 @@ impl RecoveryService {
         let subject = self.checker.find(submission, client).await?;
         self.rate_limits.count_hash(client).await?;
         let hash = self.passwords.hash_new(new).await?;
-        let set = |verification| self.set_password(verification, new, &hash);
+        let set = |verification| self.set_password(verification, new, &hash, client);
         let user = self.checker.redeem(&submission.code, subject, client, set).await?;
         let given = submission.reference.address.as_ref().map(Address::key);
         self.rate_limits.reset_failures(given, &user).await;
@@ -36,7 +36,13 @@ impl RecoveryService {
         Ok(())
     }
 
-    async fn set_password(&self, proven: Verification, new: &Password, hash: &str) -> Result<User, Error> {
+    async fn set_password(
+        &self,
+        proven: Verification,
+        new: &Password,
+        hash: &str,
+        client: &Client,
+    ) -> Result<User, Error> {
         let Holder::Account { id, epoch } = proven.holder else { return Err(Error::InvalidCode) };
         let now = self.core.now();
         let mut tx = self.core.store.begin().await?;
@@ -50,7 +56,8 @@ impl RecoveryService {
         self.notices.enqueue(&mut tx, &user, &to, NoticeKind::PasswordReset, None, now).await?;
         let reason = Reason::PasswordReset;
         let changed = EventKind::PasswordChanged { user_id: id, reason };
-        self.event_log.append(&mut tx, [changed, EventKind::all_revoked(id, None, reason)], now).await?;
+        let events = [changed, EventKind::all_revoked(id, None, reason)];
+        self.event_log.append(&mut tx, events, Origin::client(client).about(&proven.destination), now).await?;
         self.event_log.commit(tx).await?;
         Ok(user)
     }

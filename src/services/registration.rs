@@ -7,8 +7,8 @@ use uuid::Uuid;
 use crate::{
     crypto::{HashParams, Hasher},
     domain::{
-        Address, Client, DestinationRecord, EventKind, Identifiers, IssuedCode, Locale, Password, PersonName, Purpose,
-        Registration, Timestamp,
+        Address, Client, DestinationRecord, EventKind, Identifiers, IssuedCode, Locale, Origin, Password, PersonName,
+        Purpose, Registration, Timestamp,
     },
     engine::{
         CodeIssuer, Core, EventLog, IDENTIFIER_FAILURES, InactiveCode, NewCode, PasswordAttempt, PasswordChecker,
@@ -75,8 +75,8 @@ impl RegistrationService {
     /// [`Error::TooManyRequests`] by any of the limits. Within `resend_after` of another's code, another password
     /// counts as a wrong one of the destination.
     pub async fn register(&self, new: NewRegistration, client: &Client) -> Result<PendingRegistration, Error> {
-        let outcome = self.rate_limits.count_send(client, async {
-            match self.write_counted(&new, client).await? {
+        let outcome = self.rate_limits.count_send(client, Some(&new.destination), async {
+            match Box::pin(self.write_counted(&new, client)).await? {
                 Outcome::TooSoon { error, .. } => Err(error),
                 outcome => Ok(outcome),
             }
@@ -171,10 +171,10 @@ impl RegistrationService {
             return Err(Error::Conflict); // proven meanwhile
         }
         let code = NewCode::registration(&registration, &new.destination, is_first);
-        let code = self.issuer.issue(&mut tx, &mut record, &code, now).await?;
+        let code = self.issuer.issue(&mut tx, &mut record, &code, client, now).await?;
         let (user_id, channel) = (registration.id, new.destination.channel());
         let requested = EventKind::RegistrationRequested { user_id, channel };
-        self.event_log.append(&mut tx, [requested], now).await?;
+        self.event_log.append(&mut tx, [requested], Origin::client(client), now).await?;
         self.event_log.commit(tx).await?;
         Ok(Outcome::Issued(user_id, code))
     }

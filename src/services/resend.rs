@@ -59,9 +59,11 @@ impl ResendService {
         let with_id = reference.id.is_some();
         let write = async {
             let target = self.target(reference, client).await?;
-            once_on_conflict(|| self.write(&target)).await
+            let written = once_on_conflict(|| self.write(&target, client)).await;
+            self.rate_limits.deferred.note(&written, target.destination(), client, self.core.now());
+            written
         };
-        let code = self.rate_limits.count_send(client, write).await?;
+        let code = self.rate_limits.count_send(client, None, write).await?;
         Ok(ResentCode { code: self.issuer.activate(code).await?, with_id })
     }
 
@@ -87,7 +89,7 @@ impl ResendService {
         Ok(Target::Registration { verification_id: registration.verification_id, destination, with_id })
     }
 
-    async fn write(&self, target: &Target) -> Result<InactiveCode, Error> {
+    async fn write(&self, target: &Target, client: &Client) -> Result<InactiveCode, Error> {
         let destination = target.destination();
         let (mut tx, mut record, now) = self.issuer.begin(destination, Purpose::Registration).await?;
         // Read under the lock: another code may have been issued, or the account created.
@@ -104,7 +106,7 @@ impl ResendService {
         let code = match pending {
             None => {
                 let code = NewCode::phantom(Purpose::Registration, destination, self.core.random.secret_id());
-                self.issuer.issue(&mut tx, &mut record, &code, now).await?
+                self.issuer.issue(&mut tx, &mut record, &code, client, now).await?
             }
             Some(mut registration) => {
                 registration.last_code_at = now;
@@ -113,7 +115,7 @@ impl ResendService {
                     return Err(Error::Conflict); // proven meanwhile
                 }
                 let code = NewCode::registration(&registration, destination, false);
-                self.issuer.issue(&mut tx, &mut record, &code, now).await?
+                self.issuer.issue(&mut tx, &mut record, &code, client, now).await?
             }
         };
         tx.commit().await?;

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::{
-    domain::{EventKind, Reason, RefreshToken, Session, SessionSummary, SessionTokens, Timestamp, User},
+    domain::{EventKind, Origin, Reason, RefreshToken, Session, SessionSummary, SessionTokens, Timestamp, User},
     engine::{Core, EventLog, SessionOpener, once_on_conflict},
     error::Error,
     store::Writer,
@@ -38,7 +38,7 @@ impl SessionService {
     /// [`Error::TokenReused`] for a token that was replaced before: whoever has it, its session is revoked (RFC
     /// 9700, 4.14.2), but within the grace the last one replaced gets the same successor again.
     /// [`Error::InvalidToken`] for a token that is not ours (no row is touched), or of an ended session.
-    pub async fn refresh(&self, text: &str) -> Result<SessionTokens, Error> {
+    pub async fn refresh(&self, text: &str, origin: Origin<'_>) -> Result<SessionTokens, Error> {
         let token = self.opener.tokens.verify_refresh(text).ok_or(Error::InvalidToken)?;
         let _turn = self.core.turns.take(token.session).await?;
         let now = self.core.now();
@@ -52,7 +52,7 @@ impl SessionService {
                     TokenStatus::Current => continue,
                     TokenStatus::Reused => {
                         drop(writer);
-                        self.end(token.session, None, Reason::Reused).await?;
+                        self.end(token.session, None, Reason::Reused, origin).await?;
                         return Err(Error::TokenReused);
                     }
                 },
@@ -76,28 +76,28 @@ impl SessionService {
     }
 
     /// Revokes the session of a token of either kind; an invalid token revokes nothing (RFC 7009, 2.2).
-    pub async fn log_out(&self, access: Option<&str>, refresh: Option<&str>) -> Result<(), Error> {
+    pub async fn log_out(&self, access: Option<&str>, refresh: Option<&str>, origin: Origin<'_>) -> Result<(), Error> {
         let (tokens, now) = (&self.opener.tokens, self.core.now());
         let by_access = access.and_then(|token| tokens.verify_access(token, now)).map(|claims| claims.sid);
         let by_refresh = refresh.and_then(|token| tokens.verify_refresh(token)).map(|token| token.session);
         for session in [by_access, by_refresh].into_iter().flatten() {
             let _turn = self.core.turns.take(session).await?;
-            self.end(session, None, Reason::LoggedOut).await?;
+            self.end(session, None, Reason::LoggedOut, origin).await?;
         }
         Ok(())
     }
 
     /// Revokes all sessions of the user.
-    pub async fn log_out_all(&self, user: &User) -> Result<(), Error> {
-        once_on_conflict(|| self.end_all(user.id)).await
+    pub async fn log_out_all(&self, user: &User, origin: Origin<'_>) -> Result<(), Error> {
+        once_on_conflict(|| self.end_all(user.id, origin)).await
     }
 
-    async fn end_all(&self, user_id: Uuid) -> Result<(), Error> {
+    async fn end_all(&self, user_id: Uuid, origin: Origin<'_>) -> Result<(), Error> {
         let now = self.core.now();
         let mut tx = self.core.store.begin().await?;
         tx.revoke_all_sessions(user_id, now).await?;
         let revoked = EventKind::all_revoked(user_id, None, Reason::LoggedOutAll);
-        self.event_log.append(&mut tx, [revoked], now).await?;
+        self.event_log.append(&mut tx, [revoked], origin, now).await?;
         Ok(self.event_log.commit(tx).await?)
     }
 
@@ -107,17 +107,23 @@ impl SessionService {
     }
 
     /// Revokes one of the user's own sessions.
-    pub async fn revoke(&self, user: &User, session: Uuid) -> Result<(), Error> {
-        let was_valid = self.end(session, Some(user.id), Reason::Ended).await?;
+    pub async fn revoke(&self, user: &User, session: Uuid, origin: Origin<'_>) -> Result<(), Error> {
+        let was_valid = self.end(session, Some(user.id), Reason::Ended, origin).await?;
         if was_valid { Ok(()) } else { Err(Error::NotFound) }
     }
 
     /// Revokes a session, of this user if one is given; `false` if there is no valid one.
-    pub async fn end(&self, session: Uuid, user: Option<Uuid>, reason: Reason) -> Result<bool, Error> {
+    pub async fn end(
+        &self,
+        session: Uuid,
+        user: Option<Uuid>,
+        reason: Reason,
+        origin: Origin<'_>,
+    ) -> Result<bool, Error> {
         let now = self.core.now();
         let mut tx = self.core.store.begin().await?;
         let Some(user_id) = tx.revoke_session(session, user, now).await? else { return Ok(false) };
-        self.event_log.append(&mut tx, [EventKind::revoked(user_id, session, reason)], now).await?;
+        self.event_log.append(&mut tx, [EventKind::revoked(user_id, session, reason)], origin, now).await?;
         self.event_log.commit(tx).await?;
         Ok(true)
     }

@@ -5,7 +5,8 @@ use uuid::Uuid;
 use super::{LoginService, ResendService, ResentCode};
 use crate::{
     domain::{
-        Client, EventKind, NewSession, OneTimeCode, Purpose, Session, SessionTokens, Timestamp, User, Verification,
+        Client, EventKind, NewSession, OneTimeCode, Origin, Purpose, Session, SessionTokens, Timestamp, User,
+        Verification,
     },
     engine::{
         BasicCredentials, CodeChecker, CodeSubmission, Core, EventLog, PasswordChecker, PasswordOwner, RateLimits,
@@ -86,8 +87,7 @@ impl VerificationService {
         client: &Client,
         open_session: bool,
     ) -> Result<(User, Option<Session>), Error> {
-        let session_for = open_session.then_some(client);
-        let create = |verification: Verification| self.create_account(verification.id, session_for);
+        let create = |verification: Verification| self.create_account(verification.id, client, open_session);
         let (user, session) = self.checker.redeem(code, subject, client, create).await?;
         // Not the address as given: one that is held unproven may be somebody else's login.
         self.rate_limits.reset_failures(None, &user).await;
@@ -97,7 +97,8 @@ impl VerificationService {
     async fn create_account(
         &self,
         verification: Uuid,
-        session_for: Option<&Client>,
+        client: &Client,
+        open_session: bool,
     ) -> Result<(User, Option<Session>), Error> {
         let now = self.core.now();
         let mut tx = self.core.store.begin().await?;
@@ -116,14 +117,11 @@ impl VerificationService {
         if !own_ended || !tx.mark_verified(verification, Some(user.id), now).await? {
             return Err(Error::InvalidCode);
         }
-        let session = match session_for {
-            Some(client) => self.opener.open(&mut tx, &user, client, true, now).await?,
-            None => None,
-        };
+        let session = if open_session { self.opener.open(&mut tx, &user, client, true, now).await? } else { None };
         let (user_id, channel) = (user.id, Some(destination.channel()));
         let mut events = vec![EventKind::UserRegistered { user_id }, EventKind::UserActivated { user_id, channel }];
         events.extend(session.as_ref().map(Session::login_event));
-        self.event_log.append(&mut tx, events, now).await?;
+        self.event_log.append(&mut tx, events, Origin::client(client).about(&destination), now).await?;
         self.event_log.commit(tx).await?;
         Ok((user, session))
     }

@@ -12,6 +12,8 @@ pub struct Conversion {
     pub country: String,
     /// Codes that the provider took.
     pub sent: i64,
+    /// Codes that it refused for good.
+    pub failed: i64,
     /// Codes that were verified.
     pub verified: i64,
     /// Text messages as networks count and bill them.
@@ -19,7 +21,8 @@ pub struct Conversion {
 }
 
 statements! {
-    SELECT = "SELECT provider, COALESCE(country, '') AS country, COUNT(*) AS sent,
+    SELECT = "SELECT provider, COALESCE(country, '') AS country, COUNT(CASE WHEN state <> 'failed' THEN 1 END) AS sent,
+        COUNT(CASE WHEN state = 'failed' THEN 1 END) AS failed,
         COUNT(CASE WHEN state = 'verified' THEN 1 END) AS verified,
         CAST(COALESCE(SUM(segments), 0) AS BIGINT) AS segments FROM verifications
         WHERE provider IS NOT NULL AND issued_at > $1 GROUP BY provider, country ORDER BY sent DESC, provider, country";

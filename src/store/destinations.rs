@@ -5,7 +5,7 @@ use super::{
     connection::{execute, fetch},
     dialect::statements,
 };
-use crate::domain::{CodeHistory, DestinationHash, DestinationRecord, FailedAttempt, Purpose, Timestamp};
+use crate::domain::{AuditLine, CodeHistory, DestinationHash, DestinationRecord, FailedAttempt, Purpose, Timestamp};
 
 #[derive(sqlx::FromRow)]
 struct DestinationRow {
@@ -79,12 +79,14 @@ impl Store {
         hash: &DestinationHash,
         purpose: Purpose,
         attempt: FailedAttempt,
-        now: Timestamp,
+        line: &AuditLine,
     ) -> Result<(), StoreError> {
+        let now = line.at;
         let mut tx = self.begin().await?;
         let mut destination = tx.lock_destination(hash, now).await?;
         destination.history.record_failed_attempt(purpose, attempt, now);
         tx.update_history(hash, &destination.history).await?;
+        tx.append_audit(std::slice::from_ref(line)).await?;
         tx.commit().await
     }
 }

@@ -85,6 +85,10 @@ macro_rules! fragment {
         "r.id, r.verification_id, r.destination_key, r.email, r.mobile, r.login_id, r.name, r.locale,
          r.password_hash, r.client_hash, r.last_code_at, r.expires_at, r.created_at"
     };
+    ($database:ident AUDIT) => {
+        "at, kind, outcome, detail, user_id, destination_hash, destination, verification_id, client, user_agent,
+         provider, reference, took_ms, times FROM audit"
+    };
     ($database:ident CHALLENGE) => {
         "v.id, v.generation, v.purpose, v.destination, v.digits, v.tries, v.state, v.phantom, v.changed_at,
          v.issued_at, v.expires_at, v.user_id, v.epoch, v.login_id_hash, d.history, d.lifted_at,

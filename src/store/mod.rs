@@ -2,8 +2,9 @@
 //!
 //! A [`Reader`] runs statements that only read, a [`Writer`] single statements that write as well, and a [`Tx`]
 //! several statements in a transaction, which is undone unless it is committed. Locks are taken in one order
-//! everywhere: destinations, users, registrations, verifications, outbox, events.
+//! everywhere: destinations, users, registrations, verifications, outbox, events, audit.
 
+mod audit;
 mod connection;
 mod database;
 mod delivery_stats;
@@ -33,13 +34,14 @@ pub use dialect::Sql;
 pub use error::StoreError;
 pub use events::WaitingEvent;
 pub use node_lock::NodeLock;
-pub use outbox::{LeasedMessage, QueuedMessage, StoredMessage};
+pub use outbox::{LeasedMessage, QueuedMessage, StoredMessage, Tried};
 pub use registrations::Activation;
 pub use verifications::DeliveredBy;
 
 /// Every statement with its name, for the test that prepares them on both databases.
 pub fn statements() -> impl Iterator<Item = (&'static str, Sql)> {
     [
+        audit::STATEMENTS,
         connection::STATEMENTS,
         delivery_stats::STATEMENTS,
         destinations::STATEMENTS,

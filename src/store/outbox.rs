@@ -7,7 +7,7 @@ use super::{
     connection::{execute, fetch},
     dialect::statements,
 };
-use crate::domain::{DeliveryState, Timestamp};
+use crate::domain::{DeliveryState, DestinationHash, Timestamp};
 
 /// A message for the outbox, written beside the state that it belongs to.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub struct QueuedMessage {
     pub phantom: bool,
     /// The account that it names.
     pub user: Option<Uuid>,
+    /// Its address, masked.
+    pub destination: String,
     /// The payload, sealed.
     pub body: Vec<u8>,
     /// When it becomes worthless.
@@ -35,12 +37,27 @@ pub struct LeasedMessage {
     pub generation: Option<i64>,
     /// A phantom's, which ends without a provider.
     pub phantom: bool,
+    /// The account that it names.
+    pub user_id: Option<Uuid>,
     /// The payload, sealed.
     pub body: Vec<u8>,
+    /// The provider that was tried last.
+    pub provider: Option<String>,
+    /// Why that did not take it.
+    pub last_error: Option<String>,
     /// Leases so far.
     pub attempts: i32,
     /// When it becomes worthless.
     pub deadline: Timestamp,
+}
+
+/// The last try of a message; nothing, if it was not tried.
+#[derive(Debug, Clone, Default)]
+pub struct Tried {
+    /// The provider that was tried.
+    pub provider: Option<&'static str>,
+    /// Why it did not take the message.
+    pub error: Option<String>,
 }
 
 impl LeasedMessage {
@@ -59,6 +76,12 @@ pub struct StoredMessage {
     pub verification_id: Option<Uuid>,
     /// The generation of its code.
     pub generation: Option<i64>,
+    /// Its address, masked.
+    pub destination: String,
+    /// The provider that was tried last.
+    pub provider: Option<String>,
+    /// Why that did not take it.
+    pub last_error: Option<String>,
     /// The payload, sealed; empty once the message has ended.
     pub body: Vec<u8>,
     /// Leases so far.
@@ -79,24 +102,35 @@ impl StoredMessage {
 }
 
 statements! {
-    INSERT = "INSERT INTO outbox (verification_id, generation, phantom, user_id, body, state, attempts, due_at, deadline)
-        VALUES ($1, $2, $3, $4, $5, 'queued', 0, $6, $7)";
-    END = "UPDATE outbox SET state = $2, ended_at = $3, body = $4 WHERE id = $1";
-    SELECT_BY_STATE = "SELECT id, verification_id, generation, body, attempts, due_at, deadline, ended_at FROM outbox
+    INSERT = "INSERT INTO outbox (verification_id, generation, phantom, user_id, destination, body, state, attempts, due_at,
+        deadline) VALUES ($1, $2, $3, $4, $5, $6, 'queued', 0, $7, $8)";
+    END = "UPDATE outbox SET state = $2, ended_at = $3, body = $4, provider = COALESCE($5, provider),
+        last_error = COALESCE($6, last_error) WHERE id = $1";
+    SELECT_BY_STATE = "SELECT id, verification_id, generation, destination, provider, last_error, body, attempts, due_at, deadline,
+        ended_at FROM outbox
         WHERE state = $1 AND phantom = $2 ORDER BY id LIMIT 1000";
+    SELECT_WAITING_FOR = "SELECT o.id, o.verification_id, o.generation, o.destination, o.provider, o.last_error, o.body,
+        o.attempts, o.due_at, o.deadline, o.ended_at FROM outbox o JOIN verifications v ON v.id = o.verification_id
+        WHERE o.state = 'queued' AND v.destination_hash = $1 ORDER BY o.id";
     SELECT_WAITING = "SELECT count(*), min(due_at) FROM outbox WHERE state = 'queued'";
     MAKE_DUE = "UPDATE outbox SET due_at = $1 WHERE state = 'queued' AND due_at > $2";
     // The CTE keeps LIMIT exact under SKIP LOCKED.
     LEASE = "WITH due AS (SELECT id FROM outbox WHERE state = 'queued' AND due_at <= $1 ORDER BY due_at, id LIMIT $3",
         SKIP_LOCKED, ") UPDATE outbox SET due_at = $2, attempts = attempts + 1 WHERE id IN (SELECT id FROM due)
-        RETURNING id, verification_id, generation, phantom, body, attempts, deadline";
-    POSTPONE = "UPDATE outbox SET due_at = $2 WHERE id = $1 AND state = 'queued'";
+        RETURNING id, verification_id, generation, phantom, user_id, body, provider, last_error, attempts, deadline";
+    POSTPONE = "UPDATE outbox SET due_at = $2, provider = COALESCE($3, provider), last_error = COALESCE($4, last_error)
+        WHERE id = $1 AND state = 'queued'";
 }
 
 impl Reader {
     /// The oldest thousand messages in a state, without phantoms.
     pub async fn messages(&mut self, state: DeliveryState) -> Result<Vec<StoredMessage>, StoreError> {
         fetch!(fetch_all, self, SELECT_BY_STATE, [state.as_str(), false])
+    }
+
+    /// The codes for an address that wait for a provider.
+    pub async fn waiting_for(&mut self, hash: &DestinationHash) -> Result<Vec<StoredMessage>, StoreError> {
+        fetch!(fetch_all, self, SELECT_WAITING_FOR, [hash.as_bytes()])
     }
 
     /// How many messages wait, and when the next one is due.
@@ -123,8 +157,8 @@ impl Writer {
     }
 
     /// Puts a message back for another try.
-    pub async fn postpone_message(&mut self, id: i64, due_at: Timestamp) -> Result<(), StoreError> {
-        execute!(self, POSTPONE, [id, due_at]).map(drop)
+    pub async fn postpone_message(&mut self, id: i64, due_at: Timestamp, tried: &Tried) -> Result<(), StoreError> {
+        execute!(self, POSTPONE, [id, due_at, tried.provider, &tried.error]).map(drop)
     }
 }
 
@@ -132,12 +166,22 @@ impl Tx {
     /// Queues a message, due at once.
     pub async fn enqueue(&mut self, new: &QueuedMessage, now: Timestamp) -> Result<(), StoreError> {
         let (verification, generation) = new.verification.unzip();
-        execute!(self, INSERT, [verification, generation, new.phantom, new.user, &new.body, now, new.deadline])
-            .map(drop)
+        execute!(
+            self,
+            INSERT,
+            [verification, generation, new.phantom, new.user, &new.destination, &new.body, now, new.deadline]
+        )
+        .map(drop)
     }
 
     /// Ends a message and empties its body.
-    pub async fn end_message(&mut self, id: i64, state: DeliveryState, now: Timestamp) -> Result<(), StoreError> {
-        execute!(self, END, [id, state.as_str(), now, b"".as_slice()]).map(drop)
+    pub async fn end_message(
+        &mut self,
+        id: i64,
+        state: DeliveryState,
+        tried: &Tried,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        execute!(self, END, [id, state.as_str(), now, b"".as_slice(), tried.provider, &tried.error]).map(drop)
     }
 }

@@ -146,6 +146,8 @@ impl Tx {
             execute!(self, DELETE_VERIFICATION_MESSAGES, [verification])?;
         }
         execute!(self, DELETE_MESSAGES, [user.id])?;
+        let hashes: Vec<_> = user.proven_addresses().iter().map(Address::hash).collect();
+        self.forget_audit(user.id, &hashes).await?;
         Ok(true)
     }
 }

@@ -87,6 +87,7 @@ impl TryFrom<ChallengeRow> for Challenge {
 statements! {
     SELECT = "SELECT ", CHALLENGE, " WHERE v.id = $1";
     SELECT_ALL = "SELECT ", CHALLENGE, " WHERE v.id IN ", UUIDS;
+    SELECT_OF_USER = "SELECT ", CHALLENGE, " WHERE v.user_id = $1 ORDER BY v.issued_at";
     SELECT_NEWEST = "SELECT ", CHALLENGE, " WHERE v.destination_key = $1 AND v.expires_at > $2 AND v.purpose = $3
         AND v.login_id_hash IS NOT DISTINCT FROM $4 AND (v.phantom OR v.user_id IS NOT NULL)
         ORDER BY v.issued_at DESC, v.id DESC LIMIT 1";
@@ -120,6 +121,12 @@ impl Reader {
         row.filter(is_known).map(Challenge::try_from).transpose()
     }
 
+    /// The verifications of an account, the oldest first.
+    pub async fn verifications_of(&mut self, user: Uuid, now: Timestamp) -> Result<Vec<Verification>, StoreError> {
+        let rows: Vec<ChallengeRow> = fetch!(fetch_all, self, SELECT_OF_USER, [user, now])?;
+        rows.into_iter().filter(is_known).map(|row| row.verification.try_into()).collect()
+    }
+
     /// The verifications with these ids.
     pub async fn challenges(&mut self, ids: &[Uuid], now: Timestamp) -> Result<Vec<Challenge>, StoreError> {
         let rows: Vec<ChallengeRow> = fetch!(fetch_all, self, SELECT_ALL, [serde_json::json!(ids).to_string(), now])?;
@@ -144,8 +151,13 @@ impl Reader {
 impl Writer {
     /// Records a provider's report of a message, named by its number in the outbox, unless its code was used or
     /// replaced meanwhile.
-    pub async fn mark_report(&mut self, message: i64, state: DeliveryState, now: Timestamp) -> Result<(), StoreError> {
-        execute!(self, MARK_REPORT, [message, state.as_str(), now]).map(drop)
+    pub async fn mark_report(
+        &mut self,
+        message: i64,
+        state: DeliveryState,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        Ok(execute!(self, MARK_REPORT, [message, state.as_str(), now])? == 1)
     }
 }
 

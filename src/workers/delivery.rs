@@ -7,16 +7,20 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{back_off, chain};
 use crate::{
     codes::{CodeStore, LiveCode},
-    domain::{Channel, CodeMessage, DeliveryState, MessagePayload, Timestamp, hex, message_owner, sha256},
+    domain::{
+        AuditKind, AuditLine, Channel, CodeMessage, DeliveryState, MessagePayload, Origin, Timestamp, hex,
+        message_owner, sha256,
+    },
     engine::{Core, live_code},
     error::Error,
     metrics,
-    notify::{Message, MessageMeta, Notifiers, SendError, Templates, segments},
-    store::{DeliveredBy, LeasedMessage},
+    notify::{Accepted, Message, MessageMeta, NotSent, Notifiers, SendError, Templates, segments},
+    store::{DeliveredBy, LeasedMessage, Tried},
 };
 
 /// Sends the messages of the outbox: at least once, before their deadline, and never a dead code.
@@ -45,16 +49,18 @@ pub const DB_PERMITS: usize = 3;
 
 /// The outcome for a leased message.
 enum Outcome {
-    /// It has ended; the provider, if one took it.
-    Ended(DeliveryState, Option<DeliveredBy>),
+    Ended(Box<Ending>),
     /// It is retried, not before this time if the provider named one.
-    Retry(Option<Duration>),
+    Retry(Option<Duration>, Tried),
 }
 
-impl Outcome {
-    fn ended(state: DeliveryState) -> Self {
-        Self::Ended(state, None)
-    }
+/// The end of a message.
+struct Ending {
+    state: DeliveryState,
+    by: Option<DeliveredBy>,
+    tried: Tried,
+    /// For the audit.
+    line: AuditLine,
 }
 
 impl DeliveryWorker {
@@ -101,11 +107,11 @@ impl DeliveryWorker {
 
     async fn deliver(&self, message: LeasedMessage, lease_end: Timestamp) {
         let written = match self.attempt(&message, lease_end).await {
-            Ok(Outcome::Ended(state, by)) => self.end(&message, state, by.as_ref()).await,
-            Ok(Outcome::Retry(after)) => self.postpone(&message, after).await,
+            Ok(Outcome::Ended(ending)) => self.end(&message, *ending).await,
+            Ok(Outcome::Retry(after, tried)) => self.postpone(&message, after, &tried).await,
             Err(error) => {
                 tracing::warn!(message.id, error = %chain(error), "a dependency is down; delivery will be retried");
-                self.postpone(&message, None).await
+                self.postpone(&message, None, &Tried::default()).await
             }
         };
         if let Err(error) = written {
@@ -119,65 +125,139 @@ impl DeliveryWorker {
         let opened = self.core.keyring.open(&message_owner(message.verification()), &message.body);
         let Some(payload) = opened.and_then(|json| MessagePayload::from_json(&json)) else {
             tracing::error!(message.id, "a message cannot be opened: its key is gone");
-            return Ok(Outcome::ended(DeliveryState::Failed));
+            let line = AuditLine::new(AuditKind::NotDelivered, "key_gone", Origin::default(), now);
+            return Ok(Outcome::Ended(Box::new(Ending {
+                state: DeliveryState::Failed,
+                by: None,
+                tried: Tried::default(),
+                line,
+            })));
         };
+        let span = tracing::info_span!(
+            "message",
+            message.id,
+            verification_id = payload.code().map(|code| tracing::field::display(code.verification_id)),
+            destination = payload.to().masked()
+        );
+        self.attempt_opened(message, &payload, lease_end).instrument(span).await
+    }
+
+    async fn attempt_opened(
+        &self,
+        message: &LeasedMessage,
+        payload: &MessagePayload,
+        lease_end: Timestamp,
+    ) -> Result<Outcome, Error> {
+        let now = self.core.now();
         if message.phantom {
-            return self.end_phantom(&payload, now).await;
+            return self.end_phantom(message, payload, now).await;
         }
         if now >= message.deadline || !self.is_newest(message).await? {
-            return Ok(Outcome::ended(DeliveryState::Expired));
+            return Ok(self.not_delivered(message, payload, DeliveryState::Expired, Tried::default()));
         }
         // Right before the sending, so that a code which died meanwhile is never sent.
-        if let MessagePayload::Code(code) = &payload
+        if let MessagePayload::Code(code) = payload
             && !self.codes.put(&self.live(code), now).await?
         {
-            return Ok(Outcome::ended(DeliveryState::Expired));
+            return Ok(self.not_delivered(message, payload, DeliveryState::Expired, Tried::default()));
         }
         if self.core.now().plus(self.notifiers.longest()) >= lease_end {
-            return Ok(Outcome::Retry(None)); // it took too long to get here: another worker may have it by now
+            return Ok(Outcome::Retry(None, Tried::default())); // it took too long to get here: another worker may have it by now
         }
         let id = hex(&sha256(&message.body)[..16]); // a seal is never made twice
         let meta = MessageMeta { id, number: message.id, expires_at: message.deadline };
-        match self.templates.render(&payload, meta) {
-            Ok(rendered) => Ok(self.send(message, &rendered).await),
+        match self.templates.render(payload, meta) {
+            Ok(rendered) => Ok(self.send(message, payload, &rendered).await),
             Err(error) => {
-                tracing::error!(message.id, error, "a message cannot be rendered");
-                Ok(Outcome::ended(DeliveryState::Failed))
+                tracing::error!(error, "a message cannot be rendered");
+                let tried = Tried { provider: None, error: Some(error) };
+                Ok(self.not_delivered(message, payload, DeliveryState::Failed, tried))
             }
         }
     }
 
     /// A phantom's code lives like any other, so that attempts at it are answered alike.
-    async fn end_phantom(&self, payload: &MessagePayload, now: Timestamp) -> Result<Outcome, Error> {
+    async fn end_phantom(
+        &self,
+        message: &LeasedMessage,
+        payload: &MessagePayload,
+        now: Timestamp,
+    ) -> Result<Outcome, Error> {
         if let MessagePayload::Code(code) = payload {
             let mac = hex(&self.core.random.bytes::<32>());
             self.codes.put(&LiveCode { mac, ..self.live(code) }, now).await?;
         }
-        Ok(Outcome::ended(DeliveryState::Sent))
+        let line = AuditLine { outcome: "nobody".to_owned(), ..self.line(AuditKind::NotDelivered, message, payload) };
+        Ok(Outcome::Ended(Box::new(Ending { state: DeliveryState::Sent, by: None, tried: Tried::default(), line })))
+    }
+
+    fn line(&self, kind: AuditKind, message: &LeasedMessage, payload: &MessagePayload) -> AuditLine {
+        let origin = Origin::default().about(payload.to());
+        AuditLine {
+            user_id: message.user_id,
+            verification_id: message.verification_id,
+            ..AuditLine::new(kind, payload.purpose(), origin, self.core.now())
+        }
+    }
+
+    /// Its end without a provider; the last one that was tried, now or before, stays with it.
+    fn not_delivered(
+        &self,
+        message: &LeasedMessage,
+        payload: &MessagePayload,
+        state: DeliveryState,
+        tried: Tried,
+    ) -> Outcome {
+        let line = AuditLine {
+            outcome: state.as_str().to_owned(),
+            provider: tried.provider.map(str::to_owned).or_else(|| message.provider.clone()),
+            detail: tried.error.clone().or_else(|| message.last_error.clone()),
+            ..self.line(AuditKind::NotDelivered, message, payload)
+        };
+        let by = tried.provider.map(|provider| DeliveredBy { provider, segments: None });
+        Outcome::Ended(Box::new(Ending { state, by, tried, line }))
     }
 
     fn live(&self, code: &CodeMessage) -> LiveCode {
         live_code(code, &self.core.keyring)
     }
 
-    async fn send(&self, message: &LeasedMessage, rendered: &Message) -> Outcome {
+    async fn send(&self, message: &LeasedMessage, payload: &MessagePayload, rendered: &Message) -> Outcome {
         match self.notifiers.send(rendered).await {
-            Ok(provider) => {
-                let segments = (rendered.channel == Channel::Sms).then(|| segments(&rendered.body));
-                tracing::info!(message.id, provider, purpose = rendered.purpose, segments, "sent");
-                metrics::segments(provider, &rendered.country, segments.unwrap_or_default());
-                let segments = segments.and_then(|segments| i32::try_from(segments).ok());
-                Outcome::Ended(DeliveryState::Sent, Some(DeliveredBy { provider, segments }))
+            Ok(accepted) => self.accepted(message, payload, rendered, accepted),
+            Err(NotSent { provider, error: SendError::Final(why) }) => {
+                tracing::warn!(provider, why, "a message cannot be delivered");
+                self.not_delivered(message, payload, DeliveryState::Failed, Tried { provider, error: Some(why) })
             }
-            Err(SendError::Final(why)) => {
-                tracing::warn!(message.id, why, "a message cannot be delivered");
-                Outcome::ended(DeliveryState::Failed)
-            }
-            Err(SendError::Later { cause, after, .. }) => {
-                tracing::warn!(message.id, cause, "delivery failed, will retry");
-                Outcome::Retry(after)
+            Err(NotSent { provider, error: SendError::Later { cause, after, .. } }) => {
+                tracing::warn!(provider, cause, "delivery failed, will retry");
+                Outcome::Retry(after, Tried { provider, error: Some(cause) })
             }
         }
+    }
+
+    fn accepted(
+        &self,
+        message: &LeasedMessage,
+        payload: &MessagePayload,
+        rendered: &Message,
+        accepted: Accepted,
+    ) -> Outcome {
+        let Accepted { provider, reference, took } = accepted;
+        let segments = (rendered.channel == Channel::Sms).then(|| segments(&rendered.body));
+        tracing::info!(provider, reference, purpose = rendered.purpose, segments, "sent");
+        metrics::segments(provider, &rendered.country, segments.unwrap_or_default());
+        let segments = segments.and_then(|segments| i32::try_from(segments).ok());
+        let line = AuditLine {
+            provider: Some(provider.to_owned()),
+            reference,
+            took_ms: i32::try_from(took.as_millis()).ok(),
+            detail: message.last_error.clone(),
+            ..self.line(AuditKind::HandedOver, message, payload)
+        };
+        let by = Some(DeliveredBy { provider, segments });
+        let tried = Tried { provider: Some(provider), error: None };
+        Outcome::Ended(Box::new(Ending { state: DeliveryState::Sent, by, tried, line }))
     }
 
     /// Whether the message carries its verification's last code, and that is still to be verified.
@@ -190,24 +270,26 @@ impl DeliveryWorker {
             .is_some_and(|challenge| challenge.verification.generation == generation && challenge.is_sendable(now)))
     }
 
-    async fn end(&self, message: &LeasedMessage, state: DeliveryState, by: Option<&DeliveredBy>) -> Result<(), Error> {
+    async fn end(&self, message: &LeasedMessage, ending: Ending) -> Result<(), Error> {
+        let Ending { state, by, tried, line } = ending;
         let _permit = self.db_permits.acquire().await;
         let now = self.core.now();
         let mut tx = self.core.store.begin().await?;
         let is_shown = matches!(state, DeliveryState::Sent | DeliveryState::Failed);
         if let Some((id, generation)) = message.verification().filter(|_| is_shown) {
-            tx.mark_delivery(id, generation, state, by, now).await?;
+            tx.mark_delivery(id, generation, state, by.as_ref(), now).await?;
         }
-        tx.end_message(message.id, state, now).await?;
+        tx.end_message(message.id, state, &tried, now).await?;
+        tx.append_audit(&[line]).await?;
         Ok(tx.commit().await?)
     }
 
     /// Backs off; a time that the provider named is respected, as long as the code lives.
-    async fn postpone(&self, message: &LeasedMessage, after: Option<Duration>) -> Result<(), Error> {
+    async fn postpone(&self, message: &LeasedMessage, after: Option<Duration>, tried: &Tried) -> Result<(), Error> {
         let failures = u32::try_from(message.attempts).unwrap_or(0);
         let pause = back_off(&*self.core.random, failures).max(after.unwrap_or_default());
         let due_at = self.core.now().plus(pause).min(message.deadline);
         let _permit = self.db_permits.acquire().await;
-        Ok(self.core.store.write().await?.postpone_message(message.id, due_at).await?)
+        Ok(self.core.store.write().await?.postpone_message(message.id, due_at, tried).await?)
     }
 }

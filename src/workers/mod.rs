@@ -1,8 +1,8 @@
 //! Background work: delivering messages, relaying events, pruning, and checking dependencies.
 
+mod deferred_writer;
 mod delivery;
 mod event_relay;
-mod failed_login_writer;
 mod health;
 mod node_lock;
 mod pruner;
@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::Random;
 
+pub use deferred_writer::DeferredWriter;
 pub use delivery::{DB_PERMITS, DeliveryWorker};
 pub use event_relay::EventRelay;
-pub use failed_login_writer::FailedLoginWriter;
 pub use health::HealthMonitor;
 pub use node_lock::NodeLockMonitor;
 pub use pruner::Pruner;

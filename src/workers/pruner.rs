@@ -8,7 +8,11 @@ use super::{chain, every};
 use crate::{domain::DAY, engine::Core};
 
 /// Deletes what is past its keeping, once a minute.
-pub struct Pruner(pub Core);
+pub struct Pruner {
+    pub(crate) core: Core,
+    /// How long lines of the audit are kept.
+    pub(crate) audit_keep: Duration,
+}
 
 const INTERVAL: Duration = Duration::from_mins(1);
 
@@ -17,8 +21,8 @@ impl Pruner {
     pub async fn run(self, stop: CancellationToken) {
         let mut rounds = every(INTERVAL, stop);
         while rounds.next().await {
-            let now = self.0.now();
-            match self.0.store.prune(now, now.minus(DAY)).await {
+            let now = self.core.now();
+            match self.core.store.prune(now, now.minus(DAY), now.minus(self.audit_keep)).await {
                 Ok(pruned) => tracing::debug!(pruned, "pruned"),
                 Err(error) => tracing::warn!(error = %chain(error), "not everything was pruned"),
             }

@@ -288,9 +288,9 @@ async fn operators_see_what_waits_and_what_comes_back(backend: Backend) {
     app.outbox_is_empty().await;
     let stats = rows(&["deliveries", "stats"]).await;
     let india =
-        json!({"provider": "webhook", "country": "IN", "sent": 2, "verified": 1, "segments": 2, "converted": 0.5});
+        json!({"provider": "webhook", "country": "IN", "sent": 2, "failed": 0, "verified": 1, "segments": 2, "converted": 0.5});
     let america =
-        json!({"provider": "webhook", "country": "US", "sent": 1, "verified": 1, "segments": 1, "converted": 1.0});
+        json!({"provider": "webhook", "country": "US", "sent": 1, "failed": 0, "verified": 1, "segments": 1, "converted": 1.0});
     assert_eq!(stats, [india, america]);
 
     gateway.answer(Answers::RetryAfter(503, 120));

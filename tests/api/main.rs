@@ -6,6 +6,7 @@ include!("../support/prelude.rs");
 test_program!(
     admin_commands,
     attacks,
+    audit,
     camel_case_clients,
     code_login,
     connections,

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use enroll::{
     domain::{
-        Address, DeliveryState, DestinationHash, Email, FailedAttempt, Holder, Identifiers, Mobile, OsRandom, Purpose,
+        Address, AuditKind, AuditLine, DeliveryState, DestinationHash, Email, FailedAttempt, Holder, Identifiers, Mobile, Origin, OsRandom, Purpose,
         Random, Registration, Session, TakenIdentifier, Timestamp, User, Verification,
     },
-    store::{DeliveredBy, QueuedMessage, Store, StoreError, StoreSettings},
+    store::{DeliveredBy, QueuedMessage, Store, StoreError, StoreSettings, Tried},
 };
 use uuid::Uuid;
 
@@ -203,7 +203,9 @@ async fn a_destinations_row_orders_its_codes(backend: Backend) {
     }))
     .await;
     let attempt = FailedAttempt::new(now().millis(), None);
-    store.record_failed_attempt(hash, Purpose::Registration, attempt.clone(), now()).await.unwrap();
+    let line = AuditLine::new(AuditKind::WrongCode, "registration", Origin::default(), now());
+    store.record_failed_attempt(hash, Purpose::Registration, attempt.clone(), &line).await.unwrap();
+    assert_eq!(store.read().await.unwrap().newest_audit(Timestamp::default(), 10).await.unwrap(), [line]);
     let destination = store.read().await.unwrap().destination(hash).await.unwrap();
     assert_eq!(destination.history.failed_attempts(Purpose::Registration), [attempt]);
     assert_eq!(destination.history.last_send(Purpose::Registration), Some(sent_at(19)));
@@ -221,6 +223,7 @@ async fn a_message_is_leased_by_one_worker_at_a_time(backend: Backend) {
         verification: None,
         phantom: false,
         user: None,
+        destination: "a***@example.com".to_owned(),
         body: vec![1, 2, 3],
         deadline: now().plus(DAY),
     };
@@ -242,12 +245,15 @@ async fn a_message_is_leased_by_one_worker_at_a_time(backend: Backend) {
 
     assert!(store.write().await.unwrap().lease_messages(now(), lease_end, 100).await.unwrap().is_empty());
     let mut tx = store.begin().await.unwrap();
-    tx.end_message(ids[0], DeliveryState::Sent, now()).await.unwrap();
+    tx.end_message(ids[0], DeliveryState::Sent, &Tried::default(), now()).await.unwrap();
     tx.commit().await.unwrap();
-    store.write().await.unwrap().postpone_message(ids[1], now()).await.unwrap();
+    let tried = Tried { provider: Some("webhook"), error: Some("no answer".to_owned()) };
+    store.write().await.unwrap().postpone_message(ids[1], now(), &tried).await.unwrap();
     let again = store.write().await.unwrap().lease_messages(now(), lease_end, 100).await.unwrap();
     assert_eq!(again.iter().map(|leased| (leased.id, leased.attempts)).collect::<Vec<_>>(), [(ids[1], 2)]);
     assert_eq!(again[0].body, [1, 2, 3]);
+    let last = (again[0].provider.as_deref(), again[0].last_error.as_deref());
+    assert_eq!(last, (Some("webhook"), Some("no answer")));
     assert_eq!(
         store.write().await.unwrap().lease_messages(lease_end, lease_end.plus(DAY), 100).await.unwrap().len(),
         19
@@ -292,12 +298,14 @@ async fn pruning_deletes_what_has_ended(backend: Backend) {
     let hash = DestinationHash::of_key("ann");
     tx.insert_verification(&verification(ann.verification_id), &hash).await.unwrap();
     tx.lock_destination(&hash, now()).await.unwrap();
+    tx.append_audit(&[AuditLine::new(AuditKind::AccountDeleted, "done", Origin::default(), now())]).await.unwrap();
     tx.commit().await.unwrap();
-    let prune = async |at: Timestamp| store.prune(at, at.minus(DAY)).await.unwrap();
+    let prune = async |at: Timestamp| store.prune(at, at.minus(DAY), at.minus(2 * DAY)).await.unwrap();
     assert_eq!(prune(now()).await, 0);
     assert_eq!(prune(ann.expires_at).await, 1);
     assert_eq!(prune(now().plus(DAY)).await, 1, "the destination");
     assert_eq!(prune(now().plus(DAY).plus(Duration::from_mins(5))).await, 1, "the verification");
+    assert_eq!(prune(now().plus(2 * DAY)).await, 1, "the line of the audit");
 }
 
 async fn migrating_twice_at_once_migrates_once(backend: Backend) {

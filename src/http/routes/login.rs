@@ -11,7 +11,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::{
-    domain::{Address, FieldCode, Identifier, Password, PhoneRules, Purpose},
+    domain::{Address, FieldCode, Identifier, Origin, Password, PhoneRules, Purpose},
     error::Error,
     http::{
         Api,
@@ -160,13 +160,15 @@ pub(in crate::http) async fn send_code(
     responses((status = 200, description = "New tokens", body = TokenResponse)))]
 pub(in crate::http) async fn refresh(
     State(api): State<Api>,
+    RequestClient(client): RequestClient,
     compat: Compat,
     Body(request): Body<RefreshRequest>,
 ) -> Result<Json<TokenResponse>, Problem> {
     let mut fields = Fields::default();
     let token = fields.required("refresh_token", request.refresh_token, |text| Ok(text.to_owned()));
     let token = fields.finish(token)?;
-    Ok(Json(TokenResponse::new(api.sessions.refresh(&token).await?, &compat)))
+    let tokens = api.sessions.refresh(&token, Origin::client(&client)).await?;
+    Ok(Json(TokenResponse::new(tokens, &compat)))
 }
 
 /// Log out
@@ -176,6 +178,7 @@ pub(in crate::http) async fn refresh(
     security(("bearer" = []), ()), responses((status = 204, description = "The session is revoked")))]
 pub(in crate::http) async fn log_out(
     State(api): State<Api>,
+    RequestClient(client): RequestClient,
     compat: Compat,
     headers: HeaderMap,
     OptionalBody(request): OptionalBody<LogoutRequest>,
@@ -188,7 +191,7 @@ pub(in crate::http) async fn log_out(
     if access.is_none() && refresh.is_none() && !is_older_client {
         return Err(Error::MissingToken.into());
     }
-    api.sessions.log_out(access, refresh.as_deref()).await?;
+    api.sessions.log_out(access, refresh.as_deref(), Origin::client(&client)).await?;
     if is_older_client {
         return Ok(Json(json!({"status": "success", "message": "Logged out."})).into_response());
     }
@@ -201,6 +204,6 @@ pub(in crate::http) async fn log_out(
 #[utoipa::path(post, path = "", operation_id = "logOutAll", tag = "account", security(("bearer" = [])),
     responses((status = 204, description = "The sessions are revoked")))]
 pub(in crate::http) async fn log_out_all(State(api): State<Api>, Bearer(actor): Bearer) -> Result<StatusCode, Problem> {
-    api.sessions.log_out_all(&actor.user).await?;
+    api.sessions.log_out_all(&actor.user, Origin::client(&actor.client)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

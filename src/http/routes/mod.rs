@@ -53,6 +53,7 @@ pub(super) fn api() -> OpenApiRouter<Api> {
         // The person's own account
         .routes(call("/users/me", routes!(users::me), &[&TOKEN]))
         .routes(call("/users/me", routes!(users::update), &[&TOKEN]))
+        .routes(call("/users/me/export", routes!(users::export), &[&TOKEN]))
         .routes(call("/users/me/password", routes!(users::change_password), &[&TOKEN, &PASSWORD, &LIMITS]))
         .routes(call("/users/me/contacts", routes!(contacts::request), &[&TOKEN, &PASSWORD, &[AccountExists], &LIMITS]))
         .routes(call("/users/me/contacts/verify", routes!(contacts::verify), &[&TOKEN, &[InvalidCode, AccountExists, TooManyAttempts]]))

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
+    domain::Origin,
     error::Error,
     http::{Api, extract::auth::Bearer, problem::Problem, views::SessionView},
 };
@@ -45,6 +46,6 @@ pub(in crate::http) async fn revoke(
     id: Result<Path<Uuid>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
     let Path(id) = id.map_err(|_| Error::NotFound)?;
-    api.sessions.revoke(&actor.user, id).await?;
+    api.sessions.revoke(&actor.user, id, Origin::client(&actor.client)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

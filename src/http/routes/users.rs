@@ -1,6 +1,11 @@
 //! The person's own account.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -15,8 +20,9 @@ use crate::{
             json::{Body, JsonField, OptionalBody},
         },
         problem::Problem,
-        views::UserView,
+        views::{AuditLineView, ExportView, SentMessageView, SessionView, UserView},
     },
+    services::AccountExport,
 };
 
 /// An absent field is unchanged, null clears it.
@@ -82,6 +88,27 @@ pub(in crate::http) struct PasswordRequest {
     responses((status = 200, description = "The account", body = UserView)))]
 pub(in crate::http) async fn me(compat: Compat, Bearer(actor): Bearer) -> Json<UserView> {
     Json(UserView::new(&actor.user, &compat))
+}
+
+/// Export my data
+///
+/// All that is kept of the account, as a file.
+#[utoipa::path(get, path = "", operation_id = "exportMe", tag = "account", security(("bearer" = [])),
+    responses((status = 200, description = "The data, as an attachment", body = ExportView)))]
+pub(in crate::http) async fn export(
+    State(api): State<Api>,
+    compat: Compat,
+    Bearer(actor): Bearer,
+) -> Result<Response, Problem> {
+    let AccountExport { sessions, codes, audit } = api.profile.export(&actor).await?;
+    let export = ExportView {
+        user: UserView::new(&actor.user, &compat),
+        sessions: SessionView::list(sessions, Some(actor.session)),
+        messages: codes.iter().map(SentMessageView::from).collect(),
+        audit: audit.iter().map(AuditLineView::from).collect(),
+    };
+    let file = (header::CONTENT_DISPOSITION, r#"attachment; filename="account.json""#);
+    Ok(([file], Json(export)).into_response())
 }
 
 /// Update my name or locale

@@ -1,0 +1,170 @@
+//! The audit.
+
+use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+use super::{
+    Reader, StoreError, Tx, Writer,
+    connection::{execute, fetch, on},
+    dialect::statements,
+};
+use crate::domain::{AuditKind, AuditLine, DestinationHash, Timestamp};
+
+#[derive(sqlx::FromRow)]
+struct AuditRow {
+    at: Timestamp,
+    kind: String,
+    outcome: String,
+    detail: Option<String>,
+    user_id: Option<Uuid>,
+    destination_hash: Option<Vec<u8>>,
+    destination: Option<String>,
+    verification_id: Option<Uuid>,
+    client: Option<String>,
+    user_agent: Option<String>,
+    provider: Option<String>,
+    reference: Option<String>,
+    took_ms: Option<i32>,
+    times: i32,
+}
+
+statements! {
+    INSERT = "INSERT INTO audit (at, kind, outcome, detail, user_id, destination_hash, destination, verification_id,
+        client, user_agent, provider, reference, took_ms, times)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+    COUNT_REFUSAL = "INSERT INTO audit (at, kind, outcome, destination_hash, destination, client, user_agent, times, hour)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        ON CONFLICT (destination_hash, outcome, hour) WHERE hour IS NOT NULL
+        DO UPDATE SET times = audit.times + excluded.times, client = excluded.client, user_agent = excluded.user_agent";
+    INSERT_REPORT = "INSERT INTO audit (at, kind, outcome, user_id, destination_hash, destination, verification_id,
+        provider, times) SELECT $2, 'reported', $3, v.user_id, v.destination_hash, o.destination, v.id, v.provider, 1
+        FROM outbox o JOIN verifications v ON v.id = o.verification_id WHERE o.id = $1";
+    SELECT_OF_DESTINATION = "SELECT ", AUDIT, " WHERE destination_hash = $1 AND at > $2 ORDER BY at DESC, id DESC LIMIT $3";
+    SELECT_OF_USER = "SELECT ", AUDIT, " WHERE user_id = $1 AND at > $2 ORDER BY at DESC, id DESC LIMIT $3";
+    SELECT_NEWEST = "SELECT ", AUDIT, " WHERE at > $1 ORDER BY at DESC, id DESC LIMIT $2";
+    FORGET_USER = "UPDATE audit SET detail = NULL, user_id = NULL, destination_hash = NULL, destination = NULL,
+        verification_id = NULL, client = NULL, user_agent = NULL, reference = NULL, hour = NULL WHERE user_id = $1";
+    FORGET_DESTINATION = "UPDATE audit SET detail = NULL, user_id = NULL, destination_hash = NULL, destination = NULL,
+        verification_id = NULL, client = NULL, user_agent = NULL, reference = NULL, hour = NULL
+        WHERE destination_hash = $1";
+}
+
+impl From<AuditRow> for AuditLine {
+    fn from(row: AuditRow) -> Self {
+        Self {
+            at: row.at,
+            kind: AuditKind::parse(&row.kind).unwrap_or(AuditKind::Command),
+            outcome: row.outcome,
+            detail: row.detail,
+            user_id: row.user_id,
+            destination_hash: row.destination_hash,
+            destination: row.destination,
+            verification_id: row.verification_id,
+            client: row.client,
+            user_agent: row.user_agent,
+            provider: row.provider,
+            reference: row.reference,
+            took_ms: row.took_ms,
+            times: row.times,
+        }
+    }
+}
+
+fn in_order(rows: Vec<AuditRow>) -> Vec<AuditLine> {
+    rows.into_iter().rev().map(AuditLine::from).collect()
+}
+
+impl Reader {
+    /// The newest lines about an address since a time, the oldest first.
+    pub async fn audit_of_destination(
+        &mut self,
+        hash: &DestinationHash,
+        since: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<AuditLine>, StoreError> {
+        fetch!(fetch_all, self, SELECT_OF_DESTINATION, [hash.as_bytes(), since, limit]).map(in_order)
+    }
+
+    /// The newest lines about an account since a time, the oldest first.
+    pub async fn audit_of_user(
+        &mut self,
+        user: Uuid,
+        since: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<AuditLine>, StoreError> {
+        fetch!(fetch_all, self, SELECT_OF_USER, [user, since, limit]).map(in_order)
+    }
+
+    /// The newest lines since a time, the oldest first.
+    pub async fn newest_audit(&mut self, since: Timestamp, limit: i64) -> Result<Vec<AuditLine>, StoreError> {
+        fetch!(fetch_all, self, SELECT_NEWEST, [since, limit]).map(in_order)
+    }
+}
+
+impl Writer {
+    /// Writes lines, by one statement.
+    pub async fn append_audit(&mut self, lines: &[AuditLine]) -> Result<(), StoreError> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let named = !self.is_pooled();
+        on!(self, INSERT, |db, sql| async {
+            let columns = sql.split_once("VALUES").map_or(sql, |(columns, _)| columns);
+            let mut insert = QueryBuilder::new(columns);
+            insert.push_values(lines, |mut row, line| {
+                row.push_bind(line.at)
+                    .push_bind(line.kind.as_str())
+                    .push_bind(&line.outcome)
+                    .push_bind(&line.detail)
+                    .push_bind(line.user_id)
+                    .push_bind(&line.destination_hash)
+                    .push_bind(&line.destination)
+                    .push_bind(line.verification_id)
+                    .push_bind(&line.client)
+                    .push_bind(&line.user_agent)
+                    .push_bind(&line.provider)
+                    .push_bind(&line.reference)
+                    .push_bind(line.took_ms)
+                    .push_bind(line.times);
+            });
+            insert.build().persistent(named).execute(db).await.map(drop)
+        })
+    }
+}
+
+impl Tx {
+    /// Counts a refusal: one line for the address, the limit and the hour.
+    pub async fn count_refusal(&mut self, line: &AuditLine) -> Result<(), StoreError> {
+        let hour = line.at.millis() / 3_600_000;
+        execute!(
+            self,
+            COUNT_REFUSAL,
+            [
+                line.at,
+                line.kind.as_str(),
+                &line.outcome,
+                &line.destination_hash,
+                &line.destination,
+                &line.client,
+                &line.user_agent,
+                line.times,
+                hour
+            ]
+        )
+        .map(drop)
+    }
+
+    /// Writes the line of a provider's report of a message.
+    pub async fn append_report(&mut self, message: i64, outcome: &str, now: Timestamp) -> Result<(), StoreError> {
+        execute!(self, INSERT_REPORT, [message, now, outcome]).map(drop)
+    }
+
+    /// Of an account that is deleted, and its addresses, only times, kinds and outcomes stay.
+    pub(super) async fn forget_audit(&mut self, user: Uuid, addresses: &[DestinationHash]) -> Result<(), StoreError> {
+        execute!(self, FORGET_USER, [user])?;
+        for address in addresses {
+            execute!(self, FORGET_DESTINATION, [address.as_bytes()])?;
+        }
+        Ok(())
+    }
+}
