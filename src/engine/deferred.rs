@@ -35,9 +35,13 @@ impl DeferredLines {
 
     /// Notes the refusal, if the outcome is one.
     pub(crate) fn note<T>(&self, outcome: &Result<T, Error>, destination: &Address, client: &Client, now: Timestamp) {
-        if let Err(Error::TooManyRequests(exceeded) | Error::TooManyAttempts(exceeded)) = outcome {
-            let origin = Origin::client(client).about(destination);
-            self.send(Deferred::Refusal(AuditLine::new(AuditKind::Refused, exceeded.policy, origin, now)));
-        }
+        let Err(error) = outcome else { return };
+        let why = match error {
+            Error::TooManyRequests(exceeded) | Error::TooManyAttempts(exceeded) => exceeded.policy,
+            Error::AccountExists(_) => "account_exists",
+            _ => return,
+        };
+        let origin = Origin::client(client).about(destination);
+        self.send(Deferred::Refusal(AuditLine::new(AuditKind::Refused, why, origin, now)));
     }
 }

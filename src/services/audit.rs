@@ -75,6 +75,9 @@ fn advice(lines: &[AuditLine], waiting: Option<&StoredMessage>) -> String {
     let detail = last.detail.as_deref().unwrap_or("no reason was given");
     match last.kind {
         AuditKind::CodeIssued => format!("The code was issued at {at}, and its message has gone: see the log of that time."),
+        AuditKind::Refused if last.outcome == "account_exists" => {
+            "An account has proven this address already: log in, or reset the password.".to_owned()
+        }
         AuditKind::Refused => format!(
             "The limit {} refused the last request. `enroll limits lift` resets those of the address, never those of a client.",
             last.outcome

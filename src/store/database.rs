@@ -26,8 +26,6 @@ use crate::{
     domain::{Dependency, Timestamp},
 };
 
-static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
-
 const MIGRATION_TRIES: u32 = 20;
 
 /// The database; cheap to clone.
@@ -255,7 +253,7 @@ async fn migrate_postgres(options: &PgConnectOptions) -> Result<(), MigrateError
     let mut connection = PgConnection::connect_with(&options.clone().statement_cache_capacity(0)).await?;
     let mut transaction = connection.begin().await?;
     sqlx::raw_sql(SET_UP).execute(&mut *transaction).await?;
-    let mut migrator = sqlx::migrate!("migrations/postgres");
+    let mut migrator = tolerant(sqlx::migrate!("migrations/postgres"));
     migrator.set_locking(false).run_direct(None, &mut *transaction, false).await?;
     sqlx::raw_sql("DEALLOCATE ALL").execute(&mut *transaction).await?; // a pooler's next client would meet them
     Ok(transaction.commit().await?)
@@ -263,5 +261,11 @@ async fn migrate_postgres(options: &PgConnectOptions) -> Result<(), MigrateError
 
 async fn migrate_file(options: &SqliteConnectOptions) -> Result<(), MigrateError> {
     let mut own = SqliteConnection::connect_with(options).await?;
-    SQLITE.run(&mut own).await
+    tolerant(sqlx::migrate!("migrations/sqlite")).run(&mut own).await
+}
+
+/// A node of this release starts on the schema of the next: in mid roll-out, and when one is taken back.
+fn tolerant(mut migrator: Migrator) -> Migrator {
+    migrator.set_ignore_missing(true);
+    migrator
 }

@@ -315,7 +315,7 @@ async fn operators_see_what_waits_and_what_comes_back(backend: Backend) {
     assert_eq!(listed[0]["verification_id"], dead["verification"]["verification_id"]);
     gateway.answer(Answers::With(200, ""));
     let tried = rows(&["send-test", "--channel", "sms", "--to", "9876543214"]).await;
-    assert_eq!(tried, [json!({"to": "+91******3214", "provider": "webhook", "status": "accepted"})]);
+    assert_eq!(tried, [json!({"to": "+91******3214", "provider": "webhook", "reference": null, "status": "accepted"})]);
     assert!(gateway.received().last().unwrap().body.contains("012345"));
     let (_, errors, code) = app.command(&["send-test", "--channel", "email", "--to", "9876543214"]).await;
     assert_eq!((code, errors.contains("cannot receive email")), (1, true), "{errors}");

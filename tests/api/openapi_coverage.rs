@@ -25,6 +25,7 @@ fn codes(description: &str) -> impl Iterator<Item = &str> {
 async fn every_operation_and_error_code_is_exercised() {
     secrets::SHARED.store(true, std::sync::atomic::Ordering::Relaxed);
     let stories: Vec<Story> = [
+        super::audit::all(),
         super::code_login::all(),
         // The others of its file count seconds, which this crowd would take from them.
         super::connections::all().into_iter().filter(|(name, _)| name.ends_with("a_slow_body_is_408")).collect(),

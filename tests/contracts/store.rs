@@ -11,7 +11,10 @@ use enroll::{
 };
 use uuid::Uuid;
 
-use crate::support::{Backend, backend::Database};
+use crate::support::{
+    Backend,
+    backend::{Database, RawConnection},
+};
 
 stories!(
     a_dropped_transaction_changes_nothing,
@@ -23,6 +26,7 @@ stories!(
     a_session_is_valid_while_everything_holds,
     pruning_deletes_what_has_ended,
     migrating_twice_at_once_migrates_once,
+    a_node_starts_on_the_schema_of_the_next_release,
 );
 
 const DAY: Duration = Duration::from_hours(24);
@@ -315,4 +319,12 @@ async fn migrating_twice_at_once_migrates_once(backend: Backend) {
     one.unwrap();
     two.unwrap();
     assert!(!other.read().await.unwrap().has_users().await.unwrap());
+}
+
+async fn a_node_starts_on_the_schema_of_the_next_release(backend: Backend) {
+    const LATER: &str = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+        SELECT 9999, 'of the next release', success, checksum, execution_time FROM _sqlx_migrations WHERE version = 1";
+    let Fixture { store, settings, .. } = &fixture(backend).await;
+    RawConnection::open(settings.direct_url.as_ref().unwrap_or(&settings.url)).await.execute(LATER).await;
+    store.migrate().await.unwrap();
 }

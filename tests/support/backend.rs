@@ -144,7 +144,8 @@ impl RawConnection {
     }
 }
 
-const TABLES: [&str; 7] = ["users", "registrations", "verifications", "destinations", "sessions", "outbox", "leases"];
+const TABLES: [&str; 8] =
+    ["users", "registrations", "verifications", "destinations", "sessions", "outbox", "leases", "audit"];
 
 /// Every row of every table but the events, as text.
 pub async fn all_rows(url: &str) -> Vec<String> {

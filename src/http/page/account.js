@@ -1,6 +1,7 @@
 import { client, page } from "./client.js";
 import { pending } from "./pending.js";
-import { $, element, formNote, labelled, onSubmit, showNote, showProblem, startOfflineNote, wordsFor } from "./ui.js";
+import { formNote, isShown, onSubmit, showProblem, wordsFor } from "./form.js";
+import { $, element, labelled, showNote, startOfflineNote } from "./ui.js";
 import { ago, date, languageNames, say, startLanguage, text } from "./words.js";
 import { codeStep } from "./code-step.js";
 
@@ -9,8 +10,8 @@ let user, sessions;
 // A button outside of a form, with the note where its problem or its success is said.
 function onClick(button, note, action) {
   button.addEventListener("click", async () => {
-    if (button.ariaDisabled === "true") return;
-    button.ariaDisabled = "true";
+    if (button.ariaBusy === "true" || button.ariaDisabled === "true") return;
+    button.ariaBusy = "true";
     showNote(note, "");
     try {
       await action();
@@ -18,7 +19,7 @@ function onClick(button, note, action) {
       if (error.status === 404 || error.status === 405) button.hidden = true;
       showProblem(note.parentElement, button, error);
     } finally {
-      button.ariaDisabled = "false";
+      button.ariaBusy = "false";
     }
   });
 }
@@ -63,13 +64,16 @@ function showContacts() {
   $("#contact-rows").replaceChildren(...["mobile", "email"].map(contactRow));
 }
 
+const addressed = (textContent) => element("span", { className: "address", textContent });
+const badge = (kind, key) => labelled(element("span", { className: `badge ${kind}` }), key);
+
 function contactRow(kind) {
   const address = user[kind];
   const isVerified = user[`${kind}_verified`];
-  const about = element("div", { className: "about" },
-    labelled(element("span", { className: "kind" }), `contacts.${kind}`),
-    address ? element("span", { className: "address", textContent: address }) : labelled(element("span", { className: "none" }), "contacts.none"));
-  if (address) about.append(labelled(element("span", { className: isVerified ? "badge good" : "badge" }), isVerified ? "contacts.verified" : "contacts.unverified"));
+  const title = labelled(element("span", { className: "kind", id: `contact-kind-${kind}` }), `contacts.${kind}`);
+  const about = element("div", { className: "about" }, title);
+  if (address) about.append(addressed(address), isVerified ? badge("good", "contacts.verified") : badge("", "contacts.unverified"));
+  else about.append(labelled(element("span", { className: "none" }), "contacts.none"));
   const actions = !address ? ["add"] : isVerified ? ["change"] : ["verify", "change"];
   if (address && canRemove && (!isVerified || user.mobile_verified && user.email_verified)) actions.push("remove");
   const buttons = actions.map((action) => {
@@ -77,7 +81,6 @@ function contactRow(kind) {
     button.setAttribute("aria-describedby", `contact-kind-${kind}`);
     return button;
   });
-  about.firstChild.id = `contact-kind-${kind}`;
   return element("li", {}, about, element("div", { className: "buttons" }, ...buttons));
 }
 
@@ -190,10 +193,10 @@ function showSessions() {
 
 function sessionRow({ id, current, user_agent, address, last_used_at }) {
   const device = deviceName(user_agent ?? "");
-  const used = element("span", { className: "kind", textContent: [text("sessions.last_used", { ago: ago(last_used_at) }), address].filter(Boolean).join(" · ") });
-  const about = element("div", { className: "about" }, element("span", { className: "address", textContent: device }));
-  if (current) about.append(labelled(element("span", { className: "badge good" }), "sessions.current"));
-  about.append(used);
+  const used = [text("sessions.last_used", { ago: ago(last_used_at) }), address].filter(Boolean).join(" · ");
+  const about = element("div", { className: "about" }, addressed(device));
+  if (current) about.append(badge("good", "sessions.current"));
+  about.append(element("span", { className: "kind", textContent: used }));
   if (current) return element("li", {}, about);
   const button = labelled(element("button", { className: "secondary", ariaLabel: text("sessions.out_label", { device }) }), "sessions.out");
   onClick(button, $("#sessions-note"), async () => {
@@ -268,6 +271,8 @@ async function load() {
   $("#account").hidden = false;
   const waiting = pending.get();
   if (waiting?.purpose === "contact_change") openCode(waiting);
+  // Where /.well-known/change-password leads; the browser looked for it before it was there.
+  else if (location.hash === "#password") [...$("#password-form").querySelectorAll("input")].find(isShown).focus();
 }
 
 // Another tab, or another device, may end this session.

@@ -1,12 +1,17 @@
-import { $, countTo, formNote, onSubmit, releaseButton, showBad, showNote, showProblem } from "./ui.js";
+import { formNote, onSubmit, releaseButton, showProblem } from "./form.js";
+import { $, showBad, showNote } from "./ui.js";
 import { clock, say, translate } from "./words.js";
 import { client, page } from "./client.js";
-import { pending, secondsTill } from "./pending.js";
+import { pending } from "./pending.js";
+import { countTo, secondsTill } from "./time.js";
 import { developmentInbox } from "./inbox.js";
 
 // Of a login or a recovery the states tell nothing, because they would tell who has an account.
 const CONCEALED = new Set(["login", "password_reset"]);
 const STATES = new Set(["queued", "sent", "delivered", "undelivered", "failed", "expired", "verified"]);
+
+// A long unused account is not opened by its number alone, because numbers are given to new people.
+const OWN_WORDS = { too_many_attempts: "code.spent", reauthentication_required: "code.dormant" };
 
 /** How many characters one change has put in. */
 function addedBetween(before, after) {
@@ -19,7 +24,8 @@ function addedBetween(before, after) {
 
 /**
  * The step that takes a code, for whatever it is.
- * `verify(verification, values)` and `resend(verification)` are the calls, `done(answer)` follows the right code.
+ * `verify(verification, values)` and `resend(verification)` are the calls, `done(answer, verification, values)` follows
+ * the right code, `back(verification)` is the address of the step before.
  */
 export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done, back }) {
   root.innerHTML = `
@@ -29,8 +35,9 @@ export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done
       <div class="field">
         <div class="label-row"><label for="code" data-t="code.label"></label><span class="times" id="code-times"></span></div>
         <div class="code-box">
-          <input id="code" name="otp" inputmode="numeric" autocomplete="one-time-code" pattern="[0-9 \\-]*" required spellcheck="false"
-            data-fields="otp" data-problems="invalid_code unknown_verification too_many_attempts" aria-describedby="code-note">
+          <input id="code" name="otp" inputmode="numeric" autocomplete="one-time-code" pattern="[0-9 \\-]*" required
+            spellcheck="false" data-fields="otp" aria-describedby="code-note"
+            data-problems="invalid_code unknown_verification too_many_attempts reauthentication_required">
         </div>
         <p class="note" id="code-note" aria-live="polite"></p>
       </div>
@@ -54,17 +61,17 @@ export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done
   const confirm = $("button.primary", root);
   const again = $("#resend", root);
   const inbox = developmentInbox(inboxRoot, fill);
-  let open, waitsForSms, stopCount, refused;
+  let open, refused, watching, waitingForSms, stopCount;
   let had = "";
 
   onSubmit(form, async (values) => {
-    waitsForSms?.abort();
+    waitingForSms.abort();
     // A second click on the same wrong code would only spend a try.
     if (refused?.otp === values.otp) throw refused;
     const answer = await verify(open, values).catch((error) => explain(error, values));
     close();
     pending.clear();
-    await done(answer, values);
+    await done(answer, open, values);
   });
 
   input.addEventListener("input", takeDigits);
@@ -92,7 +99,7 @@ export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done
 
   /** "invalid_code" is one answer for wrong, used and expired; who holds the id may ask which. */
   async function explain(error, { otp }) {
-    if (error.code === "too_many_attempts") error.key = "code.spent";
+    error.key = OWN_WORDS[error.code];
     if (error.code !== "invalid_code") throw error;
     const { state, attempts_left: left } = await client.verification(open.verification_id).catch(() => ({}));
     refused = Object.assign(error, { otp }, missWords(state, left));
@@ -112,6 +119,7 @@ export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done
     try {
       const { verification } = await resend(open);
       start(pending.set({ ...open, ...verification }));
+      inbox.expectNew();
       showNote(formNote(form), "code.resent");
       input.focus();
       input.select();
@@ -134,9 +142,9 @@ export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done
     say(confirm, purpose === "password_reset" ? "code.submit_reset" : "code.submit");
     if (back) $("#code-back", root).href = back(open);
     stopCount = countTo(Math.max(open.resend_at, open.expires_at), showTimes);
-    waitsForSms = new AbortController();
-    follow(verification_id, waitsForSms.signal);
-    if (channel === "sms") takeFromSms(waitsForSms.signal);
+    [watching, waitingForSms] = [new AbortController(), new AbortController()];
+    follow(verification_id, watching.signal);
+    if (channel === "sms") takeFromSms(waitingForSms.signal);
     inbox.open(open);
   }
 
@@ -163,10 +171,13 @@ export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done
     const note = $("#code-state", root);
     const known = STATES.has(state) ? state : "sent";
     note.dataset.state = known;
-    const isConcealed = CONCEALED.has(open.purpose) && (known === "sent" || known === "queued");
-    const key = isConcealed ? "state.sent_if" : known === "sent" && open.channel === "email" ? "state.sent_email" : `state.${known}`;
-    if (known === "undelivered" || known === "failed") showBad(note, key);
-    else showNote(note, key);
+    if (known === "undelivered" || known === "failed") showBad(note, `state.${known}`);
+    else showNote(note, stateWords(known));
+  }
+
+  function stateWords(state) {
+    if (CONCEALED.has(open.purpose) && (state === "sent" || state === "queued")) return "state.sent_if";
+    return state === "sent" && open.channel === "email" ? "state.sent_email" : `state.${state}`;
   }
 
   async function takeFromSms(signal) {
@@ -176,7 +187,8 @@ export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done
   }
 
   function close() {
-    waitsForSms?.abort();
+    watching?.abort();
+    waitingForSms?.abort();
     stopCount?.();
     inbox.close();
   }

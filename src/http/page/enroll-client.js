@@ -157,7 +157,7 @@ var SessionKeeper = class {
   adopt(session) {
     if (session?.access_token === this.held?.access_token) return this.held;
     this.held = session;
-    if (session) this.transport.skew ??= session.skew;
+    if (session) this.transport.skew = session.skew;
     for (const listener of this.listeners) queueMicrotask(() => listener(session));
     return session;
   }
@@ -175,7 +175,7 @@ var SessionKeeper = class {
       expires_at: now + answer.expires_in * 1e3,
       refresh_expires_at: now + answer.refresh_expires_in * 1e3,
       user_id: answer.user.id,
-      skew: this.transport.skew ?? 0
+      skew: this.transport.skew
     };
   }
 };
@@ -237,10 +237,10 @@ var Transport = class {
     this.fetch = fetch;
     this.clock = clock;
   }
-  /** Milliseconds that the server is ahead; unknown until a `Date` header could be read. */
-  skew;
+  /** Milliseconds that the server is ahead, as far as is known. */
+  skew = 0;
   serverNow() {
-    return this.clock.now() + (this.skew ?? 0);
+    return this.clock.now() + this.skew;
   }
   /** Repeats a GET once when the server says that it will be back in a moment. */
   async send(call) {
@@ -370,8 +370,8 @@ function createClient({
   async function request(method, path, options = {}) {
     const { auth, body, headers, signal } = options;
     const send = (Authorization) => transport.send({ method, path, body, signal, headers: { Authorization, ...headers } });
-    if (!auth) return send();
-    return auth === true ? authorised((session) => send(`Bearer ${session.access_token}`), signal) : send(basic(auth));
+    if (auth === true) return authorised((session) => send(`Bearer ${session.access_token}`), signal);
+    return send(auth ? basic(auth) : void 0);
   }
   async function authorised(send, signal) {
     const session = await keeper.fresh();

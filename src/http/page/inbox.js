@@ -7,7 +7,7 @@ const EVERY = 1000;
 const SHOWN = 6;
 
 export function developmentInbox(root, onUse) {
-  if (page.inbox !== "true") return { open() {}, close() {} };
+  if (page.inbox !== "true") return { open() {}, close() {}, expectNew() {} };
   root.className = "inbox";
   root.hidden = false;
   root.innerHTML = `
@@ -20,6 +20,14 @@ export function developmentInbox(root, onUse) {
   translate(root);
 
   let timer, verificationId, address, seen;
+
+  const list = $(".messages", root);
+
+  function clear() {
+    address = seen = undefined;
+    list.replaceChildren();
+    $(".empty", root).hidden = false;
+  }
 
   async function poll() {
     if (document.hidden) return;
@@ -34,7 +42,6 @@ export function developmentInbox(root, onUse) {
     const newest = messages.at(-1)?.at;
     if (newest === seen) return;
     seen = newest;
-    const list = $(".messages", root);
     list.replaceChildren(...messages.map((message) => bubble(message, message.at === newest)));
     $(".empty", root).hidden = true;
     list.scrollTop = list.scrollHeight;
@@ -48,13 +55,15 @@ export function developmentInbox(root, onUse) {
   }
 
   return {
-    open(verification) {
+    open({ verification_id }) {
       this.close();
-      ({ verification_id: verificationId } = verification);
-      address = seen = undefined;
+      if (verification_id !== verificationId) clear();
+      verificationId = verification_id;
       timer = setInterval(poll, EVERY);
       poll();
     },
     close: () => clearInterval(timer),
+    /** After a resend: the code that is shown is dead, and the new one comes in a moment. */
+    expectNew: () => $(".messages button", root)?.remove(),
   };
 }

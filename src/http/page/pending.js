@@ -1,15 +1,15 @@
+import { timeIn } from "./time.js";
+
 // What is waiting for its code. It is kept for the tab alone, so that a reload comes back to the code step.
 const KEPT = "enroll.pending";
 const TYPED = "enroll.identifier";
-
-const now = () => Math.floor(Date.now() / 1000);
 
 export const pending = {
   get: () => JSON.parse(sessionStorage.getItem(KEPT)),
 
   /** Durations become times: they go on while the page is closed. */
   set({ expires_in, resend_in, ...verification }) {
-    const kept = { ...verification, expires_at: now() + expires_in, resend_at: now() + resend_in };
+    const kept = { ...verification, expires_at: timeIn(expires_in), resend_at: timeIn(resend_in) };
     sessionStorage.setItem(KEPT, JSON.stringify(kept));
     return kept;
   },
@@ -22,5 +22,3 @@ export const typed = {
   get: () => sessionStorage.getItem(TYPED) ?? "",
   set: (value) => sessionStorage.setItem(TYPED, value),
 };
-
-export const secondsTill = (time) => Math.max(0, time - now());

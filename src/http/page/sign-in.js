@@ -1,6 +1,7 @@
 import { client, identifierOf, page } from "./client.js";
 import { pending, typed } from "./pending.js";
-import { $, onSubmit, startOfflineNote } from "./ui.js";
+import { onSubmit } from "./form.js";
+import { $, startOfflineNote } from "./ui.js";
 import { currentLanguage, startLanguage } from "./words.js";
 import { codeStep } from "./code-step.js";
 
@@ -9,22 +10,30 @@ const ORIGINS = { registration: "#sign-up", login: "#sign-in", password_reset: "
 
 const code = codeStep($("[data-step=code]"), $("#inbox"), {
   verify: ({ purpose, verification_id, address }, { otp, new_password }) =>
-    purpose === "password_reset" ? reset(address, { verification_id, otp, new_password }) : client.verify({ verification_id, otp }),
+    purpose === "password_reset"
+      ? client.resetPassword({ ...address, verification_id, otp, new_password })
+      : client.verify({ verification_id, otp }),
   resend: ({ purpose, verification_id, address }) => {
     if (purpose === "registration") return client.resend({ verification_id });
     return purpose === "login" ? client.sendCode(address) : client.forgotPassword(address);
   },
-  done: enter,
+  done: (_, verification, values) => (verification.purpose === "password_reset" ? signInAgain(verification, values) : enter()),
   back: ({ purpose }) => ORIGINS[purpose],
 });
 
 /** A reset ends every session and opens none; who has just chosen the password needn't type it again. */
-async function reset(address, values) {
-  await client.resetPassword({ ...values, ...address });
-  return client.login({ ...address, password: values.new_password });
+async function signInAgain({ address }, { new_password }) {
+  try {
+    await client.login({ ...address, password: new_password });
+    enter();
+  } catch {
+    location.hash = "sign-in";
+  }
 }
 
 function enter() {
+  pending.clear();
+  typed.set("");
   location.replace("/account");
 }
 

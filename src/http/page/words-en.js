@@ -6,7 +6,7 @@ export default {
   identifier: "Mobile number or email",
   "identifier.hint": "No country code? We take it for {country}.",
   password: "Password",
-  "password.hint": "At least {min} characters. A short sentence is a good one.",
+  "password.hint": "At least {min} characters. Try a short sentence.",
   "password.show": "Show",
   "password.hide": "Hide",
 
@@ -44,6 +44,7 @@ export default {
   "code.change": "Use another number or email",
   "code.wrong": ({ left }) => `That isn't the code. ${left === 1 ? "One try" : `${left} tries`} left.`,
   "code.spent": "No try is left for this code. Send a new one.",
+  "code.dormant": "You were away for long. Use your password or your email this time.",
   "code.used": "This code was used already.",
   "code.new_password": "New password",
 
@@ -64,7 +65,6 @@ export default {
   "inbox.about": "Development inbox: nothing was sent to anybody.",
 
   "offline.now": "You are offline. We'll go on when you're back.",
-  "offline.over": "You're back.",
   "wait.again": "Again in {clock}",
 
   "field.required": "This is needed.",
@@ -94,7 +94,7 @@ export default {
   "problem.reauthentication_required": "Enter your password to go on.",
   "problem.wrong_password": "That isn't your password.",
   "problem.last_contact": "It is your only proven one; add another first.",
-  "problem.account_changed": "Something changed meanwhile. Try again.",
+  "problem.changed_meanwhile": "Something changed meanwhile. Try again.",
   "problem.busy": "We are very busy. Try again in a moment.",
   "problem.network": "We can't be reached. Check your connection and try again.",
   "problem.unsupported": "This server does not offer that.",

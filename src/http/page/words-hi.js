@@ -6,7 +6,7 @@ export default {
   identifier: "मोबाइल नंबर या ईमेल",
   "identifier.hint": "देश कोड नहीं? हम {country} का मानेंगे।",
   password: "पासवर्ड",
-  "password.hint": "कम से कम {min} अक्षर। एक छोटा वाक्य अच्छा रहेगा।",
+  "password.hint": "कम से कम {min} अक्षर। एक छोटा वाक्य चुनें।",
   "password.show": "दिखाएँ",
   "password.hide": "छिपाएँ",
 
@@ -44,6 +44,7 @@ export default {
   "code.change": "दूसरा नंबर या ईमेल इस्तेमाल करें",
   "code.wrong": ({ left }) => `यह कोड सही नहीं है। ${left} मौक़े बचे हैं।`,
   "code.spent": "इस कोड के लिए कोई मौक़ा नहीं बचा। नया कोड मँगाएँ।",
+  "code.dormant": "आप बहुत दिनों बाद आए हैं। इस बार पासवर्ड या ईमेल से आएँ।",
   "code.used": "यह कोड इस्तेमाल हो चुका है।",
   "code.new_password": "नया पासवर्ड",
 
@@ -64,7 +65,6 @@ export default {
   "inbox.about": "डेवलपमेंट इनबॉक्स: किसी को कुछ नहीं भेजा गया।",
 
   "offline.now": "आप ऑफ़लाइन हैं। वापस आते ही हम आगे बढ़ेंगे।",
-  "offline.over": "आप वापस ऑनलाइन हैं।",
   "wait.again": "{clock} में फिर",
 
   "field.required": "यह ज़रूरी है।",
@@ -94,7 +94,7 @@ export default {
   "problem.reauthentication_required": "आगे बढ़ने के लिए अपना पासवर्ड डालें।",
   "problem.wrong_password": "यह आपका पासवर्ड नहीं है।",
   "problem.last_contact": "पुष्टि किया हुआ यही एक है; पहले दूसरा जोड़ें।",
-  "problem.account_changed": "इस बीच कुछ बदल गया। फिर कोशिश करें।",
+  "problem.changed_meanwhile": "इस बीच कुछ बदल गया। फिर कोशिश करें।",
   "problem.busy": "अभी बहुत भीड़ है। थोड़ी देर में फिर कोशिश करें।",
   "problem.network": "हम तक पहुँच नहीं हो रही। कनेक्शन जाँचकर फिर कोशिश करें।",
   "problem.unsupported": "यह सर्वर यह सुविधा नहीं देता।",

@@ -12,6 +12,8 @@ let language = [localStorage.getItem(KEPT), ...navigator.languages.map((tag) => 
 export const currentLanguage = () => language;
 export const languageNames = () => Object.entries(languages).map(([tag, words]) => [tag, words.language_name]);
 
+export const hasWords = (key) => key in en;
+
 export function text(key, values = {}) {
   const word = languages[language][key] ?? en[key] ?? key;
   if (typeof word === "function") return word(values);
@@ -54,10 +56,12 @@ export function startLanguage(select, onChange = () => {}) {
 }
 
 export const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
-export const date = (time) => new Intl.DateTimeFormat(language, { dateStyle: "long" }).format(new Date(time));
+// Dates as the person's own country writes them, in the language of the page.
+const locale = () => navigator.languages.find((tag) => tag.split("-")[0] === language) ?? language;
+export const date = (time) => new Intl.DateTimeFormat(locale(), { dateStyle: "long" }).format(new Date(time));
 
 export function ago(time) {
   const seconds = Math.max(0, (Date.now() - new Date(time)) / 1000);
   const [unit, size] = [["day", 86400], ["hour", 3600], ["minute", 60]].find(([, size]) => seconds >= size) ?? ["second", 60];
-  return new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(-Math.floor(seconds / size), unit);
+  return new Intl.RelativeTimeFormat(locale(), { numeric: "auto" }).format(-Math.floor(seconds / size), unit);
 }

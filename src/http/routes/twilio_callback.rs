@@ -15,8 +15,8 @@ use crate::{
 ///
 /// Form-encoded, with `X-Twilio-Signature` over `server.public_url`.
 #[utoipa::path(post, path = "", operation_id = "reportTwilioStatus", tag = "service",
-    params(("message" = i64, Query, description = "The number of the message")),
-    request_body(content = String, content_type = "application/x-www-form-urlencoded"),
+    params(("message" = i64, Query, description = "The number of the message", example = 1)),
+    request_body(content = String, content_type = "application/x-www-form-urlencoded", example = "MessageStatus=delivered"),
     responses((status = 204, description = "The report is recorded")))]
 pub(in crate::http) async fn report(
     State(api): State<Api>,

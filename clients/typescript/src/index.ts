@@ -1,0 +1,10 @@
+export { createClient } from "./client.js";
+export type { CallOptions, ClientOptions, EnrollClient, RequestOptions, SendOptions } from "./client.js";
+export type { Clock } from "./clock.js";
+export { EnrollError } from "./error.js";
+export type { SessionListener } from "./session.js";
+export { memoryStorage, webStorage } from "./storage.js";
+export type { SessionStorage, WebStorage } from "./storage.js";
+export type { Credentials, Fetch } from "./transport.js";
+export type * from "./types.js";
+export type { LookOptions, WatchOptions } from "./watch.js";

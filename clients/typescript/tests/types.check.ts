@@ -1,0 +1,29 @@
+// Compiled, never run: what an application may and may not write, by the declarations that are built.
+import { createClient, EnrollError, memoryStorage, webStorage, type Session, type User } from "enroll-client";
+
+export async function mayBeWritten(): Promise<void> {
+    const client = createClient({ baseUrl: "https://id.example.com", storage: webStorage(localStorage) });
+    const begun = await client.register({ mobile: "9876543210", password: "long enough" }, { idempotencyKey: "k" });
+    const { user } = await client.verify({ verification_id: begun.verification.verification_id, otp: "123456" });
+    const me: User = await client.me();
+    const session: Session | null = await client.session.current();
+    const off: () => void = client.session.onChange((now) => console.log(now?.user_id));
+    for await (const { state, channel } of client.watch("id")) console.log(state, channel satisfies string);
+    await client.updateMe({ name: null, data: { theme: "dark" } });
+    await client.removeContact("email");
+    const page = await client.request<{ items: string[] }>("GET", "/elsewhere", { auth: true });
+    console.log(user.id, me.mobile, session, off, page.items, new EnrollError(0, { code: "network" }).fields[0]?.field);
+}
+
+export async function mayNotBeWritten(): Promise<void> {
+    // @ts-expect-error: no such option.
+    const client = createClient({ storage: memoryStorage(), prefx: "/" });
+    // @ts-expect-error: a misspelt field.
+    await client.register({ mobile: "9876543210", pasword: "long enough" });
+    // @ts-expect-error: the code is missing.
+    await client.verify({ verification_id: "id" });
+    // @ts-expect-error: there is no such contact.
+    await client.removeContact("fax");
+    // @ts-expect-error: the answer has no such field.
+    (await client.me()).mobileNumber;
+}
