@@ -17,4 +17,5 @@ pub mod notify;
 pub mod redis;
 pub mod services;
 pub mod store;
+pub mod telemetry;
 pub mod workers;

@@ -8,18 +8,22 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("circuit_breaker", &["domain"]),
     ("metrics", &[]),
+    ("telemetry", &[]),
     ("crypto", &["domain", "metrics"]),
     ("redis", &["circuit_breaker", "domain"]),
     ("store", &["circuit_breaker", "domain"]),
     ("codes", &["domain", "redis"]),
     ("limits", &["domain", "redis"]),
-    ("notify", &["domain", "metrics"]),
-    ("events", &["domain"]),
+    ("notify", &["domain", "metrics", "telemetry"]),
+    ("events", &["domain", "telemetry"]),
     ("error", &["crypto", "domain", "store"]),
-    ("engine", &["circuit_breaker", "codes", "crypto", "domain", "error", "limits", "metrics", "redis", "store"]),
+    (
+        "engine",
+        &["circuit_breaker", "codes", "crypto", "domain", "error", "limits", "metrics", "redis", "store", "telemetry"],
+    ),
     ("services", &["codes", "crypto", "domain", "engine", "error", "limits", "store"]),
-    ("workers", &["codes", "crypto", "domain", "engine", "error", "events", "metrics", "notify", "store"]),
-    ("http", &["domain", "engine", "error", "metrics", "notify", "services"]),
+    ("workers", &["codes", "crypto", "domain", "engine", "error", "events", "metrics", "notify", "store", "telemetry"]),
+    ("http", &["domain", "engine", "error", "metrics", "notify", "services", "telemetry"]),
     ("config", &["crypto", "domain", "engine", "events", "http", "notify", "redis", "store"]),
 ];
 const ALL: &[&str] = &[
@@ -40,6 +44,7 @@ const ALL: &[&str] = &[
     "redis",
     "services",
     "store",
+    "telemetry",
     "workers",
 ];
 

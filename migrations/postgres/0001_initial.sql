@@ -111,6 +111,7 @@ CREATE TABLE outbox (
     destination     text NOT NULL, -- masked
     provider        text, -- the one tried last
     last_error      text,
+    traceparent     text, -- of the request that asked for it (W3C Trace Context)
     attempts        integer NOT NULL,
     due_at          timestamptz NOT NULL, -- the lease too: leasing moves it on
     deadline        timestamptz NOT NULL,

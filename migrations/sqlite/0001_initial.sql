@@ -112,6 +112,7 @@ CREATE TABLE outbox (
     destination     TEXT NOT NULL, -- masked
     provider        TEXT, -- the one tried last
     last_error      TEXT,
+    traceparent     TEXT, -- of the request that asked for it (W3C Trace Context)
     attempts        INTEGER NOT NULL,
     due_at          INTEGER NOT NULL, -- the lease too: leasing moves it on
     deadline        INTEGER NOT NULL,

@@ -5,7 +5,10 @@ use std::io::IsTerminal as _;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use crate::config::{LogFormat, Settings};
+use crate::{
+    config::{LogFormat, Settings},
+    telemetry,
+};
 
 /// Starts the log on standard error.
 pub(super) fn start(settings: &Settings) {
@@ -18,9 +21,21 @@ pub(super) fn start(settings: &Settings) {
     if !std::io::stderr().is_terminal() {
         layer = layer.with_ansi(false);
     }
+    let tracer = settings.otlp_endpoint.as_deref().map(telemetry::start);
+    let (tracer, not_traced) = match tracer.transpose() {
+        Ok(tracer) => (tracer, None),
+        Err(error) => (None, Some(error)),
+    };
+    let registry = registry.with(
+        tracer
+            .map(|tracer| tracing_opentelemetry::layer().with_tracer(tracer).with_location(false).with_threads(false)),
+    );
     match settings.log {
         LogFormat::Text => registry.with(layer).init(),
         LogFormat::Json => registry.with(layer.json().flatten_event(true).with_span_list(false)).init(),
+    }
+    if let Some(error) = not_traced {
+        tracing::error!(%error, "nothing is traced");
     }
     if is_invalid {
         tracing::warn!("RUST_LOG must be a list of LEVEL and TARGET=LEVEL; info is used");

@@ -26,7 +26,7 @@ use crate::{
     config::{LogFormat, Settings, Sources},
     crypto::RootKey,
     domain::{Address, OsRandom, Random},
-    http,
+    http, telemetry,
 };
 
 /// Registers users and proves, by a one-time code, that they hold the phone or mailbox they claim.
@@ -147,10 +147,12 @@ pub fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
-    match runtime.block_on(execute(cli.command.unwrap_or(Command::Serve), &settings, cli.json)) {
+    let code = match runtime.block_on(execute(cli.command.unwrap_or(Command::Serve), &settings, cli.json)) {
         Ok(code) => code,
         Err(error) => failed(&error),
-    }
+    };
+    telemetry::finish();
+    code
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {

@@ -29,9 +29,12 @@ impl Problem {
     /// The name that the setting has in the environment.
     pub(super) fn variable(&self) -> String {
         match self.setting.as_str() {
-            plain @ ("database_url" | "database_direct_url" | "redis_url" | "amqp_url" | "rust_log") => {
-                plain.to_uppercase()
-            }
+            plain @ ("database_url"
+            | "database_direct_url"
+            | "redis_url"
+            | "amqp_url"
+            | "rust_log"
+            | "otel_exporter_otlp_endpoint") => plain.to_uppercase(),
             // Not a setting's name, but where settings come from.
             place if place.starts_with('.') || place.contains(' ') => place.to_owned(),
             other => format!("ENROLL__{}", other.replace('.', "__").to_uppercase()),

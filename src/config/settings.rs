@@ -62,6 +62,8 @@ pub struct Settings {
     pub notify: NotifySettings,
     /// How long lines of the audit are kept.
     pub audit_keep: Duration,
+    /// The collector of traces.
+    pub otlp_endpoint: Option<String>,
     /// The form of the log.
     pub log: LogFormat,
     /// `RUST_LOG`
@@ -159,6 +161,7 @@ impl Settings {
             phone: phone(settings),
             notify: notify(settings, embedded, &server),
             audit_keep: Duration::from_secs(u64::from(settings.u32("audit.keep", 90, 1..=3_650)) * DAY),
+            otlp_endpoint: otlp_endpoint(settings),
             log: log_format(settings),
             log_levels: settings.text("rust_log"),
             log_foreign: settings.flag("log.foreign", false),
@@ -304,6 +307,15 @@ fn phone(settings: &mut Reader) -> PhoneRules {
             text.split(',').map(|one| region(one.trim())).collect::<Result<_, _>>()
         }),
     }
+}
+
+fn otlp_endpoint(settings: &mut Reader) -> Option<String> {
+    let standard = settings.text("otel_exporter_otlp_endpoint");
+    let endpoint = settings.parsed("telemetry.otlp_endpoint", None, |text| {
+        let is_url = text.starts_with("http://") || text.starts_with("https://");
+        is_url.then(|| Some(text.to_owned())).ok_or("must be a URL such as http://127.0.0.1:4318")
+    });
+    endpoint.or(standard)
 }
 
 fn log_format(settings: &mut Reader) -> LogFormat {

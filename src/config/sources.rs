@@ -21,7 +21,8 @@ pub struct Sources {
 }
 
 /// Named as every platform names them, without our prefix.
-const PLAIN: [&str; 5] = ["DATABASE_URL", "DATABASE_DIRECT_URL", "REDIS_URL", "AMQP_URL", "RUST_LOG"];
+const PLAIN: [&str; 6] =
+    ["DATABASE_URL", "DATABASE_DIRECT_URL", "REDIS_URL", "AMQP_URL", "RUST_LOG", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
 impl Sources {
     /// Those of the process: its working directory and its environment.

@@ -13,6 +13,9 @@ pub struct Event {
     pub id: Uuid,
     /// When it happened.
     pub at: Timestamp,
+    /// Where its trace goes on (W3C Trace Context).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
     /// The type, and its data.
     #[serde(flatten)]
     pub kind: EventKind,

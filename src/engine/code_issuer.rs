@@ -17,6 +17,7 @@ use crate::{
     error::{Error, ExceededLimit},
     metrics,
     store::{QueuedMessage, StoreError, Tx},
+    telemetry,
 };
 
 /// The policies of codes, and how often they are sent.
@@ -246,6 +247,7 @@ impl CodeIssuer {
             destination: verification.destination.masked(),
             body: keyring.seal(&message_owner(generation), &payload.to_json(), &**random),
             deadline: verification.expires_at,
+            traceparent: telemetry::traceparent(),
         };
         tx.enqueue(&queued, now).await?;
         Ok(message)

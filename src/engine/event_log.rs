@@ -9,6 +9,7 @@ use super::{Core, Deferred, DeferredLines};
 use crate::{
     domain::{AuditLine, Event, EventKind, LoginMethod, Origin, Timestamp},
     store::{StoreError, Tx},
+    telemetry,
 };
 
 /// Stores events in the transaction that makes them true.
@@ -81,7 +82,7 @@ impl EventLog {
     }
 
     fn event(&self, kind: EventKind, now: Timestamp) -> Event {
-        Event { id: self.core.random.id(now), at: now, kind }
+        Event { id: self.core.random.id(now), at: now, traceparent: telemetry::traceparent(), kind }
     }
 
     fn seal(&self, event: &Event) -> Vec<u8> {

@@ -4,6 +4,7 @@ use super::Core;
 use crate::{
     domain::{Address, DAY, MessagePayload, Notice, NoticeKind, Timestamp, User, message_owner},
     store::{QueuedMessage, StoreError, Tx},
+    telemetry,
 };
 
 /// Informs people of changes to their account.
@@ -37,6 +38,7 @@ impl Notices {
                 destination: to.masked(),
                 body: self.core.keyring.seal(&message_owner(None), &payload.to_json(), &*self.core.random),
                 deadline: now.plus(DAY),
+                traceparent: telemetry::traceparent(),
             };
             tx.enqueue(&message, now).await?;
         }

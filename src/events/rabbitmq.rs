@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind,
     options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions},
-    types::FieldTable,
+    types::{AMQPValue, FieldTable},
     uri::AMQPUri,
 };
 use tokio::{sync::Mutex, time::timeout};
@@ -117,7 +117,8 @@ impl RabbitPublisher {
                 .with_content_type("application/cloudevents+json".into())
                 .with_delivery_mode(PERSISTENT)
                 .with_message_id(event.id.to_string().as_str().into())
-                .with_type(kind.as_str().into());
+                .with_type(kind.as_str().into())
+                .with_headers(headers(event));
             let mandatory = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
             let body = envelope.to_string();
             let exchange = self.url.exchange.as_str().into();
@@ -168,4 +169,13 @@ impl EventPublisher for RabbitPublisher {
         }
         outcomes
     }
+}
+
+/// The context of the event's trace, for consumers that go on with it.
+fn headers(event: &Event) -> FieldTable {
+    let mut headers = FieldTable::default();
+    if let Some(parent) = &event.traceparent {
+        headers.insert("traceparent".into(), AMQPValue::LongString(parent.as_str().into()));
+    }
+    headers
 }

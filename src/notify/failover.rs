@@ -7,6 +7,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+use tracing::Instrument as _;
+
 use super::{Fault, Inbox, Message, Notifier, Receipt, SendError, provider_health::ProviderHealth};
 use crate::{
     domain::{Channel, Clock},
@@ -107,7 +109,8 @@ impl ProviderChain {
             }
             let name = provider.notifier.name();
             let started = Instant::now();
-            let tried = timeout(TRY_TIMEOUT, provider.notifier.send(message)).await;
+            let span = tracing::info_span!("provider", provider = name, purpose = message.purpose);
+            let tried = timeout(TRY_TIMEOUT, provider.notifier.send(message).instrument(span)).await;
             let answer = tried.unwrap_or_else(|_| Err(SendError::later("no answer in time")));
             metrics::delivery(name, &message.country, outcome_name(&answer), started.elapsed());
             match answer {

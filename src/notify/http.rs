@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Response, header, redirect::Policy};
+use reqwest::{Client, RequestBuilder, Response, header, redirect::Policy};
 
 use super::{Fault, SendError, failover::TRY_TIMEOUT};
+use crate::telemetry;
 
 /// Follows no redirect: a message goes where the settings say.
 pub(super) fn client() -> Client {
@@ -15,6 +16,14 @@ pub(super) fn client() -> Client {
         .user_agent(concat!("enroll/", env!("CARGO_PKG_VERSION")))
         .build()
         .expect("the TLS library is built in")
+}
+
+/// The request with the context of its trace.
+pub(super) fn traced(request: RequestBuilder) -> RequestBuilder {
+    match telemetry::traceparent() {
+        Some(parent) => request.header("traceparent", parent),
+        None => request,
+    }
 }
 
 /// Without the request: its URL may contain an account.

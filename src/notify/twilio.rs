@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{
     Message, Notifier, Receipt, SendError,
-    http::{body_of, client, refused, unreachable},
+    http::{body_of, client, refused, traced, unreachable},
 };
 use crate::domain::{Clock, DeliveryState, SystemClock};
 
@@ -107,7 +107,7 @@ impl Notifier for Twilio {
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
         let request = self.request(Method::POST, "/Messages.json")?.form(&self.form(message));
-        let response = request.send().await.map_err(|error| unreachable(&error))?;
+        let response = traced(request).send().await.map_err(|error| unreachable(&error))?;
         if response.status() == StatusCode::CREATED {
             let taken = serde_json::from_slice::<Accepted>(&body_of(response).await).ok();
             return Ok(taken.map(|taken| taken.sid));

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     Message, Notifier, Receipt, SendError,
-    http::{client, refused, unreachable},
+    http::{client, refused, traced, unreachable},
 };
 use crate::domain::{Clock, SystemClock, Timestamp};
 
@@ -98,7 +98,7 @@ impl Notifier for Webhook {
         })
         .to_string();
         let request = self.signed(&message.meta.id, now, body);
-        let response = request.send().await.map_err(|error| unreachable(&error))?;
+        let response = traced(request).send().await.map_err(|error| unreachable(&error))?;
         match response.status() {
             status if status.is_success() => Ok(None),
             StatusCode::UNPROCESSABLE_ENTITY => Err(SendError::Final("the gateway answered 422".to_owned())),

@@ -24,6 +24,8 @@ pub struct QueuedMessage {
     pub body: Vec<u8>,
     /// When it becomes worthless.
     pub deadline: Timestamp,
+    /// Where its trace goes on.
+    pub traceparent: Option<String>,
 }
 
 /// A message that a worker has until its lease ends.
@@ -49,6 +51,8 @@ pub struct LeasedMessage {
     pub attempts: i32,
     /// When it becomes worthless.
     pub deadline: Timestamp,
+    /// Where its trace goes on.
+    pub traceparent: Option<String>,
 }
 
 /// The last try of a message; nothing, if it was not tried.
@@ -103,7 +107,7 @@ impl StoredMessage {
 
 statements! {
     INSERT = "INSERT INTO outbox (verification_id, generation, phantom, user_id, destination, body, state, attempts, due_at,
-        deadline) VALUES ($1, $2, $3, $4, $5, $6, 'queued', 0, $7, $8)";
+        deadline, traceparent) VALUES ($1, $2, $3, $4, $5, $6, 'queued', 0, $7, $8, $9)";
     END = "UPDATE outbox SET state = $2, ended_at = $3, body = $4, provider = COALESCE($5, provider),
         last_error = COALESCE($6, last_error) WHERE id = $1";
     SELECT_BY_STATE = "SELECT id, verification_id, generation, destination, provider, last_error, body, attempts, due_at, deadline,
@@ -117,7 +121,8 @@ statements! {
     // The CTE keeps LIMIT exact under SKIP LOCKED.
     LEASE = "WITH due AS (SELECT id FROM outbox WHERE state = 'queued' AND due_at <= $1 ORDER BY due_at, id LIMIT $3",
         SKIP_LOCKED, ") UPDATE outbox SET due_at = $2, attempts = attempts + 1 WHERE id IN (SELECT id FROM due)
-        RETURNING id, verification_id, generation, phantom, user_id, body, provider, last_error, attempts, deadline";
+        RETURNING id, verification_id, generation, phantom, user_id, body, provider, last_error, attempts, deadline,
+        traceparent";
     POSTPONE = "UPDATE outbox SET due_at = $2, provider = COALESCE($3, provider), last_error = COALESCE($4, last_error)
         WHERE id = $1 AND state = 'queued'";
 }
@@ -169,7 +174,17 @@ impl Tx {
         execute!(
             self,
             INSERT,
-            [verification, generation, new.phantom, new.user, &new.destination, &new.body, now, new.deadline]
+            [
+                verification,
+                generation,
+                new.phantom,
+                new.user,
+                &new.destination,
+                &new.body,
+                now,
+                new.deadline,
+                &new.traceparent
+            ]
         )
         .map(drop)
     }

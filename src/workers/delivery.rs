@@ -21,6 +21,7 @@ use crate::{
     metrics,
     notify::{Accepted, Message, MessageMeta, NotSent, Notifiers, SendError, Templates, segments},
     store::{DeliveredBy, LeasedMessage, Tried},
+    telemetry,
 };
 
 /// Sends the messages of the outbox: at least once, before their deadline, and never a dead code.
@@ -139,6 +140,9 @@ impl DeliveryWorker {
             verification_id = payload.code().map(|code| tracing::field::display(code.verification_id)),
             destination = payload.to().masked()
         );
+        if let Some(parent) = &message.traceparent {
+            telemetry::continue_from(&span, parent);
+        }
         self.attempt_opened(message, &payload, lease_end).instrument(span).await
     }
 

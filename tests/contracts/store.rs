@@ -230,6 +230,7 @@ async fn a_message_is_leased_by_one_worker_at_a_time(backend: Backend) {
         destination: "a***@example.com".to_owned(),
         body: vec![1, 2, 3],
         deadline: now().plus(DAY),
+        traceparent: None,
     };
     let mut tx = store.begin().await.unwrap();
     for _ in 0..20 {
@@ -324,7 +325,8 @@ async fn migrating_twice_at_once_migrates_once(backend: Backend) {
 async fn a_node_starts_on_the_schema_of_the_next_release(backend: Backend) {
     const LATER: &str = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
         SELECT 9999, 'of the next release', success, checksum, execution_time FROM _sqlx_migrations WHERE version = 1";
-    let Fixture { store, settings, .. } = &fixture(backend).await;
-    RawConnection::open(settings.direct_url.as_ref().unwrap_or(&settings.url)).await.execute(LATER).await;
+    let Fixture { store, settings, _database: database, .. } = &fixture(backend).await;
+    let url = database.as_ref().map_or(&settings.url, |database| &database.url);
+    RawConnection::open(url).await.execute(LATER).await;
     store.migrate().await.unwrap();
 }

@@ -15,5 +15,6 @@ test_program!(
     redis_forgets,
     rolling_restart,
     rotation,
-    sns
+    sns,
+    traces
 );

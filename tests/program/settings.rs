@@ -11,7 +11,7 @@ fn every_setting_is_in_env_example() {
     let example = include_str!("../../.env.example");
     for name in Settings::names() {
         let variable = match name {
-            plain @ ("database_url" | "database_direct_url" | "redis_url" | "amqp_url" | "rust_log") => plain.to_uppercase(),
+            plain @ ("database_url" | "database_direct_url" | "redis_url" | "amqp_url" | "rust_log" | "otel_exporter_otlp_endpoint") => plain.to_uppercase(),
             other => format!("ENROLL__{}", other.replace('.', "__").to_uppercase()),
         };
         assert!(example.lines().any(|line| line.starts_with(&format!("#{variable}="))), "{variable}");

@@ -20,6 +20,7 @@ pub struct Received {
     pub path: String,
     pub headers: HeaderMap,
     pub body: String,
+    pub bytes: Bytes,
     pub at: Instant,
 }
 
@@ -93,8 +94,8 @@ async fn axum_serve(listener: TcpListener, router: Router) {
 }
 
 async fn take_down(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let body = String::from_utf8_lossy(&body).into_owned();
-    shared.received.lock().unwrap().push(Received { path: uri.to_string(), headers, body, at: Instant::now() });
+    let (path, text) = (uri.to_string(), String::from_utf8_lossy(&body).into_owned());
+    shared.received.lock().unwrap().push(Received { path, headers, body: text, bytes: body, at: Instant::now() });
     let answers = shared.answers.lock().unwrap().clone();
     match answers {
         Answers::With(status, body) => (StatusCode::from_u16(status).unwrap(), body).into_response(),

@@ -13,7 +13,7 @@ use super::headers::set_security_headers;
 use crate::{
     domain::{OsRandom, Random},
     http::problem::Problem,
-    metrics,
+    metrics, telemetry,
 };
 
 pub(in crate::http) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -85,7 +85,10 @@ impl LogLine {
     fn new(request: &Request, id: &str) -> Self {
         let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str);
         let method = request.method();
-        let span = tracing::info_span!("request", request_id = id, %method, route, client = Empty, destination = Empty);
+        let span = tracing::info_span!("request", request_id = id, %method, route, status = Empty, client = Empty, destination = Empty);
+        if let Some(parent) = request.headers().get("traceparent").and_then(|parent| parent.to_str().ok()) {
+            telemetry::continue_from(&span, parent);
+        }
         let is_noise = matches!(route, "/livez" | "/readyz" | "/openapi.json")
             || ["/docs", "/page"].iter().any(|page| route.starts_with(page));
         Self { span, is_noise, started: Instant::now(), status: None, method: method.clone(), route: route.to_owned() }
@@ -93,6 +96,7 @@ impl LogLine {
 
     fn answered(mut self, status: StatusCode) {
         self.status = Some(status.as_u16());
+        self.span.record("status", status.as_u16());
         metrics::request(self.method.as_str(), &self.route, status.as_u16(), self.started.elapsed());
     }
 }
