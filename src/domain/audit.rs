@@ -66,8 +66,6 @@ kinds! {
     Refused = "refused",
     /// A provider took the message.
     HandedOver = "handed_over",
-    /// A provider did not take it, for now.
-    DeliveryFailed = "delivery_failed",
     /// The message ended without a provider.
     NotDelivered = "not_delivered",
     /// The provider reported what became of it.

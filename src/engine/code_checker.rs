@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CodeIssuer, Core, RateLimits, VerificationRef, once_on_conflict};
+use super::{CodeIssuer, Core, RateLimits, VerificationRef, code_issuer::log_verification, once_on_conflict};
 use crate::{
     codes::{Attempt, Claim, CodeKey, Verdict},
     domain::{
@@ -171,7 +171,10 @@ impl CodeChecker {
             return Err(Error::field(OneTimeCode::wrong_length(digits))); // and no attempt
         }
         let (purpose, channel) = (subject.purpose, subject.channel());
-        let destination = subject.challenge.as_ref().map(|challenge| challenge.verification.destination.clone());
+        let destination = subject.challenge.as_ref().map(|challenge| {
+            log_verification(challenge.verification.id);
+            challenge.verification.destination.clone()
+        });
         let outcome = self.redeem_counted(code, subject, client, use_it).await;
         if let Some(destination) = destination {
             self.rate_limits.deferred.note(&outcome, &destination, client, self.core.now());

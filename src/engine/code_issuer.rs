@@ -178,6 +178,7 @@ impl CodeIssuer {
         client: &Client,
         now: Timestamp,
     ) -> Result<InactiveCode, StoreError> {
+        log_verification(new.verification_id);
         record.history.record_send(new.purpose, now);
         tx.update_history(&new.destination.hash(), &record.history).await?;
         let verification = self.write_verification(tx, new, now).await?;
@@ -279,6 +280,11 @@ impl CodeIssuer {
         metrics::code(purpose.as_str(), destination.channel().as_str(), "issued");
         Ok(code.issued)
     }
+}
+
+/// Joins the line of the request in the log with those of the message.
+pub(crate) fn log_verification(id: Uuid) {
+    tracing::Span::current().record("verification_id", tracing::field::display(id));
 }
 
 fn issued_line(verification: &Verification, client: &Client, now: Timestamp) -> AuditLine {

@@ -124,3 +124,27 @@ async fn a_collector_that_is_down_costs_no_request() {
     let (took, code) = node.terminate();
     assert!(took < Duration::from_secs(9) && code == Some(0), "{took:?} {code:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_id_joins_the_lines_of_request_message_and_provider() {
+    let provider = Gateway::start(Answers::With(503, "")).await;
+    let sandbox = Sandbox::new(Backend::Embedded).await;
+    let mut node = sandbox
+        .node()
+        .set("ENROLL__NOTIFY__INBOX", "false")
+        .set("ENROLL__NOTIFY__SMS", "webhook,console")
+        .set("ENROLL__NOTIFY__WEBHOOK__URL", &format!("{}/hook", provider.url))
+        .set("ENROLL__NOTIFY__WEBHOOK__SECRET", "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+    node.start();
+    let body = json!({"mobile": "9876543210", "password": "correct horse"});
+    let registered = node.call(reqwest::Method::POST, "/auth/register", None, body).await.is(202);
+    let id = registered["verification"]["verification_id"].as_str().unwrap();
+    let started = Instant::now();
+    for message in ["response", "a provider did not take a message", "sent"] {
+        let is_there = || node.log.all().iter().any(|line| line.contains(id) && line.contains(&format!("\"{message}\"")));
+        while !is_there() {
+            assert!(started.elapsed() < Duration::from_secs(10), "{message}: {:#?}", node.log.all());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! The README's commands and tables are true.
+//! The README's commands and the tables of the documentation are true.
 
 use std::process::Command;
 
@@ -27,9 +27,9 @@ async fn the_readmes_story_works_as_it_stands(backend: Backend) {
 }
 
 #[test]
-fn the_readmes_table_of_errors_is_that_of_the_code() {
+fn the_table_of_errors_is_that_of_the_code() {
     let table = enroll::http::error_table();
-    assert!(include_str!("../../README.md").contains(&table), "README.md must have this table:\n{table}");
+    assert!(include_str!("../../docs/errors.md").contains(&table), "docs/errors.md must have this table:\n{table}");
 }
 
 #[test]

@@ -85,7 +85,7 @@ impl LogLine {
     fn new(request: &Request, id: &str) -> Self {
         let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str);
         let method = request.method();
-        let span = tracing::info_span!("request", request_id = id, %method, route, status = Empty, client = Empty, destination = Empty);
+        let span = tracing::info_span!("request", request_id = id, %method, route, status = Empty, client = Empty, destination = Empty, verification_id = Empty);
         if let Some(parent) = request.headers().get("traceparent").and_then(|parent| parent.to_str().ok()) {
             telemetry::continue_from(&span, parent);
         }

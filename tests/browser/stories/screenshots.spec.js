@@ -2,6 +2,8 @@ import { expect, newEmail, test } from "../fixtures.js";
 
 const FOLDER = new URL("../../../docs/screenshots/", import.meta.url).pathname;
 
+test.skip(!process.env.SCREENSHOTS, "SCREENSHOTS=1 takes them anew");
+
 test("the pictures of docs/screenshots", async ({ page, story }) => {
   const take = (name, options) => page.screenshot({ path: `${FOLDER}${name}.png`, animations: "disabled", ...options });
   const showCode = async (identifier) => {
