@@ -36,6 +36,9 @@ fn main() {
         if wanted("verify") {
             verifies_me_and_refreshes().await;
         }
+        if wanted("metrics") {
+            metrics().await;
+        }
         if wanted("login") {
             logins().await;
         }
@@ -156,6 +159,35 @@ async fn verifies_me_and_refreshes() {
     row("refresh (pgbench, its statements)", &mut rates, 0.4, median(cpu), Some(0.12));
 }
 
+/// `me` on a node that measures, beside one that does not.
+async fn metrics() {
+    const TIMES: usize = 5;
+    let sandbox = Sandbox::new(Backend::Fleet).await;
+    let mut plain = fleet_node(&sandbox);
+    let mut measuring = fleet_node(&sandbox).set("ENROLL__ADMIN__ADDRESS", "127.0.0.1:0");
+    plain.start();
+    measuring.start();
+    let body = r#"{"mobile":"+919876543210","password":"correct horse battery"}"#;
+    load::once(&plain, &Request::post("/api/v1/auth/register", body), 202);
+    let code = yardsticks::codes(&plain, 1).await.remove(0);
+    let id = yardsticks::verification_ids(&sandbox.database_url(), 1).await.remove(0);
+    let body = format!(r#"{{"verification_id":"{id}","otp":"{code}"}}"#);
+    let opened = load::once(&plain, &Request::post("/api/v1/auth/verify-otp", &body), 200);
+    let token = opened.split(r#""access_token":""#).nth(1).unwrap().split('"').next().unwrap();
+    let me = |node: &Node| {
+        let request = |_| Request::get("/api/v1/users/me", token);
+        Load::run(node, CLIENTS, Duration::from_secs(2), 0, 200, request)
+    };
+    let (mut rates, mut cpu, mut plain_cpu) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..TIMES {
+        let (without, with) = (me(&plain), me(&measuring));
+        rates.push((with.rate, without.rate));
+        cpu.push(with.cpu_ms);
+        plain_cpu.push(without.cpu_ms);
+    }
+    row("me with metrics (without)", &mut rates, 0.97, median(cpu), Some(median(plain_cpu) * 1.03));
+}
+
 /// Logins beside bare Argon2id; and whether known and unknown accounts can be told apart.
 async fn logins() {
     const ACCOUNTS: usize = 64;
@@ -226,6 +258,7 @@ fn idle() {
         let dir = tempfile::tempdir().unwrap();
         let mut node = Node::new(&format!("sqlite://{}", dir.path().join("enroll.db").display()))
             .set("ENROLL__DATA_DIR", &dir.path().display().to_string())
+            .set("ENROLL__ADMIN__ADDRESS", "127.0.0.1:0")
             .set("ENROLL__PASSWORDS__MEMORY_KIB", "19456");
         node = node.unlimited();
         let started = Instant::now();
