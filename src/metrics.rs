@@ -1,9 +1,9 @@
-//! What a node measures of itself, for Prometheus: every name and every label in one place.
+//! Measurements of the node, for Prometheus: every name and every label in one place.
 //!
 //! Names and units follow Prometheus' conventions. Every label has a bounded set of values: a route is its pattern, a
 //! country two letters, and an address is in none.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{sync::OnceLock, time::Duration};
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -29,7 +29,9 @@ const BUILD: &str = "enroll_build_info";
 const BUCKETS: [f64; 12] = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
 /// One for the process: the recorder that every call below writes to.
-static RECORDER: LazyLock<PrometheusHandle> = LazyLock::new(|| {
+static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+
+fn install() -> PrometheusHandle {
     let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)
         .expect("there are buckets");
@@ -37,17 +39,24 @@ static RECORDER: LazyLock<PrometheusHandle> = LazyLock::new(|| {
     describe();
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     handle
-});
+}
 
 /// Begins to measure; before it the calls below do nothing.
 pub fn start() {
-    LazyLock::force(&RECORDER);
+    RECORDER.get_or_init(install);
 }
 
 /// Everything measured, in Prometheus' text format.
 pub fn render() -> String {
-    RECORDER.run_upkeep();
-    RECORDER.render()
+    upkeep();
+    RECORDER.get().map(PrometheusHandle::render).unwrap_or_default()
+}
+
+/// Folds what histograms have collected, which otherwise grows until somebody scrapes.
+pub fn upkeep() {
+    if let Some(recorder) = RECORDER.get() {
+        recorder.run_upkeep();
+    }
 }
 
 fn describe() {
@@ -71,7 +80,7 @@ fn describe() {
 }
 
 /// A request was answered; `route` is its pattern.
-pub fn request(method: &str, route: &str, status: u16, took: Duration) {
+pub fn request(method: &'static str, route: &str, status: u16, took: Duration) {
     let labels = [("method", method.to_owned()), ("route", route.to_owned())];
     histogram!(REQUEST_DURATION, &labels).record(took);
     let [method, route] = labels;

@@ -27,7 +27,7 @@ pub fn start(endpoint: &str) -> anyhow::Result<SdkTracer> {
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(traces_url(endpoint))
+        .with_endpoint(endpoint)
         .build()?;
     let resource = Resource::builder().with_service_name("enroll").build();
     let provider = SdkTracerProvider::builder().with_batch_exporter(Nameless(exporter)).with_resource(resource).build();
@@ -41,13 +41,6 @@ pub fn finish() {
     if let Some(provider) = PROVIDER.get() {
         let _ = provider.shutdown(); // a collector that is down is no reason to stay
     }
-}
-
-/// The path that collectors take traces at, where none is given (OTLP/HTTP, 4.).
-fn traces_url(endpoint: &str) -> String {
-    let endpoint = endpoint.trim_end_matches('/');
-    let has_path = endpoint.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
-    if has_path { endpoint.to_owned() } else { format!("{endpoint}/v1/traces") }
 }
 
 /// The context of the current span as `traceparent`; `None` while nothing is traced.

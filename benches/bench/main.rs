@@ -167,7 +167,7 @@ async fn metrics() {
     let mut measuring = fleet_node(&sandbox).set("ENROLL__ADMIN__ADDRESS", "127.0.0.1:0");
     plain.start();
     measuring.start();
-    let body = r#"{"mobile":"+919876543210","password":"correct horse battery"}"#;
+    let body = r#"{"mobile":"+919800000000","password":"correct horse battery"}"#;
     load::once(&plain, &Request::post("/api/v1/auth/register", body), 202);
     let code = yardsticks::codes(&plain, 1).await.remove(0);
     let id = yardsticks::verification_ids(&sandbox.database_url(), 1).await.remove(0);

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::providers::{build_notifiers, publisher};
@@ -11,8 +11,8 @@ use crate::{
     config::Settings,
     crypto::{Hasher, Tokens},
     engine::{
-        CodeChecker, CodeIssuer, Core, Deferred, DeferredLines, EventLog, Gauges, Notices, PasswordChecker, RateLimits,
-        Readiness, SessionOpener, VerificationWatch,
+        CodeChecker, CodeIssuer, Core, DeferredLines, DeferredReceivers, EventLog, Gauges, Notices, PasswordChecker,
+        RateLimits, Readiness, SessionOpener, VerificationWatch,
     },
     http,
     limits::{Limiter, MemoryLimits, RedisLimits},
@@ -43,7 +43,7 @@ pub(super) struct Engine<'a> {
     opener: SessionOpener,
     notices: Notices,
     event_log: EventLog,
-    deferred: mpsc::Receiver<Deferred>,
+    deferred: DeferredReceivers,
     watch: VerificationWatch,
 }
 

@@ -16,7 +16,11 @@ pub(super) async fn backup(settings: &Settings, file: &Path, as_json: bool) -> a
     if settings.store.file().is_none() {
         bail!("DATABASE_URL is not an embedded database; back PostgreSQL up with pg_dump or its base backups");
     }
-    if file.exists() {
+    let file = &std::path::absolute(file)?; // a name that begins with `file:` means more to SQLite
+    if file.to_str().is_none() {
+        bail!("{} is not UTF-8", file.display());
+    }
+    if file.symlink_metadata().is_ok() {
         bail!("{} exists already", file.display());
     }
     let admin = admin_services(settings).await?;

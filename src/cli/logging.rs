@@ -56,6 +56,7 @@ fn filter(levels: &Targets, foreign: bool) -> Targets {
         (target.to_owned(), if is_ours { level } else { cap(level) })
     });
     let ours = Targets::new().with_default(cap(default)).with_target("enroll", default);
+    let ours = ours.with_target("opentelemetry", if foreign { default } else { LevelFilter::WARN });
     ours.with_target("lapin", if foreign { default } else { LevelFilter::ERROR }).with_targets(capped)
 }
 

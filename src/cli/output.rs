@@ -39,7 +39,7 @@ pub(super) fn print_line(row: &Value, as_json: bool) {
 pub(super) fn pairs(row: &Value) -> String {
     let fields = row.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
     let fields: Vec<String> =
-        fields.map(|(name, value)| format!("{name}={}", value.as_str().map_or(value.to_string(), escaped))).collect();
+        fields.map(|(name, value)| format!("{name}={}", value.as_str().map_or(value.to_string(), quoted))).collect();
     fields.join(" ")
 }
 
@@ -49,6 +49,12 @@ fn escaped(text: &str) -> String {
         c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     text.chars().map(|c| if is_obeyed(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
+}
+
+/// In quotes where it would read as more than one value.
+fn quoted(text: &str) -> String {
+    let text = escaped(text);
+    if text.contains([' ', '"', '=']) { format!("{text:?}") } else { text }
 }
 
 fn print_field(name: &str, value: &Value) {

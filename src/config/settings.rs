@@ -309,13 +309,17 @@ fn phone(settings: &mut Reader) -> PhoneRules {
     }
 }
 
+/// The standard name has the collector's base; ours too, unless it has a path (OTLP exporter configuration).
 fn otlp_endpoint(settings: &mut Reader) -> Option<String> {
-    let standard = settings.text("otel_exporter_otlp_endpoint");
-    let endpoint = settings.parsed("telemetry.otlp_endpoint", None, |text| {
+    let url = |text: &str| {
         let is_url = text.starts_with("http://") || text.starts_with("https://");
-        is_url.then(|| Some(text.to_owned())).ok_or("must be a URL such as http://127.0.0.1:4318")
-    });
-    endpoint.or(standard)
+        is_url.then(|| text.trim_end_matches('/').to_owned()).ok_or("must be a URL such as http://127.0.0.1:4318")
+    };
+    let standard = settings.parsed("otel_exporter_otlp_endpoint", None, |text| url(text).map(Some));
+    let ours = settings.parsed("telemetry.otlp_endpoint", None, |text| url(text).map(Some));
+    let has_path = |url: &String| url.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
+    let with_path = |url: String| format!("{url}/v1/traces");
+    ours.map(|url| if has_path(&url) { url } else { with_path(url) }).or(standard.map(with_path))
 }
 
 fn log_format(settings: &mut Reader) -> LogFormat {

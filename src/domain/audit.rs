@@ -90,6 +90,8 @@ kinds! {
     AccountDeleted = "account_deleted",
     /// An operator's command; the outcome names it.
     Command = "command",
+    /// Never stored: a kind that only a newer version knows.
+    Unknown = "unknown",
 }
 
 impl AuditKind {
@@ -140,6 +142,12 @@ impl AuditLine {
             took_ms: None,
             times: 1,
         }
+    }
+
+    /// Without everything that names an account or an address.
+    #[must_use]
+    pub fn nameless(self) -> Self {
+        Self { kind: self.kind, outcome: self.outcome, ..Self::new(self.kind, "", Origin::default(), self.at) }
     }
 
     /// The line of an event; none where another line tells the same.

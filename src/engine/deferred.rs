@@ -1,4 +1,4 @@
-//! What is written after its response, as far as it can be: failed logins and refusals.
+//! Lines that are written after their response, as far as they can be: failed logins and refusals.
 
 use tokio::sync::mpsc;
 
@@ -7,33 +7,36 @@ use crate::{
     error::Error,
 };
 
-/// Something that is written after its response.
-#[derive(Debug)]
-pub enum Deferred {
-    /// A login failed.
-    FailedLogin(Event, AuditLine),
-    /// A limit refused a request about an address.
-    Refusal(AuditLine),
+/// The way there: bounded, and full it drops, so that nobody can make the service wait or grow. Refusals have a buffer
+/// of their own: a flood of them hides no failed login.
+#[derive(Clone)]
+pub struct DeferredLines {
+    failed_logins: mpsc::Sender<(Event, AuditLine)>,
+    refusals: mpsc::Sender<AuditLine>,
 }
 
-/// The way there: bounded, and full it drops, so that nobody can make the service wait or grow.
-#[derive(Clone)]
-pub struct DeferredLines(pub(crate) mpsc::Sender<Deferred>);
+/// The other end.
+pub struct DeferredReceivers {
+    /// Failed logins.
+    pub failed_logins: mpsc::Receiver<(Event, AuditLine)>,
+    /// Requests about an address that a limit refused.
+    pub refusals: mpsc::Receiver<AuditLine>,
+}
 
 impl DeferredLines {
-    /// A buffer of this size, and its end.
-    pub fn bounded(size: usize) -> (Self, mpsc::Receiver<Deferred>) {
-        let (sender, receiver) = mpsc::channel(size);
-        (Self(sender), receiver)
+    /// Buffers of this size, and their other end.
+    pub fn bounded(size: usize) -> (Self, DeferredReceivers) {
+        let ((failed_logins, logins_end), (refusals, refusals_end)) = (mpsc::channel(size), mpsc::channel(size));
+        (Self { failed_logins, refusals }, DeferredReceivers { failed_logins: logins_end, refusals: refusals_end })
     }
 
-    pub(crate) fn send(&self, deferred: Deferred) {
-        if self.0.try_send(deferred).is_err() {
-            tracing::debug!("more is refused than is recorded");
+    pub(crate) fn failed_login(&self, event: Event, line: AuditLine) {
+        if self.failed_logins.try_send((event, line)).is_err() {
+            tracing::debug!("more logins fail than are recorded");
         }
     }
 
-    /// Notes the refusal, if the outcome is one.
+    /// Notes the refusal, if the outcome is one. The client has been counted before, so it cannot note at will.
     pub(crate) fn note<T>(&self, outcome: &Result<T, Error>, destination: &Address, client: &Client, now: Timestamp) {
         let Err(error) = outcome else { return };
         let why = match error {
@@ -42,6 +45,8 @@ impl DeferredLines {
             _ => return,
         };
         let origin = Origin::client(client).about(destination);
-        self.send(Deferred::Refusal(AuditLine::new(AuditKind::Refused, why, origin, now)));
+        if self.refusals.try_send(AuditLine::new(AuditKind::Refused, why, origin, now)).is_err() {
+            tracing::debug!("more is refused than is recorded");
+        }
     }
 }

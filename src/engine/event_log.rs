@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{Core, Deferred, DeferredLines};
+use super::{Core, DeferredLines};
 use crate::{
     domain::{AuditLine, Event, EventKind, LoginMethod, Origin, Timestamp},
     store::{StoreError, Tx},
@@ -18,7 +18,7 @@ pub struct EventLog {
     pub(crate) core: Core,
     /// Wakes the event relay.
     pub(crate) wake: Arc<Notify>,
-    /// What is written after the response.
+    /// The way of what is written after the response.
     pub(crate) deferred: DeferredLines,
 }
 
@@ -41,19 +41,14 @@ impl EventLog {
         tx.append_audit(&lines).await
     }
 
-    /// Stores what was put off until after its response.
-    pub(crate) async fn append_deferred(&self, deferred: &[Deferred]) -> Result<(), StoreError> {
+    /// Stores failed logins; of an account that is gone by now no line names anybody.
+    pub(crate) async fn append_failed_logins(&self, failed: &[(Event, AuditLine)]) -> Result<(), StoreError> {
         let mut tx = self.core.store.begin().await?;
-        let (mut events, mut lines) = (Vec::new(), Vec::new());
-        for one in deferred {
-            match one {
-                Deferred::FailedLogin(event, line) => {
-                    events.push(event.clone());
-                    lines.push(line.clone());
-                }
-                Deferred::Refusal(line) => tx.count_refusal(line).await?,
-            }
+        let mut lines = Vec::new();
+        for (_, line) in failed {
+            lines.push(tx.unless_gone(line.clone()).await?);
         }
+        let events: Vec<Event> = failed.iter().map(|(event, _)| event.clone()).collect();
         self.append_events(&mut tx, &events).await?;
         tx.append_audit(&lines).await?;
         self.commit(tx).await
@@ -77,7 +72,7 @@ impl EventLog {
         let now = self.core.now();
         let event = self.event(EventKind::LoginFailed { user_id, method, client }, now);
         if let Some(line) = AuditLine::of_event(&event.kind, origin, now) {
-            self.deferred.send(Deferred::FailedLogin(event, line));
+            self.deferred.failed_login(event, line);
         }
     }
 

@@ -1,4 +1,4 @@
-//! What is measured when somebody asks: queues, pools and backlogs.
+//! Gauges that are read when somebody asks: queues, pools and backlogs.
 
 use std::time::Duration;
 

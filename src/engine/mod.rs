@@ -22,7 +22,7 @@ pub(crate) use code_checker::Subject;
 pub use code_checker::{CodeChecker, CodeSubmission};
 pub use code_issuer::{CodeIssuer, CodeSettings, live_code};
 pub(crate) use code_issuer::{InactiveCode, NewCode};
-pub use deferred::{Deferred, DeferredLines};
+pub use deferred::{DeferredLines, DeferredReceivers};
 pub(crate) use event_log::EVENT_SEAL;
 pub use event_log::EventLog;
 pub use gauges::Gauges;

@@ -79,17 +79,12 @@ impl RateLimits {
         destination: Option<&Address>,
         send: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let outcome = self.send_counted(client, send).await;
-        if let Some(destination) = destination {
-            self.deferred.note(&outcome, destination, client, self.core.now());
-        }
-        outcome
-    }
-
-    async fn send_counted<T>(&self, client: &Client, send: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let limit = &self.settings.sends_per_client;
         let reservation = self.reserve_for_client(Operation::Send, "client-sends", limit, client).await?;
         let outcome = send.await;
+        if let Some(destination) = destination {
+            self.deferred.note(&outcome, destination, client, self.core.now());
+        }
         if !matches!(outcome, Ok(_) | Err(Error::AccountExists(_))) {
             reservation.cancel().await;
         }

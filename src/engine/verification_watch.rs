@@ -67,7 +67,11 @@ impl VerificationWatch {
 
     /// Asks once for all that is waited for.
     pub async fn look(&self) -> Result<(), StoreError> {
-        let ids: Vec<Uuid> = self.lock().keys().copied().collect();
+        let ids: Vec<Uuid> = {
+            let mut waiting = self.lock();
+            waiting.retain(|_, sender| sender.receiver_count() > 0);
+            waiting.keys().copied().collect()
+        };
         if ids.is_empty() {
             return Ok(());
         }

@@ -116,6 +116,7 @@ impl ProviderChain {
             match answer {
                 Ok(reference) => {
                     provider.health.worked();
+                    let reference = reference.map(|id| shown(&id));
                     return Ok(Accepted { provider: name, reference, took: started.elapsed() });
                 }
                 Err(error @ SendError::Final(_)) => {
@@ -134,6 +135,11 @@ impl ProviderChain {
         }
         Err(last)
     }
+}
+
+/// A provider's words, as they may be kept: without control characters, and not long.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control()).take(200).collect()
 }
 
 /// The outcome of a try, for the metrics.

@@ -112,7 +112,7 @@ pub enum Fault {
 
 impl SendError {
     pub(crate) fn later(cause: impl std::fmt::Display) -> Self {
-        Self::Later { fault: Fault::Provider, cause: cause.to_string(), after: None }
+        Self::Later { fault: Fault::Provider, cause: failover::shown(&cause.to_string()), after: None }
     }
 
     pub(crate) fn of_message(self) -> Self {

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::{
-    domain::{Address, AuditKind, AuditLine, DAY, Timestamp, User},
+    domain::{Address, AuditKind, AuditLine, DAY, Timestamp},
     engine::Core,
     error::Error,
     store::StoredMessage,
@@ -38,11 +38,6 @@ impl AuditService {
             Some(user) => reader.audit_of_user(user, ever, LINES).await?,
             None => reader.newest_audit(ever, LINES).await?,
         })
-    }
-
-    /// The lines about the person's own account.
-    pub async fn of(&self, user: &User) -> Result<Vec<AuditLine>, Error> {
-        self.lines(Some(user.id)).await
     }
 
     /// Why a code did not arrive: what happened to an address within the last day, and what to do.
@@ -97,7 +92,6 @@ fn advice(lines: &[AuditLine], waiting: Option<&StoredMessage>) -> String {
         AuditKind::WrongCode => {
             format!("A wrong code was typed at {at}: an older message, or a mistake. A new code ends the older one.")
         }
-        AuditKind::LoginFailed => "The last login failed; no code is missing.".to_owned(),
         _ => format!("All is well: the last thing that happened is {}, at {at}.", last.kind.as_str()),
     }
 }

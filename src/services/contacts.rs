@@ -40,9 +40,11 @@ impl ContactService {
         }
         let write = async {
             self.passwords.check_current(actor, current, Freshness::Recent).await?;
-            once_on_conflict(|| self.write(actor, new)).await
+            let written = once_on_conflict(|| self.write(actor, new)).await;
+            self.rate_limits.deferred.note(&written, new, &actor.client, self.core.now());
+            written
         };
-        let code = self.rate_limits.count_send(&actor.client, Some(new), write).await?;
+        let code = self.rate_limits.count_send(&actor.client, None, write).await?;
         self.issuer.activate(code).await
     }
 

@@ -20,7 +20,7 @@ pub struct ProfileService {
 }
 
 /// The newest lines of the audit that an export holds.
-const EXPORTED_LINES: i64 = 10_000;
+const EXPORTED_LINES: i64 = 1_000;
 /// An account changes meanwhile; several times in a row hardly ever.
 const TRIES: usize = 3;
 

@@ -1,10 +1,12 @@
 //! The audit.
 
+use std::collections::BTreeMap;
+
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use super::{
-    Reader, StoreError, Tx, Writer,
+    Reader, Store, StoreError, Tx, Writer,
     connection::{execute, fetch, on},
     dialect::statements,
 };
@@ -34,8 +36,8 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
     COUNT_REFUSAL = "INSERT INTO audit (at, kind, outcome, destination_hash, destination, client, user_agent, times, hour)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-        ON CONFLICT (destination_hash, outcome, hour) WHERE hour IS NOT NULL
-        DO UPDATE SET times = audit.times + excluded.times, client = excluded.client, user_agent = excluded.user_agent";
+        ON CONFLICT (destination_hash, outcome, hour) WHERE hour IS NOT NULL DO UPDATE SET at = excluded.at,
+        times = audit.times + excluded.times, client = excluded.client, user_agent = excluded.user_agent";
     INSERT_REPORT = "INSERT INTO audit (at, kind, outcome, user_id, destination_hash, destination, verification_id,
         provider, times) SELECT $2, 'reported', $3, v.user_id, v.destination_hash, o.destination, v.id, v.provider, 1
         FROM outbox o JOIN verifications v ON v.id = o.verification_id WHERE o.id = $1";
@@ -53,7 +55,7 @@ impl From<AuditRow> for AuditLine {
     fn from(row: AuditRow) -> Self {
         Self {
             at: row.at,
-            kind: AuditKind::parse(&row.kind).unwrap_or(AuditKind::Command),
+            kind: AuditKind::parse(&row.kind).unwrap_or(AuditKind::Unknown),
             outcome: row.outcome,
             detail: row.detail,
             user_id: row.user_id,
@@ -132,26 +134,55 @@ impl Writer {
     }
 }
 
+impl Store {
+    /// Counts refusals: one line for an address, a limit and an hour. Nodes do it in one order, each row by itself, so
+    /// that none waits for another crosswise.
+    pub async fn count_refusals(&self, refused: Vec<AuditLine>) -> Result<(), StoreError> {
+        let mut writer = self.write().await?;
+        for line in folded(refused).values() {
+            let hour = hour_of(line);
+            execute!(
+                writer,
+                COUNT_REFUSAL,
+                [
+                    line.at,
+                    line.kind.as_str(),
+                    &line.outcome,
+                    &line.destination_hash,
+                    &line.destination,
+                    &line.client,
+                    &line.user_agent,
+                    line.times,
+                    hour
+                ]
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// One line for each row that they count in; the newest, with the times of all.
+fn folded(refused: Vec<AuditLine>) -> BTreeMap<(Option<Vec<u8>>, String, i64), AuditLine> {
+    let mut folded = BTreeMap::<_, AuditLine>::new();
+    for line in refused {
+        let key = (line.destination_hash.clone(), line.outcome.clone(), hour_of(&line));
+        let before = folded.get(&key).map_or(0, |folded| folded.times);
+        folded.insert(key, AuditLine { times: before + line.times, ..line });
+    }
+    folded
+}
+
+fn hour_of(line: &AuditLine) -> i64 {
+    line.at.millis() / 3_600_000
+}
+
 impl Tx {
-    /// Counts a refusal: one line for the address, the limit and the hour.
-    pub async fn count_refusal(&mut self, line: &AuditLine) -> Result<(), StoreError> {
-        let hour = line.at.millis() / 3_600_000;
-        execute!(
-            self,
-            COUNT_REFUSAL,
-            [
-                line.at,
-                line.kind.as_str(),
-                &line.outcome,
-                &line.destination_hash,
-                &line.destination,
-                &line.client,
-                &line.user_agent,
-                line.times,
-                hour
-            ]
-        )
-        .map(drop)
+    /// The line, without everything that names its account if that is gone; until the end it cannot go.
+    pub async fn unless_gone(&mut self, line: AuditLine) -> Result<AuditLine, StoreError> {
+        match line.user_id {
+            Some(user) if !self.lock_user(user).await? => Ok(line.nameless()),
+            _ => Ok(line),
+        }
     }
 
     /// Writes the line of a provider's report of a message.

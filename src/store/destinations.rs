@@ -86,7 +86,8 @@ impl Store {
         let mut destination = tx.lock_destination(hash, now).await?;
         destination.history.record_failed_attempt(purpose, attempt, now);
         tx.update_history(hash, &destination.history).await?;
-        tx.append_audit(std::slice::from_ref(line)).await?;
+        let line = tx.unless_gone(line.clone()).await?;
+        tx.append_audit(&[line]).await?;
         tx.commit().await
     }
 }

@@ -189,14 +189,14 @@ impl Tx {
         .map(drop)
     }
 
-    /// Ends a message and empties its body.
+    /// Ends a message and empties its body; `false` if it is gone, with the account that it named.
     pub async fn end_message(
         &mut self,
         id: i64,
         state: DeliveryState,
         tried: &Tried,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        execute!(self, END, [id, state.as_str(), now, b"".as_slice(), tried.provider, &tried.error]).map(drop)
+    ) -> Result<bool, StoreError> {
+        Ok(execute!(self, END, [id, state.as_str(), now, b"".as_slice(), tried.provider, &tried.error])? == 1)
     }
 }

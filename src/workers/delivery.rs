@@ -283,8 +283,9 @@ impl DeliveryWorker {
         if let Some((id, generation)) = message.verification().filter(|_| is_shown) {
             tx.mark_delivery(id, generation, state, by.as_ref(), now).await?;
         }
-        tx.end_message(message.id, state, &tried, now).await?;
-        tx.append_audit(&[line]).await?;
+        if tx.end_message(message.id, state, &tried, now).await? {
+            tx.append_audit(&[line]).await?;
+        }
         Ok(tx.commit().await?)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::every;
-use crate::engine::Readiness;
+use crate::{engine::Readiness, metrics};
 
 /// Checks every dependency twice a second, and the clock once a minute.
 pub struct HealthMonitor(pub Readiness);
@@ -24,6 +24,7 @@ impl HealthMonitor {
             }
             round = round.wrapping_add(1);
             self.0.check_dependencies().await;
+            metrics::upkeep();
         }
     }
 }

@@ -95,7 +95,7 @@ async fn why_names_the_provider_and_its_reason(backend: Backend) {
     assert!(refused["advice"].as_str().unwrap().contains("the gateway answered 422"), "{refused}");
 
     let (dead, ..) = app.command(&["deliveries", "dead"]).await;
-    for part in ["provider=webhook", "last_error=the gateway answered 422", "to=+91******3210"] {
+    for part in ["provider=webhook", "last_error=\"the gateway answered 422\"", "to=+91******3210"] {
         assert!(dead.contains(part), "{part}: {dead}");
     }
     let (stats, ..) = app.command(&["deliveries", "stats", "--json"]).await;
@@ -130,6 +130,7 @@ async fn refusals_are_one_line_an_hour(backend: Backend) {
     let app = TestApp::start(backend).await;
     let send = async || app.post_from(&fresh_ip(), "/auth/send-otp", json!({"mobile": "9876543210"})).await;
     send().await.is(200);
+    app.outbox_is_empty().await;
     for _ in 0..3 {
         send().await.is_problem(429, "too_many_requests");
     }
@@ -141,6 +142,7 @@ async fn refusals_are_one_line_an_hour(backend: Backend) {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     };
     assert_eq!(steps(&timeline).iter().filter(|step| *step == "refused resend").count(), 1, "{timeline}");
+    assert!(timeline["advice"].as_str().unwrap().contains("The limit resend"), "{timeline}");
     let (_, errors, code) = app.command(&["limits", "lift", "9876543210"]).await;
     assert_eq!(code, 0, "{errors}");
     assert!(steps(&why(&app, "9876543210").await).contains(&"command limits_lift".to_owned()));

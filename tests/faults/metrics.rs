@@ -51,7 +51,12 @@ async fn a_node_measures_what_it_does_and_names_nobody() {
     }
     reqwest::get(format!("{}/no/such/path/9876543210", node.base)).await.unwrap();
 
+    let invented = Method::from_bytes(b"INVENTED").unwrap();
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
+    http.request(invented, format!("{}/livez", node.base)).send().await.unwrap();
+
     let scraped = scrape(admin).await;
+    assert!(scraped.contains("method=\"other\"") && !scraped.contains("INVENTED"), "{scraped}");
     for (series, expected) in [
         ("enroll_codes_total{purpose=\"registration\",channel=\"sms\",outcome=\"verified\"}", 1.0),
         ("enroll_codes_total{purpose=\"registration\",channel=\"sms\",outcome=\"wrong\"}", 1.0),

@@ -126,14 +126,18 @@ pub(in crate::http) async fn identify(
     let ip = proxies.client(peer, headers);
     let shown = if proxies.shows_networks { site_of(ip).to_string() } else { ip.to_string() };
     Span::current().record("client", shown.as_str());
-    let client = Client {
-        ip,
-        shown,
-        user_agent: headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned),
-    };
+    let client = Client { ip, shown, user_agent: user_agent(headers) };
     request.extensions_mut().insert(client);
     next.run(request).await
 }
+
+/// As long as anybody has use for it: it is kept with sessions and in the audit.
+fn user_agent(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::USER_AGENT)?.to_str().ok()?;
+    Some(text.chars().take(LONGEST_USER_AGENT).collect())
+}
+
+const LONGEST_USER_AGENT: usize = 400;
 
 /// The client of the request.
 pub(in crate::http) struct RequestClient(pub(crate) Client);

@@ -39,6 +39,7 @@ pub(in crate::http) fn cors(origins: &[String]) -> Option<CorsLayer> {
             header::CONTENT_TYPE,
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("traceparent"),
+            HeaderName::from_static("tracestate"),
             REQUEST_ID,
         ])
         .expose_headers([

@@ -77,27 +77,42 @@ struct LogLine {
     is_noise: bool,
     started: Instant,
     status: Option<u16>,
-    method: Method,
+    method: &'static str,
     route: String,
+}
+
+/// A client may invent methods, and each would be a series of its own.
+fn known(method: &Method) -> &'static str {
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
+    known.into_iter().find(|known| method == known).unwrap_or("other")
 }
 
 impl LogLine {
     fn new(request: &Request, id: &str) -> Self {
         let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str);
-        let method = request.method();
-        let span = tracing::info_span!("request", request_id = id, %method, route, status = Empty, client = Empty, destination = Empty, verification_id = Empty);
+        let method = known(request.method());
+        let span = tracing::info_span!(
+            "request",
+            request_id = id,
+            method,
+            route,
+            status = Empty,
+            client = Empty,
+            destination = Empty,
+            verification_id = Empty
+        );
         if let Some(parent) = request.headers().get("traceparent").and_then(|parent| parent.to_str().ok()) {
             telemetry::continue_from(&span, parent);
         }
         let is_noise = matches!(route, "/livez" | "/readyz" | "/openapi.json")
             || ["/docs", "/page"].iter().any(|page| route.starts_with(page));
-        Self { span, is_noise, started: Instant::now(), status: None, method: method.clone(), route: route.to_owned() }
+        Self { span, is_noise, started: Instant::now(), status: None, method, route: route.to_owned() }
     }
 
     fn answered(mut self, status: StatusCode) {
         self.status = Some(status.as_u16());
         self.span.record("status", status.as_u16());
-        metrics::request(self.method.as_str(), &self.route, status.as_u16(), self.started.elapsed());
+        metrics::request(self.method, &self.route, status.as_u16(), self.started.elapsed());
     }
 }
 
