@@ -9,7 +9,7 @@ NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 RUN_TESTS = $(if $(NEXTEST),$(CARGO) nextest run --locked,$(CARGO) test --locked)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help install run test test-unit test-integration fmt lint dependencies doc docs-check openapi openapi-check client client-check browser-check observe-check provider-check check init-db up down stop-docker-compose bench consume-events start-rabbitmq-consumer
+.PHONY: help install run test test-unit test-integration fmt lint dependencies doc docs-check openapi openapi-check client client-check browser-check image-check observe-check provider-check check init-db up down stop-docker-compose bench consume-events start-rabbitmq-consumer
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 24
@@ -67,6 +67,10 @@ client-check: ## the TypeScript client: types, size, and its tests against the r
 browser-check: ## the page and the API documentation in Chromium (npm)
 	tests/tools/browser-check $(TARGET)
 
+image-check: ## lint the Dockerfile, and run the program in the image's root file system (PyPI)
+	$(CARGO) build --quiet --locked --bin enroll
+	tests/tools/image-check $(TARGET)/debug/enroll
+
 docs-check: ## run every shell block of the documentation, and build the book (mdbook)
 	$(CARGO) build --quiet --locked --bin enroll
 	ENROLL_BIN=$(TARGET)/debug/enroll tests/tools/docs-check
@@ -75,7 +79,7 @@ observe-check: ## the alert rules, by promtool
 	promtool check config deploy/prometheus/prometheus.yml
 	cd deploy/prometheus && promtool test rules alerts_test.yml
 
-check: lint dependencies openapi-check doc observe-check provider-check client-check browser-check docs-check test ## what CI runs, the tests last
+check: lint dependencies openapi-check doc observe-check image-check provider-check client-check browser-check docs-check test ## what CI runs, the tests last
 
 init-db: ## migrate the database
 	$(CARGO) run --locked -- migrate

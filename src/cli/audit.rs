@@ -23,10 +23,10 @@ pub(super) struct Audit {
 pub(super) async fn audit(command: Audit, settings: &Settings, as_json: bool) -> anyhow::Result<ExitCode> {
     let admin = admin_services(settings).await?;
     let user = match command.user {
-        Some(who) => Some(find(&admin, settings, &who).await?.id),
+        Some(who) => Some(find(&admin, settings, &who).await?),
         None => None,
     };
-    for line in admin.audit.lines(user).await? {
+    for line in admin.audit.lines(user.as_ref()).await? {
         output::print_line(&audit_json(&line), as_json);
     }
     admin.store.close().await;

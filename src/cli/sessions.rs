@@ -43,14 +43,14 @@ pub(super) async fn run(command: Sessions, settings: &Settings, as_json: bool) -
             print(&json!({"sessions": listed["sessions"].take()}), as_json);
         }
         Sessions::Revoke { id: Some(id), .. } => {
-            if !admin.sessions.end(id, None, Reason::Ended, Origin::default()).await? {
+            if !admin.sessions.end(id, None, Reason::Ended, Origin::command("sessions_revoke")).await? {
                 bail!("no such session, or it has ended");
             }
             print(&json!({"id": id, "status": "revoked"}), as_json);
         }
         Sessions::Revoke { all, .. } => {
             let user = find(&admin, settings, &all.unwrap_or_default()).await?;
-            admin.sessions.log_out_all(&user, Origin::default()).await?;
+            admin.sessions.log_out_all(&user, Origin::command("sessions_revoke")).await?;
             print(&json!({"id": user.id, "status": "revoked"}), as_json);
         }
     }

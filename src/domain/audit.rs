@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Address, Client, EventKind, LoginMethod, Reason, Timestamp};
+use super::{Address, Client, Event, EventKind, LoginMethod, Reason, Timestamp};
 
 /// Something that happened to an account or an address, and through whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +106,8 @@ impl AuditKind {
 pub struct Origin<'a> {
     /// `None`: an operator, or the service itself.
     pub client: Option<&'a Client>,
+    /// The operator's command, which has a line of its own.
+    pub command: Option<&'static str>,
     /// The address.
     pub destination: Option<&'a Address>,
 }
@@ -113,7 +115,12 @@ pub struct Origin<'a> {
 impl<'a> Origin<'a> {
     /// Of this client's request.
     pub fn client(client: &'a Client) -> Self {
-        Self { client: Some(client), destination: None }
+        Self { client: Some(client), ..Self::default() }
+    }
+
+    /// Of this command of an operator.
+    pub fn command(name: &'static str) -> Self {
+        Self { command: Some(name), ..Self::default() }
     }
 
     /// About this address.
@@ -144,10 +151,33 @@ impl AuditLine {
         }
     }
 
+    /// The line of an operator's command, about an account if it is about one alone.
+    pub fn command(name: &str, user_id: Option<Uuid>, origin: Origin<'_>, at: Timestamp) -> Self {
+        Self { user_id, ..Self::new(AuditKind::Command, name, origin, at) }
+    }
+
+    /// As the account's owner may see it: whoever failed, or asked before it was the account, may be somebody else.
+    #[must_use]
+    pub fn for_owner(self) -> Self {
+        let is_own = self.user_id.is_some() && !matches!(self.kind, AuditKind::WrongCode | AuditKind::LoginFailed);
+        if is_own { self } else { Self { client: None, user_agent: None, ..self } }
+    }
+
     /// Without everything that names an account or an address.
     #[must_use]
     pub fn nameless(self) -> Self {
         Self { kind: self.kind, outcome: self.outcome, ..Self::new(self.kind, "", Origin::default(), self.at) }
+    }
+
+    /// The lines of a transaction's events, and of the command that they come of.
+    pub fn of_events(events: &[Event], origin: Origin<'_>, at: Timestamp) -> Vec<Self> {
+        let mut lines: Vec<Self> = events.iter().filter_map(|event| Self::of_event(&event.kind, origin, at)).collect();
+        if let Some(name) = origin.command {
+            let first = lines.first().and_then(|line| line.user_id);
+            let user_id = first.filter(|_| lines.iter().all(|line| line.user_id == first));
+            lines.push(Self::command(name, user_id, origin, at));
+        }
+        lines
     }
 
     /// The line of an event; none where another line tells the same.

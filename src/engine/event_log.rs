@@ -35,10 +35,8 @@ impl EventLog {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let events: Vec<Event> = kinds.into_iter().map(|kind| self.event(kind, now)).collect();
-        let lines: Vec<AuditLine> =
-            events.iter().filter_map(|event| AuditLine::of_event(&event.kind, origin, now)).collect();
         self.append_events(tx, &events).await?;
-        tx.append_audit(&lines).await
+        tx.append_audit(&AuditLine::of_events(&events, origin, now)).await
     }
 
     /// Stores failed logins; of an account that is gone by now no line names anybody.

@@ -16,7 +16,7 @@ mod views;
 
 use std::sync::Arc;
 
-use axum::{Router, middleware::from_fn, middleware::from_fn_with_state};
+use axum::{Router, middleware::from_fn_with_state};
 use tokio_util::task::TaskTracker;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -121,6 +121,7 @@ pub fn router(services: Services, settings: &ServerSettings, requests: &TaskTrac
     let camel = camel_case::CamelPaths::new(&settings.camel_prefixes, &settings.prefixes, api_paths);
     let api = Api(Arc::new(services));
     let page = page::routes(&api, settings);
+    let public_url = request_log::PublicUrl(settings.public_url.as_str().into());
     let router = if api.inbox.is_some() { router.merge(dev_inbox::routes()) } else { router };
     let detached = detach::DetachSettings { timeout: settings.request_timeout, requests: requests.clone() };
     router
@@ -131,7 +132,7 @@ pub fn router(services: Services, settings: &ServerSettings, requests: &TaskTrac
         .layer(from_fn_with_state(detached, detach::run_detached))
         .layer(tower::util::option_layer(headers::cors(&settings.cors_origins)))
         .layer(from_fn_with_state(client_ip::TrustedProxies::new(settings), client_ip::identify))
-        .layer(from_fn(request_log::log_request))
+        .layer(from_fn_with_state(public_url, request_log::log_request))
         .layer(from_fn_with_state(camel, camel_case::translate))
         .with_state(api)
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
+    docs::errors,
     error_code::ErrorCode,
     open_enum::{ErrorCodeName, FieldErrorCode},
     views::VerificationView,
@@ -39,7 +40,8 @@ pub(super) struct Problem {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(super) struct ProblemBody<'a> {
-    #[schema(example = "urn:enroll:problem:invalid_fields")]
+    /// Leads to the description of the code.
+    #[schema(example = "https://accounts.example.com/docs/errors#invalid_fields")]
     r#type: String,
     #[schema(example = "Unprocessable Entity")]
     title: &'a str,
@@ -140,7 +142,7 @@ impl Problem {
             .with("ratelimit-policy", format!(r#""{policy}";q={};w={span}"#, quota.count))
     }
 
-    pub(super) fn write(&self, request_id: &str) -> Response {
+    pub(super) fn write(&self, request_id: &str, public_url: &str) -> Response {
         let code = self.code.as_str();
         let errors = self.errors.iter().map(|error| FieldView {
             field: error.field,
@@ -148,7 +150,7 @@ impl Problem {
             message: &error.message,
         });
         let body = ProblemBody {
-            r#type: format!("urn:enroll:problem:{code}"),
+            r#type: format!("{}{}#{code}", public_url.trim_end_matches('/'), errors::PATH),
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
             detail: &self.detail,

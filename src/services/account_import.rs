@@ -84,7 +84,7 @@ impl AccountService {
         for batch in plan.create.chunks(BATCH) {
             once_on_conflict(|| async {
                 let mut tx = self.core.store.begin().await?;
-                self.insert(&mut tx, batch.to_vec()).await?;
+                self.insert(&mut tx, batch.to_vec(), "users_import").await?;
                 Ok(self.event_log.commit(tx).await?)
             })
             .await?;
@@ -112,7 +112,7 @@ impl AccountService {
             }
             let user_id = existing.id;
             let events = changed.iter().map(|new| EventKind::ContactChanged { user_id, channel: new.channel() });
-            self.event_log.append(&mut tx, events, Origin::default(), now).await?;
+            self.event_log.append(&mut tx, events, Origin::command("users_import"), now).await?;
         }
         Ok(self.event_log.commit(tx).await?)
     }

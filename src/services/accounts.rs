@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        Address, AuditKind, AuditLine, Email, EventKind, Identifier, Identifiers, Locale, Origin, PersonName, Reason,
+        Address, AuditLine, Email, EventKind, Identifier, Identifiers, Locale, Origin, PersonName, Reason,
         SessionSummary, Timestamp, User,
     },
     engine::{Core, EventLog},
@@ -74,12 +74,17 @@ impl AccountService {
         if let Some(taken) = tx.taken_identifier(&details.identifiers).await? {
             return Err(Error::taken(taken));
         }
-        let users = self.insert(&mut tx, vec![details]).await?;
+        let users = self.insert(&mut tx, vec![details], "users_create").await?;
         self.event_log.commit(tx).await?;
         users.into_iter().next().ok_or(Error::NotFound)
     }
 
-    pub(super) async fn insert(&self, tx: &mut Tx, details: Vec<AccountDetails>) -> Result<Vec<User>, Error> {
+    pub(super) async fn insert(
+        &self,
+        tx: &mut Tx,
+        details: Vec<AccountDetails>,
+        command: &'static str,
+    ) -> Result<Vec<User>, Error> {
         let now = self.core.now();
         let users = details.into_iter().map(|details| details.into_user(self.core.random.id(now), now));
         let users: Vec<User> = users.collect();
@@ -88,7 +93,7 @@ impl AccountService {
             let user_id = user.id;
             [EventKind::UserRegistered { user_id }, EventKind::UserActivated { user_id, channel: None }]
         });
-        self.event_log.append(tx, events, Origin::default(), now).await?;
+        self.event_log.append(tx, events, Origin::command(command), now).await?;
         Ok(users)
     }
 
@@ -116,24 +121,34 @@ impl AccountService {
         let mut tx = self.core.store.begin().await?;
         if tx.disable_user(user.id, now).await? {
             let revoked = EventKind::all_revoked(user.id, None, Reason::Disabled);
-            self.event_log.append(&mut tx, [revoked], Origin::default(), now).await?;
+            self.event_log.append(&mut tx, [revoked], Origin::command("users_disable"), now).await?;
         }
         Ok(self.event_log.commit(tx).await?)
     }
 
     /// Enables a disabled account.
     pub async fn enable(&self, user: &User) -> Result<(), Error> {
-        Ok(self.core.store.write().await?.enable_user(user.id, self.core.now()).await?)
+        let now = self.core.now();
+        let mut tx = self.core.store.begin().await?;
+        if tx.enable_user(user.id, now).await? {
+            tx.append_audit(&[AuditLine::command("users_enable", Some(user.id), Origin::default(), now)]).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Deletes an account and all personal data, by the operator's command.
+    pub async fn delete(&self, user: &User) -> Result<(), Error> {
+        self.remove(user, Origin::command("users_delete")).await
     }
 
     /// Deletes an account and all personal data.
-    pub async fn delete(&self, user: &User) -> Result<(), Error> {
+    pub(super) async fn remove(&self, user: &User, origin: Origin<'_>) -> Result<(), Error> {
         let mut tx = self.core.store.begin().await?;
         if !tx.delete_user(user).await? {
             return Err(Error::Conflict); // changed meanwhile
         }
         let deleted = EventKind::UserDeleted { user_id: user.id };
-        self.event_log.append(&mut tx, [deleted], Origin::default(), self.core.now()).await?;
+        self.event_log.append(&mut tx, [deleted], origin, self.core.now()).await?;
         Ok(self.event_log.commit(tx).await?)
     }
 
@@ -152,7 +167,7 @@ impl AccountService {
     /// Resets the rate limits of an address, in the code store too.
     pub async fn lift_limits(&self, address: &Address) -> Result<(), Error> {
         let now = self.core.now();
-        let line = AuditLine::new(AuditKind::Command, "limits_lift", Origin::default().about(address), now);
+        let line = AuditLine::command("limits_lift", None, Origin::default().about(address), now);
         let mut tx = self.core.store.begin().await?;
         tx.lift_limits(&address.hash(), now).await?;
         tx.append_audit(&[line]).await?;

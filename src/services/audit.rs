@@ -1,9 +1,7 @@
 //! The audit, as operators and the person concerned read it.
 
-use uuid::Uuid;
-
 use crate::{
-    domain::{Address, AuditKind, AuditLine, DAY, Timestamp},
+    domain::{Address, AuditKind, AuditLine, DAY, Timestamp, User},
     engine::Core,
     error::Error,
     store::StoredMessage,
@@ -31,12 +29,11 @@ const LINES: i64 = 1_000;
 
 impl AuditService {
     /// The newest lines about an account, or about all, the oldest first.
-    pub async fn lines(&self, user: Option<Uuid>) -> Result<Vec<AuditLine>, Error> {
+    pub async fn lines(&self, user: Option<&User>) -> Result<Vec<AuditLine>, Error> {
         let mut reader = self.core.store.read().await?;
-        let ever = Timestamp::default();
         Ok(match user {
-            Some(user) => reader.audit_of_user(user, ever, LINES).await?,
-            None => reader.newest_audit(ever, LINES).await?,
+            Some(user) => reader.audit_of_user(user, LINES).await?,
+            None => reader.newest_audit(Timestamp::default(), LINES).await?,
         })
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    domain::{DAY, DeliveryState, MessagePayload, message_owner},
+    domain::{AuditLine, DAY, DeliveryState, MessagePayload, Origin, message_owner},
     engine::Core,
     error::Error,
     store::{Conversion, StoredMessage},
@@ -37,7 +37,11 @@ impl DeliveryService {
     /// Retries messages now that wait for long, and returns how many; an ended message cannot be sent again.
     pub async fn retry(&self) -> Result<u64, Error> {
         let now = self.core.now();
-        Ok(self.core.store.write().await?.make_due_now(now, now.plus(LONGEST_LEASE)).await?)
+        let mut tx = self.core.store.begin().await?;
+        let retried = tx.make_due_now(now, now.plus(LONGEST_LEASE)).await?;
+        tx.append_audit(&[AuditLine::command("deliveries_retry", None, Origin::default(), now)]).await?;
+        tx.commit().await?;
+        Ok(retried)
     }
 
     /// The conversion of the last day.
@@ -58,7 +62,11 @@ impl DeliveryService {
 
     /// Puts back the events that no queue received, and returns how many.
     pub async fn requeue_events(&self) -> Result<u64, Error> {
-        Ok(self.core.store.write().await?.requeue_events().await?)
+        let mut tx = self.core.store.begin().await?;
+        let retried = tx.requeue_events().await?;
+        tx.append_audit(&[AuditLine::command("events_retry", None, Origin::default(), self.core.now())]).await?;
+        tx.commit().await?;
+        Ok(retried)
     }
 
     fn purpose(&self, stored: &StoredMessage) -> Option<&'static str> {

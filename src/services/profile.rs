@@ -2,9 +2,7 @@
 
 use super::AccountService;
 use crate::{
-    domain::{
-        AuditLine, EventKind, FieldUpdate, Origin, Password, Reason, SessionSummary, Timestamp, User, Verification,
-    },
+    domain::{AuditLine, EventKind, FieldUpdate, Origin, Password, Reason, SessionSummary, User, Verification},
     engine::{Actor, Core, CurrentPassword, EventLog, Freshness, PasswordChecker, RateLimits, once_on_conflict},
     error::Error,
 };
@@ -39,11 +37,12 @@ impl ProfileService {
     /// All that is kept of the account, but for its hashes.
     pub async fn export(&self, actor: &Actor) -> Result<AccountExport, Error> {
         let (user, now) = (&actor.user, self.core.now());
+        let _turn = self.core.turns.take(actor.session).await?;
         let mut reader = self.core.store.read().await?;
         Ok(AccountExport {
             sessions: reader.sessions_of(user, now).await?,
             codes: reader.verifications_of(user.id, now).await?,
-            audit: reader.audit_of_user(user.id, Timestamp::default(), EXPORTED_LINES).await?,
+            audit: reader.audit_of_user(user, EXPORTED_LINES).await?.into_iter().map(AuditLine::for_owner).collect(),
         })
     }
 
@@ -113,7 +112,7 @@ impl ProfileService {
         self.passwords.check_current(actor, current, Freshness::RecentByCode).await?;
         let mut user = actor.user.clone();
         for _ in 0..TRIES {
-            match once_on_conflict(|| self.accounts.delete(&user)).await {
+            match once_on_conflict(|| self.accounts.remove(&user, Origin::default())).await {
                 Err(Error::Conflict) => user = self.unless_password_changed(actor).await?,
                 done => return done,
             }

@@ -10,7 +10,7 @@ use super::{
     connection::{execute, fetch, on},
     dialect::statements,
 };
-use crate::domain::{AuditKind, AuditLine, DestinationHash, Timestamp};
+use crate::domain::{Address, AuditKind, AuditLine, DAY, DestinationHash, Timestamp, User};
 
 #[derive(sqlx::FromRow)]
 struct AuditRow {
@@ -42,14 +42,19 @@ statements! {
         provider, times) SELECT $2, 'reported', $3, v.user_id, v.destination_hash, o.destination, v.id, v.provider, 1
         FROM outbox o JOIN verifications v ON v.id = o.verification_id WHERE o.id = $1";
     SELECT_OF_DESTINATION = "SELECT ", AUDIT, " WHERE destination_hash = $1 AND at > $2 ORDER BY at DESC, id DESC LIMIT $3";
-    SELECT_OF_USER = "SELECT ", AUDIT, " WHERE user_id = $1 AND at > $2 ORDER BY at DESC, id DESC LIMIT $3";
+    SELECT_OF_USER = "SELECT ", AUDIT, " WHERE user_id = $1 OR (user_id IS NULL AND destination_hash IN ($3, $4) AND at > $5)
+        ORDER BY at DESC, id DESC LIMIT $2";
     SELECT_NEWEST = "SELECT ", AUDIT, " WHERE at > $1 ORDER BY at DESC, id DESC LIMIT $2";
     FORGET_USER = "UPDATE audit SET detail = NULL, user_id = NULL, destination_hash = NULL, destination = NULL,
-        verification_id = NULL, client = NULL, user_agent = NULL, reference = NULL, hour = NULL WHERE user_id = $1";
+        verification_id = NULL, client = NULL, user_agent = NULL, reference = NULL, hour = NULL
+        WHERE id IN (SELECT id FROM audit WHERE user_id = $1 LIMIT $2)";
     FORGET_DESTINATION = "UPDATE audit SET detail = NULL, user_id = NULL, destination_hash = NULL, destination = NULL,
         verification_id = NULL, client = NULL, user_agent = NULL, reference = NULL, hour = NULL
-        WHERE destination_hash = $1";
+        WHERE id IN (SELECT id FROM audit WHERE destination_hash = $1 LIMIT $2)";
 }
+
+/// The lines that one statement forgets, so that it stays within its time-out.
+const FORGOTTEN_AT_ONCE: u64 = 5_000;
 
 impl From<AuditRow> for AuditLine {
     fn from(row: AuditRow) -> Self {
@@ -87,14 +92,13 @@ impl Reader {
         fetch!(fetch_all, self, SELECT_OF_DESTINATION, [hash.as_bytes(), since, limit]).map(in_order)
     }
 
-    /// The newest lines about an account since a time, the oldest first.
-    pub async fn audit_of_user(
-        &mut self,
-        user: Uuid,
-        since: Timestamp,
-        limit: i64,
-    ) -> Result<Vec<AuditLine>, StoreError> {
-        fetch!(fetch_all, self, SELECT_OF_USER, [user, since, limit]).map(in_order)
+    /// The newest lines about an account, the oldest first. Those about its addresses belong to it, the day before it
+    /// was created included: its registration, and what was refused.
+    pub async fn audit_of_user(&mut self, user: &User, limit: i64) -> Result<Vec<AuditLine>, StoreError> {
+        let addresses: Vec<DestinationHash> = user.proven_addresses().iter().map(Address::hash).collect();
+        let hash = |place: usize| addresses.get(place).map(DestinationHash::as_bytes);
+        let since = user.created_at.minus(DAY);
+        fetch!(fetch_all, self, SELECT_OF_USER, [user.id, limit, hash(0), hash(1), since]).map(in_order)
     }
 
     /// The newest lines since a time, the oldest first.
@@ -192,9 +196,10 @@ impl Tx {
 
     /// Of an account that is deleted, and its addresses, only times, kinds and outcomes stay.
     pub(super) async fn forget_audit(&mut self, user: Uuid, addresses: &[DestinationHash]) -> Result<(), StoreError> {
-        execute!(self, FORGET_USER, [user])?;
+        let batch = i64::try_from(FORGOTTEN_AT_ONCE).unwrap_or(i64::MAX);
+        while execute!(self, FORGET_USER, [user, batch])? == FORGOTTEN_AT_ONCE {}
         for address in addresses {
-            execute!(self, FORGET_DESTINATION, [address.as_bytes()])?;
+            while execute!(self, FORGET_DESTINATION, [address.as_bytes(), batch])? == FORGOTTEN_AT_ONCE {}
         }
         Ok(())
     }

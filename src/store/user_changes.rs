@@ -55,9 +55,9 @@ impl Writer {
         execute!(self, REHASH_PASSWORD, [user.id, user.epoch, hash]).map(drop)
     }
 
-    /// Enables a disabled account.
-    pub async fn enable_user(&mut self, user: Uuid, now: Timestamp) -> Result<(), StoreError> {
-        execute!(self, ENABLE, [user, now]).map(drop)
+    /// Enables a disabled account; `false` if it is enabled already.
+    pub async fn enable_user(&mut self, user: Uuid, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(execute!(self, ENABLE, [user, now])? == 1)
     }
 }
 

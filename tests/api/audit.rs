@@ -16,6 +16,7 @@ stories!(
     refusals_are_one_line_an_hour,
     of_a_deleted_account_no_line_names_anybody,
     people_export_what_is_kept_of_them,
+    each_command_of_an_operator_leaves_a_line,
 );
 
 async fn why(app: &TestApp, address: &str) -> Value {
@@ -165,6 +166,7 @@ async fn of_a_deleted_account_no_line_names_anybody(backend: Backend) {
 async fn people_export_what_is_kept_of_them(backend: Backend) {
     let app = TestApp::with(backend, Options::unlimited()).await;
     let pending = app.register(json!({"mobile": "9876543210", "password": "correct horse", "name": "Ann"})).await;
+    app.verify(&pending, &other_than(&pending.otp)).await.is(400);
     let opened = app.verify(&pending, &pending.otp).await.is(200);
     let other = app.register(json!({"mobile": "9876543211", "password": "correct horse"})).await;
     app.verify(&other, &other.otp).await.is(200);
@@ -176,9 +178,49 @@ async fn people_export_what_is_kept_of_them(backend: Backend) {
     assert_eq!(export["user"], opened["user"]);
     assert_eq!(export["sessions"].as_array().unwrap().len(), 1);
     assert_eq!(export["messages"][0]["purpose"], "registration");
-    assert!(steps(&json!({"lines": export["audit"]})).contains(&"logged_in code".to_owned()), "{export}");
+    let lines = steps(&json!({"lines": export["audit"]}));
+    for step in ["code_issued registration", "wrong_code registration", "logged_in code"] {
+        assert!(lines.contains(&step.to_owned()), "{step}: {export}");
+    }
+    for line in export["audit"].as_array().unwrap() {
+        let is_own = line["kind"] == "logged_in";
+        assert_eq!(line["client"].is_string(), is_own || line["kind"] == "account_created" || line["kind"] == "verified", "{line}");
+    }
     let text = export.to_string();
     for secret in ["argon2", "3211", pending.otp.as_str()] {
         assert!(!text.contains(secret), "{secret}: {text}");
     }
+}
+
+async fn each_command_of_an_operator_leaves_a_line(backend: Backend) {
+    let app = TestApp::with(backend, Options::unlimited()).await;
+    for command in [
+        &["users", "create", "--mobile", "9876543210"][..],
+        &["users", "disable", "9876543210"],
+        &["users", "disable", "9876543210"],
+        &["users", "enable", "9876543210"],
+        &["sessions", "revoke", "--all", "9876543210"],
+        &["limits", "lift", "9876543210"],
+        &["deliveries", "retry"],
+        &["events", "retry"],
+    ] {
+        let (_, errors, code) = app.command(command).await;
+        assert_eq!(code, 0, "{command:?}: {errors}");
+    }
+    let commands = async |options: &[&str]| {
+        let (out, errors, code) = app.command(&[&["audit", "--json"], options].concat()).await;
+        assert_eq!(code, 0, "{errors}");
+        let lines = out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let of_commands = lines.filter(|line| line["kind"] == "command");
+        of_commands.map(|line| line["outcome"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let of_account = ["users_create", "users_disable", "users_enable", "sessions_revoke", "limits_lift"];
+    assert_eq!(commands(&["--user", "9876543210"]).await, of_account);
+
+    let (_, errors, code) = app.command(&["users", "delete", "9876543210"]).await;
+    assert_eq!(code, 0, "{errors}");
+    let all = commands(&[]).await;
+    assert_eq!(all, [&of_account[..], &["deliveries_retry", "events_retry", "users_delete"]].concat());
+    let (out, ..) = app.command(&["audit", "--json"]).await;
+    assert!(!out.contains("+91"), "of a deleted account nothing is named: {out}");
 }

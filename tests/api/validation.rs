@@ -9,6 +9,7 @@ stories!(
     every_field_can_be_wrong,
     bodies_that_are_no_json_objects_are_malformed,
     the_frameworks_own_errors_are_problems,
+    the_type_of_a_problem_leads_to_its_description,
     requests_are_numbered_and_answers_are_hardened,
     cross_origin_calls_are_allowed_to_named_origins_alone,
     credentials_that_are_none_are_401,
@@ -100,6 +101,20 @@ async fn bodies_that_are_no_json_objects_are_malformed(backend: Backend) {
 
 async fn json_text(app: &TestApp, path: &str, body: String) -> Answer {
     app.send(app.request(Method::POST, path).header("content-type", "application/json").body(body)).await
+}
+
+async fn the_type_of_a_problem_leads_to_its_description(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let problem = app.post("/auth/login", json!({})).await.is_problem(422, "invalid_fields");
+    assert!(problem["type"].as_str().unwrap().ends_with("/docs/errors#invalid_fields"), "{problem}");
+    let page = app.get("/docs/errors").await;
+    assert!(page.header("content-type").unwrap().starts_with("text/html"));
+    let page = page.text;
+    for row in enroll::http::error_table().lines().skip(2) {
+        let code = row.split('`').nth(1).unwrap();
+        assert!(page.contains(&format!(r#"<h3 id="{code}"><code>{code}</code></h3>"#)), "{code}: {page}");
+    }
+    assert!(!page.contains(".md"), "no link leads to what is not there");
 }
 
 async fn the_frameworks_own_errors_are_problems(backend: Backend) {

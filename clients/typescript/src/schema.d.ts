@@ -717,7 +717,10 @@ export interface components {
         };
         /** @description An error, as `application/problem+json` (RFC 9457). */
         Problem: {
-            /** @example urn:enroll:problem:invalid_fields */
+            /**
+             * @description Leads to the description of the code.
+             * @example https://accounts.example.com/docs/errors#invalid_fields
+             */
             type: string;
             /** @example Unprocessable Entity */
             title: string;

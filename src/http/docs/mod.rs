@@ -1,5 +1,7 @@
 //! The documentation page at `/docs`: Swagger UI, in a page of our own that loads nothing from elsewhere.
 
+pub(super) mod errors;
+
 use std::sync::Arc;
 
 use axum::{
@@ -37,6 +39,8 @@ async fn file(Path(name): Path<String>) -> Response {
         "index.html" => ("text/html; charset=utf-8".to_owned(), include_bytes!("index.html").to_vec()),
         "docs.css" => ("text/css".to_owned(), include_bytes!("docs.css").to_vec()),
         "docs.js" => ("text/javascript".to_owned(), include_bytes!("docs.js").to_vec()),
+        "errors" => ("text/html; charset=utf-8".to_owned(), errors::page().into_bytes()),
+        "errors.css" => ("text/css".to_owned(), include_bytes!("errors.css").to_vec()),
         name => match serve(name, Arc::new(Config::from("/openapi.json"))) {
             Ok(Some(file)) => (file.content_type, file.bytes.into_owned()),
             _ => return Problem::from(Error::NotFound).into_response(),

@@ -1,7 +1,9 @@
 //! The id of a request and its line in the log.
 
+use std::sync::Arc;
+
 use axum::{
-    extract::{MatchedPath, Request},
+    extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
@@ -18,8 +20,16 @@ use crate::{
 
 pub(in crate::http) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The service as clients see it.
+#[derive(Clone)]
+pub(in crate::http) struct PublicUrl(pub(in crate::http) Arc<str>);
+
 /// Gives a request its id and its one line in the log, and writes out its problem.
-pub(in crate::http) async fn log_request(request: Request, next: Next) -> Response {
+pub(in crate::http) async fn log_request(
+    State(PublicUrl(public_url)): State<PublicUrl>,
+    request: Request,
+    next: Next,
+) -> Response {
     let id = request_id(request.headers());
     let line = LogLine::new(&request, &id);
     let span = line.span.clone();
@@ -31,7 +41,7 @@ pub(in crate::http) async fn log_request(request: Request, next: Next) -> Respon
     };
     if let Some(problem) = problem_of(&mut response) {
         let added = std::mem::take(response.headers_mut());
-        response = problem.write(&id);
+        response = problem.write(&id, &public_url);
         for (name, value) in &added {
             if !response.headers().contains_key(name) && name != header::CONTENT_LENGTH {
                 response.headers_mut().insert(name.clone(), value.clone());
@@ -167,7 +177,7 @@ mod tests {
             .route("/hangs", get(hangs))
             .route("/plain", get(|| async { (StatusCode::IM_A_TEAPOT, "the framework's own words") }))
             .layer(middleware::from_fn_with_state(own, run_detached))
-            .layer(middleware::from_fn(log_request));
+            .layer(middleware::from_fn_with_state(PublicUrl("http://x".into()), log_request));
         let response =
             router.oneshot(Request::get(uri).header(header::HOST, "x").body(Body::empty()).unwrap()).await.unwrap();
         let (status, kind) = (response.status(), response.headers()[header::CONTENT_TYPE].clone());

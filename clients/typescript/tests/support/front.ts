@@ -69,6 +69,6 @@ export function problem(status: number, code: string, headers: Record<string, st
     return {
         status,
         headers: { "content-type": "application/problem+json", ...headers },
-        body: { type: `urn:enroll:problem:${code}`, title: "", status, detail: code, code, request_id: "r1" },
+        body: { type: `/docs/errors#${code}`, title: "", status, detail: code, code, request_id: "r1" },
     };
 }
