@@ -152,6 +152,22 @@ pub fn in_turn(node: &Node, times: usize, expected: u16, requests: [impl Fn(usiz
     })
 }
 
+/// Clients that have asked and wait for their answer.
+pub struct Waiting(Vec<Connection>);
+
+impl Waiting {
+    pub fn begin(node: &Node, requests: impl Iterator<Item = Request>) -> Self {
+        Self(requests.map(|request| Connection::asking(node, &request)).collect())
+    }
+
+    /// Once they are answered.
+    pub fn end(self, expected: u16) {
+        for mut connection in self.0 {
+            connection.answer(expected);
+        }
+    }
+}
+
 struct Connection {
     stream: BufReader<TcpStream>,
 }
@@ -164,8 +180,18 @@ impl Connection {
         Self { stream: BufReader::new(stream) }
     }
 
+    fn asking(node: &Node, request: &Request) -> Self {
+        let mut connection = Self::open(node);
+        connection.stream.get_mut().write_all(&request.0).unwrap();
+        connection
+    }
+
     fn call(&mut self, request: &Request, expected: u16) -> String {
         self.stream.get_mut().write_all(&request.0).unwrap();
+        self.answer(expected)
+    }
+
+    fn answer(&mut self, expected: u16) -> String {
         let (mut line, mut status, mut length) = (String::new(), 0, 0);
         loop {
             line.clear();

@@ -43,6 +43,9 @@ fn main() {
             logins().await;
         }
         println!();
+        if wanted("waiting") {
+            waiting().await;
+        }
         if wanted("import") {
             import().await;
         }
@@ -186,6 +189,28 @@ async fn metrics() {
         plain_cpu.push(without.cpu_ms);
     }
     row("me with metrics (without)", &mut rates, 0.97, median(cpu), Some(median(plain_cpu) * 1.03));
+}
+
+/// What a thousand clients cost that wait for news of their verification.
+async fn waiting() {
+    const VERIFICATIONS: usize = 250;
+    const EACH: usize = 4;
+    let sandbox = Sandbox::new(Backend::Fleet).await;
+    let mut node = fleet_node(&sandbox);
+    node.start();
+    Load::exactly(&node, CLIENTS, 0..VERIFICATIONS, 202, |number| {
+        let body = format!(r#"{{"mobile":"+9198{number:08}","password":"correct horse battery"}}"#);
+        Request::post("/api/v1/auth/register", &body)
+    });
+    let ids = yardsticks::verification_ids(&sandbox.database_url(), VERIFICATIONS).await;
+    std::thread::sleep(Duration::from_secs(15)); // the hashes' memory is given back
+    let before = resident_mb(node.pid());
+    let wait = |id: &String| Request::get(&format!("/api/v1/auth/verifications/{id}?wait=8&state=sent"), "");
+    let waiting = load::Waiting::begin(&node, ids.iter().cycle().take(VERIFICATIONS * EACH).map(wait));
+    std::thread::sleep(Duration::from_secs(4));
+    let meanwhile = resident_mb(node.pid());
+    waiting.end(200);
+    println!("{} waiting clients: {:.1} MB (goal 20)", VERIFICATIONS * EACH, meanwhile - before);
 }
 
 /// Logins beside bare Argon2id; and whether known and unknown accounts can be told apart.

@@ -15,6 +15,8 @@ stories!(
     why_says_that_nobody_was_written_to,
     refusals_are_one_line_an_hour,
     of_a_deleted_account_no_line_names_anybody,
+    who_is_deleted_while_a_message_is_at_its_provider_is_not_named,
+    a_client_beyond_its_limit_writes_no_lines,
     people_export_what_is_kept_of_them,
     each_command_of_an_operator_leaves_a_line,
 );
@@ -161,6 +163,44 @@ async fn of_a_deleted_account_no_line_names_anybody(backend: Backend) {
     for name in ["3210", opened["user"]["id"].as_str().unwrap(), "127.0.0.1"] {
         assert!(!audit.contains(name), "{name}: {audit}");
     }
+}
+
+async fn who_is_deleted_while_a_message_is_at_its_provider_is_not_named(backend: Backend) {
+    let gateway = Gateway::start(Answers::With(200, "")).await;
+    let app = TestApp::with(backend, by_webhook(&gateway)).await;
+    let (out, errors, _) = app.command(&["users", "create", "--mobile", "9876543210", "--json"]).await;
+    let user: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out} {errors}"));
+    gateway.answer(Answers::Later);
+    app.post("/auth/send-otp", json!({"mobile": "9876543210"})).await.is(200);
+    gateway.wait_for(1).await;
+    let (_, errors, code) = app.command(&["users", "delete", "9876543210"]).await;
+    assert_eq!(code, 0, "{errors}");
+    gateway.answer(Answers::With(200, ""));
+    let audit = loop {
+        let (audit, ..) = app.command(&["audit"]).await;
+        if audit.contains("kind=handed_over") {
+            break audit;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    for name in ["3210", user["id"].as_str().unwrap()] {
+        assert!(!audit.contains(name), "{name}: {audit}");
+    }
+}
+
+async fn a_client_beyond_its_limit_writes_no_lines(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let ip = fresh_ip();
+    let mut refused = 0;
+    for n in 0..40 {
+        let answer = app.post_from(&ip, "/auth/send-otp", json!({"mobile": format!("98765432{n:02}")})).await;
+        refused += u32::from(answer.status == 429);
+    }
+    assert_eq!(refused, 35);
+    app.outbox_is_empty().await;
+    let (audit, ..) = app.command(&["audit", "--json"]).await;
+    let lines = audit.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    assert_eq!(lines.filter(|line| line["kind"] == "refused").count(), 0, "{audit}");
 }
 
 async fn people_export_what_is_kept_of_them(backend: Backend) {

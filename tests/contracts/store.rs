@@ -23,6 +23,7 @@ stories!(
     a_verification_is_used_once_and_counts_its_generations,
     a_destinations_row_orders_its_codes,
     a_message_is_leased_by_one_worker_at_a_time,
+    refusals_of_two_nodes_add_up,
     a_session_is_valid_while_everything_holds,
     pruning_deletes_what_has_ended,
     migrating_twice_at_once_migrates_once,
@@ -264,6 +265,24 @@ async fn a_message_is_leased_by_one_worker_at_a_time(backend: Backend) {
         19
     );
     assert_eq!(store.read().await.unwrap().waiting_messages().await.unwrap().0, 19);
+}
+
+async fn refusals_of_two_nodes_add_up(backend: Backend) {
+    let Fixture { store, .. } = &fixture(backend).await;
+    let addresses: Vec<Address> =
+        (0..20).map(|n| Address::Email(Email::parse(&format!("a{n}@example.com")).unwrap())).collect();
+    let line = |address| AuditLine::new(AuditKind::Refused, "resend", Origin::default().about(address), now());
+    let forwards = || addresses.iter().map(line).collect::<Vec<_>>();
+    let backwards = || addresses.iter().rev().map(line).collect::<Vec<_>>();
+    let count = async |lines| store.count_refusals(lines).await.unwrap();
+    for _ in 0..5 {
+        tokio::join!(count(forwards()), count(backwards()), count(forwards()), count(backwards()));
+    }
+    let mut reader = store.read().await.unwrap();
+    for address in &addresses {
+        let lines = reader.audit_of_destination(&address.hash(), Timestamp::default(), 10).await.unwrap();
+        assert_eq!(lines.iter().map(|line| line.times).collect::<Vec<_>>(), [20]);
+    }
 }
 
 async fn a_session_is_valid_while_everything_holds(backend: Backend) {

@@ -126,6 +126,27 @@ async fn a_collector_that_is_down_costs_no_request() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_that_never_answers_costs_no_request() {
+    let collector = Gateway::start(Answers::Never).await;
+    let sandbox = Sandbox::new(Backend::Embedded).await;
+    let mut node = sandbox
+        .node()
+        .set("ENROLL__TELEMETRY__OTLP_ENDPOINT", &collector.url)
+        .set("OTEL_BSP_SCHEDULE_DELAY", "50")
+        .unlimited();
+    node.start();
+    let started = Instant::now();
+    for n in 0..20 {
+        let body = json!({"mobile": format!("98765432{n:02}"), "password": "correct horse"});
+        node.call(reqwest::Method::POST, "/auth/register", None, body).await.is(202);
+    }
+    collector.wait_for(1).await;
+    assert!(started.elapsed() < Duration::from_secs(20), "no request waits for the collector's 10 s");
+    let (took, code) = node.terminate();
+    assert!(took < Duration::from_secs(15) && code == Some(0), "{took:?} {code:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_id_joins_the_lines_of_request_message_and_provider() {
     let provider = Gateway::start(Answers::With(503, "")).await;
     let sandbox = Sandbox::new(Backend::Embedded).await;

@@ -30,6 +30,8 @@ pub enum Answers {
     With(u16, &'static str),
     RetryAfter(u16, u64),
     Never,
+    /// As it is told next.
+    Later,
 }
 
 pub struct Gateway {
@@ -96,8 +98,15 @@ async fn axum_serve(listener: TcpListener, router: Router) {
 async fn take_down(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let (path, text) = (uri.to_string(), String::from_utf8_lossy(&body).into_owned());
     shared.received.lock().unwrap().push(Received { path, headers, body: text, bytes: body, at: Instant::now() });
-    let answers = shared.answers.lock().unwrap().clone();
+    let answers = loop {
+        let answers = shared.answers.lock().unwrap().clone();
+        if !matches!(answers, Answers::Later) {
+            break answers;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
     match answers {
+        Answers::Later => unreachable!("the loop waits for another"),
         Answers::With(status, body) => (StatusCode::from_u16(status).unwrap(), body).into_response(),
         Answers::RetryAfter(status, seconds) => {
             (StatusCode::from_u16(status).unwrap(), [("retry-after", seconds.to_string())], "").into_response()
