@@ -55,6 +55,7 @@ CREATE TABLE verifications (
     destination      text NOT NULL, -- as it is written to
     destination_key  text NOT NULL, -- as it is compared
     destination_hash bytea NOT NULL,
+    record_key       bytea NOT NULL, -- of the way that it was asked for
     digits           integer NOT NULL,
     tries            integer NOT NULL,
     state            text NOT NULL, -- 'expired' is never written
@@ -75,12 +76,14 @@ CREATE INDEX verifications_user ON verifications (user_id) WHERE user_id IS NOT 
 CREATE INDEX verifications_provider ON verifications (issued_at) WHERE provider IS NOT NULL;
 
 CREATE TABLE destinations (
-    hash       bytea PRIMARY KEY, -- SHA-256 of the address; unkeyed, since it must outlive a key's rotation
+    hash       bytea PRIMARY KEY, -- SHA-256 of the address, with the login id beside it if there is one; unkeyed, since it must outlive a key's rotation
+    address_hash bytea, -- of a row with a login id
     history    text NOT NULL, -- JSON: the last day's sends and failed attempts, by purpose
     lifted_at  timestamptz, -- attempts before it do not count: `enroll limits lift`
     touched_at timestamptz NOT NULL
 );
 CREATE INDEX destinations_touched ON destinations (touched_at);
+CREATE INDEX destinations_address ON destinations (address_hash) WHERE address_hash IS NOT NULL;
 
 CREATE TABLE sessions (
     id         uuid PRIMARY KEY,

@@ -56,6 +56,7 @@ CREATE TABLE verifications (
     destination      TEXT NOT NULL, -- as it is written to
     destination_key  TEXT NOT NULL, -- as it is compared
     destination_hash BLOB NOT NULL,
+    record_key       BLOB NOT NULL, -- of the way that it was asked for
     digits           INTEGER NOT NULL,
     tries            INTEGER NOT NULL,
     state            TEXT NOT NULL, -- 'expired' is never written
@@ -76,12 +77,14 @@ CREATE INDEX verifications_user ON verifications (user_id) WHERE user_id IS NOT 
 CREATE INDEX verifications_provider ON verifications (issued_at) WHERE provider IS NOT NULL;
 
 CREATE TABLE destinations (
-    hash       BLOB PRIMARY KEY, -- SHA-256 of the address; unkeyed, since it must outlive a key's rotation
+    hash       BLOB PRIMARY KEY, -- SHA-256 of the address, with the login id beside it if there is one; unkeyed, since it must outlive a key's rotation
+    address_hash BLOB, -- of a row with a login id
     history    TEXT NOT NULL, -- JSON: the last day's sends and failed attempts, by purpose
     lifted_at  INTEGER, -- attempts before it do not count: `enroll limits lift`
     touched_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX destinations_touched ON destinations (touched_at);
+CREATE INDEX destinations_address ON destinations (address_hash) WHERE address_hash IS NOT NULL;
 
 CREATE TABLE sessions (
     id         BLOB PRIMARY KEY,

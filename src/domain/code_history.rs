@@ -72,9 +72,8 @@ impl CodeHistory {
         limit: &RateLimit,
         now: Timestamp,
     ) -> Option<(Option<Quota>, Timestamp)> {
-        let mut sends: Vec<i64> = self.0.values().flat_map(|history| history.sends.iter().copied()).collect();
-        sends.sort_unstable();
-        let limited = limit.next_allowed(&sends, now.millis());
+        let sends = self.0.get(purpose.as_str()).map(|history| history.sends.as_slice()).unwrap_or_default();
+        let limited = limit.next_allowed(sends, now.millis());
         let limited = limited.map(|(quota, allowed)| (Some(quota), Timestamp::from_millis(allowed)));
         let last = self.last_send(purpose).filter(|_| resend_after > Duration::ZERO);
         let paused = last.map(|last| (None, last.min(now).plus(resend_after)));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{CodeHistory, FailedAttempts, Purpose, Timestamp, hex, sha256};
+use super::{Address, CodeHistory, FailedAttempts, Purpose, Timestamp, hex, sha256};
 
 /// SHA-256 of an address' key. Unkeyed: it must outlive the rotation of root keys.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -17,6 +17,34 @@ impl DestinationHash {
     /// The 32 octets, as the database stores them.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+/// A way of asking for codes at a destination. What is asked for one way shuts and slows no other: a stranger who
+/// fills one leaves the owner the rest.
+#[derive(Debug, Clone, Copy)]
+pub struct Way<'a> {
+    /// The use of the codes.
+    pub purpose: Purpose,
+    /// Where they go.
+    pub destination: &'a Address,
+    /// SHA-256 of the login id beside the address: each pair is a way of its own.
+    pub login_id_hash: Option<&'a [u8]>,
+}
+
+impl<'a> Way<'a> {
+    /// By the address alone.
+    pub fn new(purpose: Purpose, destination: &'a Address) -> Self {
+        Self { purpose, destination, login_id_hash: None }
+    }
+
+    /// The key of the record that the way's sends and failed attempts are kept in.
+    pub fn record_key(&self) -> DestinationHash {
+        let address = self.destination.hash();
+        match self.login_id_hash {
+            None => address,
+            Some(login_id) => DestinationHash(sha256(&[login_id, address.as_bytes()].concat())),
+        }
     }
 }
 

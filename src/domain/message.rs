@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Address, Purpose, Timestamp};
+use super::{Address, Purpose, Timestamp, Way};
 
 /// A message as the outbox keeps it, sealed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -38,6 +38,8 @@ pub struct CodeMessage {
     pub expires_at: Timestamp,
     /// The person's language.
     pub locale: Option<String>,
+    /// SHA-256 of the login id that it was requested with, beside the address.
+    pub login_id_hash: Option<Vec<u8>>,
 }
 
 /// News about an account, without a code. Its `Debug` does not show the address.
@@ -133,7 +135,13 @@ impl CodeMessage {
             ttl_s: 300,
             expires_at: Timestamp::default(),
             locale: Some(locale.to_owned()),
+            login_id_hash: None,
         }
+    }
+
+    /// The way that the code was asked for.
+    pub fn way(&self) -> Way<'_> {
+        Way { purpose: self.purpose, destination: &self.to, login_id_hash: self.login_id_hash.as_deref() }
     }
 }
 

@@ -38,7 +38,7 @@ pub use clock::{Clock, MovableClock, SystemClock};
 pub use code::OneTimeCode;
 pub use code_history::{CodeHistory, FailedAttempt, FailedAttempts};
 pub use dependency::{Dependency, Unavailable};
-pub use destination::{DestinationHash, DestinationRecord};
+pub use destination::{DestinationHash, DestinationRecord, Way};
 pub use digest::{hex, sha256};
 pub use email::Email;
 pub use event::{Event, EventKind, LoginMethod, Reason};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Address, DestinationRecord, Purpose, Timestamp};
+use super::{Address, DestinationRecord, Purpose, Timestamp, Way};
 
 /// A proof in progress that a person holds an address, over all codes that are issued for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,13 @@ pub struct Verification {
     pub holder: Holder,
     /// SHA-256 of the login id that stood beside the address in the request.
     pub login_id_hash: Option<Vec<u8>>,
+}
+
+impl Verification {
+    /// The way that it was asked for.
+    pub fn way(&self) -> Way<'_> {
+        Way { purpose: self.purpose, destination: &self.destination, login_id_hash: self.login_id_hash.as_deref() }
+    }
 }
 
 /// How far a code's message has come.

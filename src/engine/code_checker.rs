@@ -236,7 +236,7 @@ impl CodeChecker {
         now: Timestamp,
     ) -> Result<Option<Claim>, Error> {
         let attempt = self.attempt(code, challenge, with_id);
-        let CodeKey { destination, purpose, .. } = attempt.key.clone();
+
         let claim = Claim { key: attempt.key.clone(), id: attempt.claim_id.clone() };
         let verdict = match self.issuer.codes.judge(&attempt, now).await {
             Ok(verdict) => verdict,
@@ -253,7 +253,7 @@ impl CodeChecker {
             Verdict::NoCode => Err(Error::InvalidCode),
             Verdict::Wrong(attempt) => {
                 let line = wrong_code_line(challenge, client, now);
-                self.core.store.record_failed_attempt(&destination, purpose, attempt, &line).await?;
+                self.core.store.record_failed_attempt(challenge.verification.way(), attempt, &line).await?;
                 Err(Error::InvalidCode)
             }
             Verdict::NoTries => Err(Error::TooManyAttempts(self.spent_tries(challenge, now))),
@@ -267,8 +267,9 @@ impl CodeChecker {
 
     fn attempt(&self, code: &OneTimeCode, challenge: &Challenge, with_id: bool) -> Attempt {
         let Verification { id, generation, purpose, destination, .. } = &challenge.verification;
+        let record_key = challenge.verification.way().record_key();
         Attempt {
-            key: CodeKey { destination: destination.hash(), purpose: *purpose, verification: *id },
+            key: CodeKey { destination: record_key, purpose: *purpose, verification: *id },
             generation: *generation,
             with_id,
             macs: self.core.keyring.code_macs(*purpose, destination, (*id, *generation), code),

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         Address, AuditKind, AuditLine, Channel, Client, CodeMessage, CodePolicy, DeliveryState, DestinationRecord,
         Holder, IssuedCode, MessagePayload, OneTimeCode, Origin, Purpose, Quota, RateLimit, Registration, Timestamp,
-        Verification, hex, message_owner,
+        Verification, Way, hex, message_owner,
     },
     error::{Error, ExceededLimit},
     metrics,
@@ -78,6 +78,10 @@ pub(crate) struct NewCode<'a> {
 }
 
 impl<'a> NewCode<'a> {
+    fn way(&self) -> Way<'_> {
+        Way { purpose: self.purpose, destination: self.destination, login_id_hash: self.login_id_hash.as_deref() }
+    }
+
     pub(crate) fn registration(registration: &'a Registration, destination: &'a Address, is_first: bool) -> Self {
         Self {
             purpose: Purpose::Registration,
@@ -103,39 +107,31 @@ pub(crate) struct InactiveCode {
 }
 
 impl CodeIssuer {
-    /// Locks the destination, which orders all codes for it. The time is read once the lock is held.
-    pub(crate) async fn lock(
-        &self,
-        tx: &mut Tx,
-        destination: &Address,
-    ) -> Result<(DestinationRecord, Timestamp), StoreError> {
-        let hash = destination.hash();
-        let mut record = tx.lock_destination(&hash, self.core.now()).await?;
+    /// Locks the record of the way, which orders all codes that are asked for so. The time is read once the lock is
+    /// held.
+    pub(crate) async fn lock(&self, tx: &mut Tx, way: Way<'_>) -> Result<(DestinationRecord, Timestamp), StoreError> {
+        let mut record = tx.lock_destination(way, self.core.now()).await?;
         if record.history.settle(self.core.now()) {
             // Kept whatever comes of this request: else every one would begin the pause anew.
-            tx.update_history(&hash, &record.history).await?;
+            tx.update_history(&way.record_key(), &record.history).await?;
             tx.restart().await?;
-            record = tx.lock_destination(&hash, self.core.now()).await?;
+            record = tx.lock_destination(way, self.core.now()).await?;
         }
         Ok((record, self.core.now()))
     }
 
     /// Begins the transaction that issues a code, unless it comes too soon: then, mostly, by a look at the row alone,
     /// which keeps nobody waiting and writes nothing.
-    pub(crate) async fn begin(
-        &self,
-        destination: &Address,
-        purpose: Purpose,
-    ) -> Result<(Tx, DestinationRecord, Timestamp), Error> {
-        let mut record = self.core.store.read().await?.destination(&destination.hash()).await?;
+    pub(crate) async fn begin(&self, way: Way<'_>) -> Result<(Tx, DestinationRecord, Timestamp), Error> {
+        let mut record = self.core.store.read().await?.destination(&way.record_key()).await?;
         let now = self.core.now();
         let is_settled = !record.history.settle(now); // times in the future are settled under the lock
         if is_settled {
-            self.check_cooldown(&record, purpose, now)?;
+            self.check_cooldown(&record, way.purpose, now)?;
         }
         let mut tx = self.core.store.begin().await?;
-        let (record, now) = self.lock(&mut tx, destination).await?;
-        self.check_cooldown(&record, purpose, now)?;
+        let (record, now) = self.lock(&mut tx, way).await?;
+        self.check_cooldown(&record, way.purpose, now)?;
         Ok((tx, record, now))
     }
 
@@ -180,7 +176,7 @@ impl CodeIssuer {
     ) -> Result<InactiveCode, StoreError> {
         log_verification(new.verification_id);
         record.history.record_send(new.purpose, now);
-        tx.update_history(&new.destination.hash(), &record.history).await?;
+        tx.update_history(&new.way().record_key(), &record.history).await?;
         let verification = self.write_verification(tx, new, now).await?;
         let message = self.write_message(tx, &verification, new.locale.clone(), now).await?;
         tx.append_audit(&[issued_line(&verification, client, now)]).await?;
@@ -213,7 +209,7 @@ impl CodeIssuer {
             login_id_hash: new.login_id_hash.clone(),
         };
         if new.is_first {
-            tx.insert_verification(&verification, &new.destination.hash()).await?;
+            tx.insert_verification(&verification).await?;
         } else {
             verification.generation = tx.renew_verification(&verification).await?.ok_or(StoreError::Conflict)?;
         }
@@ -238,6 +234,7 @@ impl CodeIssuer {
             ttl_s: verification.expires_at.after(now).as_secs(),
             expires_at: verification.expires_at,
             locale,
+            login_id_hash: verification.login_id_hash.clone(),
         };
         let payload = MessagePayload::Code(message.clone());
         let generation = Some((verification.id, verification.generation));
@@ -305,7 +302,7 @@ pub fn live_code(message: &CodeMessage, keyring: &Keyring) -> LiveCode {
         .unwrap_or_default();
     LiveCode {
         key: CodeKey {
-            destination: message.to.hash(),
+            destination: message.way().record_key(),
             purpose: message.purpose,
             verification: message.verification_id,
         },

@@ -1,7 +1,7 @@
 //! Codes that anyone may request: to log in, or to set a new password.
 
 use crate::{
-    domain::{Address, Client, Holder, IssuedCode, LoginId, Purpose, User},
+    domain::{Address, Client, Holder, IssuedCode, LoginId, Purpose, User, Way},
     engine::{CodeIssuer, Core, InactiveCode, NewCode, RateLimits, once_on_conflict},
     error::Error,
     store::{Reader, StoreError},
@@ -38,7 +38,9 @@ impl CodeRequestService {
     }
 
     async fn write(&self, purpose: Purpose, request: &CodeRequest, client: &Client) -> Result<InactiveCode, Error> {
-        let (mut tx, mut record, now) = self.issuer.begin(&request.address, purpose).await?;
+        let login_id_hash = request.login_id.as_ref().map(LoginId::hash);
+        let way = Way { purpose, destination: &request.address, login_id_hash: login_id_hash.as_deref() };
+        let (mut tx, mut record, now) = self.issuer.begin(way).await?;
         let verification_id = self.core.random.secret_id();
         let account = find_account(&mut tx, request).await?;
         // A deletion waits, or came first; for a phantom something is looked for all the same.
@@ -53,7 +55,7 @@ impl CodeRequestService {
             is_first: true,
             locale: account.as_ref().and_then(|user| user.locale.clone()),
             holder: account.map_or(Holder::Phantom, |user| Holder::Account { id: user.id, epoch: user.epoch }),
-            login_id_hash: request.login_id.as_ref().map(LoginId::hash),
+            login_id_hash,
         };
         let code = self.issuer.issue(&mut tx, &mut record, &code, client, now).await?;
         tx.commit().await?;

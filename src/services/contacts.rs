@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::{
     domain::{
         Address, EventKind, FieldCode, FieldError, Holder, IssuedCode, NoticeKind, OneTimeCode, Origin, Purpose, User,
-        Verification,
+        Verification, Way,
     },
     engine::{
         Actor, CodeChecker, CodeIssuer, Core, CurrentPassword, EventLog, Freshness, InactiveCode, NewCode, Notices,
@@ -51,7 +51,7 @@ impl ContactService {
     async fn write(&self, actor: &Actor, new: &Address) -> Result<InactiveCode, Error> {
         let user = &actor.user;
         let mut tx = self.core.store.begin().await?;
-        let (mut record, now) = self.issuer.lock(&mut tx, new).await?;
+        let (mut record, now) = self.issuer.lock(&mut tx, Way::new(Purpose::ContactChange, new)).await?;
         if let Some(taken) = tx.taken_identifier(&new.clone().into()).await? {
             return Err(Error::taken(taken));
         }

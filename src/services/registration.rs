@@ -8,7 +8,7 @@ use crate::{
     crypto::{HashParams, Hasher},
     domain::{
         Address, Client, DestinationRecord, EventKind, Identifiers, IssuedCode, Locale, Origin, Password, PersonName,
-        Purpose, Registration, Timestamp,
+        Purpose, Registration, Timestamp, Way,
     },
     engine::{
         CodeIssuer, Core, EventLog, IDENTIFIER_FAILURES, InactiveCode, NewCode, PasswordAttempt, PasswordChecker,
@@ -151,7 +151,7 @@ impl RegistrationService {
 
     async fn write(&self, new: &NewRegistration, password_hash: &str, client: &Client) -> Result<Outcome, Error> {
         let mut tx = self.core.store.begin().await?;
-        let (mut record, now) = self.issuer.lock(&mut tx, &new.destination).await?;
+        let (mut record, now) = self.issuer.lock(&mut tx, Way::new(Purpose::Registration, &new.destination)).await?;
         if let Some(taken) = tx.taken_identifier(&new.identifiers).await? {
             return Err(Error::taken(taken));
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Address, Client, IssuedCode, Purpose, Registration},
+    domain::{Address, Client, IssuedCode, Purpose, Registration, Way},
     engine::{CodeIssuer, Core, InactiveCode, NewCode, RateLimits, VerificationRef, once_on_conflict},
     error::Error,
 };
@@ -91,7 +91,7 @@ impl ResendService {
 
     async fn write(&self, target: &Target, client: &Client) -> Result<InactiveCode, Error> {
         let destination = target.destination();
-        let (mut tx, mut record, now) = self.issuer.begin(destination, Purpose::Registration).await?;
+        let (mut tx, mut record, now) = self.issuer.begin(Way::new(Purpose::Registration, destination)).await?;
         // Read under the lock: another code may have been issued, or the account created.
         let pending = match target {
             Target::Phantom(_) => None,

@@ -103,8 +103,9 @@ impl StatusService {
         if !challenge.is_live(now) {
             return Some(0);
         }
-        let Verification { id, generation, purpose, destination, .. } = &challenge.verification;
-        let key = CodeKey { destination: destination.hash(), purpose: *purpose, verification: *id };
+        let Verification { id, generation, purpose, .. } = &challenge.verification;
+        let destination = challenge.verification.way().record_key();
+        let key = CodeKey { destination, purpose: *purpose, verification: *id };
         let tries = self.issuer.codes.tries_left(&key, *generation, now).await.ok()?;
 
         let attempts = challenge.destination.history.failed_attempts(*purpose);

@@ -5,7 +5,7 @@ use super::{
     connection::{execute, fetch},
     dialect::statements,
 };
-use crate::domain::{AuditLine, CodeHistory, DestinationHash, DestinationRecord, FailedAttempt, Purpose, Timestamp};
+use crate::domain::{AuditLine, CodeHistory, DestinationHash, DestinationRecord, FailedAttempt, Timestamp, Way};
 
 #[derive(sqlx::FromRow)]
 struct DestinationRow {
@@ -30,12 +30,13 @@ pub(super) fn record(history: Option<&str>, lifted_at: Option<Timestamp>) -> Res
 
 statements! {
     SELECT = "SELECT history, lifted_at FROM destinations WHERE hash = $1";
-    LOCK = "INSERT INTO destinations (hash, history, touched_at) VALUES ($1, '{}', $2)
+    LOCK = "INSERT INTO destinations (hash, address_hash, history, touched_at) VALUES ($1, $2, '{}', $3)
         ON CONFLICT (hash) DO UPDATE SET touched_at = excluded.touched_at RETURNING history, lifted_at";
     UPDATE_HISTORY = "UPDATE destinations SET history = $2 WHERE hash = $1";
     LIFT = "INSERT INTO destinations (hash, history, lifted_at, touched_at) VALUES ($1, '{}', $2, $2)
         ON CONFLICT (hash) DO UPDATE SET history = '{}', lifted_at = excluded.lifted_at,
         touched_at = excluded.touched_at";
+    LIFT_PAIRS = "UPDATE destinations SET history = '{}', lifted_at = $2, touched_at = $2 WHERE address_hash = $1";
 }
 
 impl Reader {
@@ -50,18 +51,18 @@ impl Writer {
     /// Forgets what was sent to the destination and attempted there, in the code store too: attempts before
     /// `now` no longer count.
     pub async fn lift_limits(&mut self, hash: &DestinationHash, now: Timestamp) -> Result<(), StoreError> {
-        execute!(self, LIFT, [hash.as_bytes(), now]).map(drop)
+        execute!(self, LIFT, [hash.as_bytes(), now])?;
+        execute!(self, LIFT_PAIRS, [hash.as_bytes(), now]).map(drop)
     }
 }
 
 impl Tx {
-    /// Locks the destination's row, which orders all codes that are issued for it; creates it if there is none.
-    pub async fn lock_destination(
-        &mut self,
-        hash: &DestinationHash,
-        now: Timestamp,
-    ) -> Result<DestinationRecord, StoreError> {
-        let row: DestinationRow = fetch!(fetch_one, self, LOCK, [hash.as_bytes(), now])?;
+    /// Locks the way's record, which orders all codes that are issued so; creates it if there is none.
+    pub async fn lock_destination(&mut self, way: Way<'_>, now: Timestamp) -> Result<DestinationRecord, StoreError> {
+        let address = way.login_id_hash.map(|_| way.destination.hash());
+        let address = address.as_ref().map(DestinationHash::as_bytes);
+        let key = way.record_key();
+        let row: DestinationRow = fetch!(fetch_one, self, LOCK, [key.as_bytes(), address, now])?;
         row.try_into()
     }
 
@@ -76,16 +77,15 @@ impl Store {
     /// Records a wrong code, in a transaction of its own.
     pub async fn record_failed_attempt(
         &self,
-        hash: &DestinationHash,
-        purpose: Purpose,
+        way: Way<'_>,
         attempt: FailedAttempt,
         line: &AuditLine,
     ) -> Result<(), StoreError> {
         let now = line.at;
         let mut tx = self.begin().await?;
-        let mut destination = tx.lock_destination(hash, now).await?;
-        destination.history.record_failed_attempt(purpose, attempt, now);
-        tx.update_history(hash, &destination.history).await?;
+        let mut destination = tx.lock_destination(way, now).await?;
+        destination.history.record_failed_attempt(way.purpose, attempt, now);
+        tx.update_history(&way.record_key(), &destination.history).await?;
         let line = tx.unless_gone(line.clone()).await?;
         tx.append_audit(&[line]).await?;
         tx.commit().await

@@ -96,7 +96,7 @@ macro_rules! fragment {
          THEN EXISTS (SELECT 1 FROM registrations r WHERE r.verification_id = v.id AND r.expires_at > $2)
          ELSE EXISTS (SELECT 1 FROM users u WHERE u.id = v.user_id AND u.epoch = v.epoch AND u.disabled_at IS NULL)
          END AS is_current
-         FROM verifications v LEFT JOIN destinations d ON d.hash = v.destination_hash"
+         FROM verifications v LEFT JOIN destinations d ON d.hash = v.record_key"
     };
 }
 pub(super) use fragment;

@@ -8,7 +8,7 @@ use super::{
     destinations,
     dialect::statements,
 };
-use crate::domain::{Address, Challenge, DeliveryState, DestinationHash, Holder, Purpose, Timestamp, Verification};
+use crate::domain::{Address, Challenge, DeliveryState, Holder, Purpose, Timestamp, Verification};
 
 /// The provider that took a message, and the number of text messages it went as.
 #[derive(Debug, Clone, Copy)]
@@ -92,8 +92,8 @@ statements! {
         AND v.login_id_hash IS NOT DISTINCT FROM $4 AND (v.phantom OR v.user_id IS NOT NULL)
         ORDER BY v.issued_at DESC, v.id DESC LIMIT 1";
     INSERT = "INSERT INTO verifications (id, generation, purpose, destination, destination_key, destination_hash,
-        digits, tries, state, phantom, user_id, epoch, login_id_hash, changed_at, issued_at, expires_at, country)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+        record_key, digits, tries, state, phantom, user_id, epoch, login_id_hash, changed_at, issued_at, expires_at,
+        country) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
     RENEW = "UPDATE verifications SET generation = generation + 1, digits = $2, tries = $3, state = $4,
         changed_at = $5, expires_at = $6, issued_at = $5, provider = NULL
         WHERE id = $1 AND state <> 'verified' RETURNING generation";
@@ -163,7 +163,7 @@ impl Writer {
 
 impl Tx {
     /// Inserts a verification.
-    pub async fn insert_verification(&mut self, new: &Verification, hash: &DestinationHash) -> Result<(), StoreError> {
+    pub async fn insert_verification(&mut self, new: &Verification) -> Result<(), StoreError> {
         let account = match new.holder {
             Holder::Account { id, epoch } => Some((id, epoch)),
             Holder::Registration | Holder::Phantom => None,
@@ -177,7 +177,8 @@ impl Tx {
                 new.purpose.as_str(),
                 new.destination.as_str(),
                 new.destination.key(),
-                hash.as_bytes(),
+                new.destination.hash().as_bytes(),
+                new.way().record_key().as_bytes(),
                 i32::try_from(new.digits).unwrap_or(i32::MAX),
                 i32::try_from(new.tries).unwrap_or(i32::MAX),
                 new.state.as_str(),

@@ -103,8 +103,8 @@ async fn unknown_accounts_get_the_same_answers_and_no_message(backend: Backend) 
     app.outbox_is_empty().await;
     assert!(app.application.inbox.as_ref().unwrap().messages(None).len() <= messages + 1, "the known one's, at most");
     // Both wait alike for the next code.
-    for mobile in ["9876543210", "9876543213"] {
-        let refused = send(&app, json!({"mobile": mobile})).await;
+    for again in [json!({"login_id": "ann.1", "mobile": "9876543210"}), json!({"mobile": "9876543213"})] {
+        let refused = send(&app, again).await;
         assert_eq!(refused.header("retry-after"), Some("30"));
         refused.is_problem(429, "too_many_requests");
     }

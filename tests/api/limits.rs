@@ -11,6 +11,7 @@ use crate::support::{
 stories!(
     a_client_sends_five_a_minute,
     a_destination_gets_five_an_hour_and_ten_a_day,
+    what_is_asked_one_way_shuts_no_other,
     tries_run_out_exactly_also_in_parallel,
     callers_without_the_id_have_attempts_of_their_own,
     the_destinations_budget_holds_whatever_changes,
@@ -66,6 +67,36 @@ async fn a_destination_gets_five_an_hour_and_ten_a_day(backend: Backend) {
     app.advance(3_600);
     let refused = app.post_from(&fresh_ip(), "/auth/register", other).await;
     assert_eq!(refused.header("ratelimit-policy"), Some(r#""destination-sends";q=10;w=86400"#));
+}
+
+async fn what_is_asked_one_way_shuts_no_other(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse", "login_id": "ann"})).await;
+    app.verify(&ann, &ann.otp).await.is(200);
+    app.advance(3_600);
+    let asks = async |path: &str, body: serde_json::Value| app.post_from(&fresh_ip(), path, body).await;
+    let mobile = json!({"mobile": "9876543210"});
+    let ways = [
+        ("/auth/send-otp", json!({"mobile": "9876543210", "login_id": "mallory"})),
+        ("/auth/send-otp", mobile.clone()),
+        ("/auth/forgot-password", mobile.clone()),
+        ("/auth/resend-otp", mobile.clone()),
+        ("/auth/send-otp", json!({"mobile": "9876543210", "login_id": "ann"})),
+    ];
+    for (path, body) in &ways {
+        for _ in 0..5 {
+            asks(path, body.clone()).await.is(200 + 2 * u16::from(*path == "/auth/forgot-password"));
+            app.advance(30);
+        }
+        let refused = asks(path, body.clone()).await;
+        assert_eq!(refused.header("ratelimit-policy"), Some(r#""destination-sends";q=5;w=3600"#), "{path}");
+    }
+    // Lifting opens all of them, the pairs with a login id included.
+    let (_, errors, code) = app.command(&["limits", "lift", "9876543210"]).await;
+    assert_eq!(code, 0, "{errors}");
+    for (path, body) in &ways {
+        asks(path, body.clone()).await.is(200 + 2 * u16::from(*path == "/auth/forgot-password"));
+    }
 }
 
 async fn tries_run_out_exactly_also_in_parallel(backend: Backend) {

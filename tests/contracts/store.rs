@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use enroll::{
     domain::{
-        Address, AuditKind, AuditLine, DeliveryState, DestinationHash, Email, FailedAttempt, Holder, Identifiers, Mobile, Origin, OsRandom, Purpose,
-        Random, Registration, Session, TakenIdentifier, Timestamp, User, Verification,
+        Address, AuditKind, AuditLine, CodeHistory, DeliveryState, Email, FailedAttempt, Holder, Identifiers, Mobile, Origin, OsRandom, Purpose,
+        Random, Registration, Session, TakenIdentifier, Timestamp, User, Verification, Way,
     },
     store::{DeliveredBy, QueuedMessage, Store, StoreError, StoreSettings, Tried},
 };
@@ -169,9 +169,9 @@ async fn accounts_collide_by_what_they_have_proven(backend: Backend) {
 
 async fn a_verification_is_used_once_and_counts_its_generations(backend: Backend) {
     let Fixture { store, .. } = &fixture(backend).await;
-    let (id, hash) = (Uuid::from_u128(7), DestinationHash::of_key("ann"));
+    let id = Uuid::from_u128(7);
     let mut tx = store.begin().await.unwrap();
-    tx.insert_verification(&verification(id), &hash).await.unwrap();
+    tx.insert_verification(&verification(id)).await.unwrap();
     assert_eq!(tx.renew_verification(&verification(id)).await.unwrap(), Some(2));
     // A message of the first generation changes nothing any more.
     tx.mark_delivery(id, 1, DeliveryState::Failed, None, now()).await.unwrap();
@@ -196,11 +196,12 @@ async fn a_verification_is_used_once_and_counts_its_generations(backend: Backend
 
 async fn a_destinations_row_orders_its_codes(backend: Backend) {
     let Fixture { store, .. } = &fixture(backend).await;
-    let hash = &DestinationHash::of_key("ann");
+    let ann = &Address::Email(Email::parse("ann@example.com").unwrap());
+    let (way, hash) = (Way::new(Purpose::Registration, ann), &ann.hash());
     let sent_at = |n: i64| Timestamp::from_millis(now().millis() + n);
     futures_util::future::join_all((0..20).map(|n| async move {
         let mut tx = store.begin().await.unwrap();
-        let mut destination = tx.lock_destination(hash, now()).await.unwrap();
+        let mut destination = tx.lock_destination(way, now()).await.unwrap();
         tokio::time::sleep(Duration::from_millis(1)).await; // what another would write over, without the lock
         destination.history.record_send(Purpose::Registration, sent_at(n));
         tx.update_history(hash, &destination.history).await.unwrap();
@@ -209,15 +210,21 @@ async fn a_destinations_row_orders_its_codes(backend: Backend) {
     .await;
     let attempt = FailedAttempt::new(now().millis(), None);
     let line = AuditLine::new(AuditKind::WrongCode, "registration", Origin::default(), now());
-    store.record_failed_attempt(hash, Purpose::Registration, attempt.clone(), &line).await.unwrap();
-    assert_eq!(store.read().await.unwrap().newest_audit(Timestamp::default(), 10).await.unwrap(), [line]);
+    store.record_failed_attempt(way, attempt.clone(), &line).await.unwrap();
+    assert_eq!(store.read().await.unwrap().newest_audit(Timestamp::default(), 10).await.unwrap(), std::slice::from_ref(&line));
     let destination = store.read().await.unwrap().destination(hash).await.unwrap();
-    assert_eq!(destination.history.failed_attempts(Purpose::Registration), [attempt]);
+    assert_eq!(destination.history.failed_attempts(Purpose::Registration), [attempt.clone()]);
     assert_eq!(destination.history.last_send(Purpose::Registration), Some(sent_at(19)));
     let json = serde_json::to_value(&destination.history).unwrap();
     assert_eq!(json["registration"]["sends"].as_array().unwrap().len(), 20);
 
+    let pair = Way { login_id_hash: Some(&[7; 32]), ..way };
+    store.record_failed_attempt(pair, attempt.clone(), &line).await.unwrap();
+    let of_pair = async || store.read().await.unwrap().destination(&pair.record_key()).await.unwrap();
+    assert_eq!(of_pair().await.history.failed_attempts(Purpose::Registration), [attempt]);
+
     store.write().await.unwrap().lift_limits(hash, now()).await.unwrap();
+    assert_eq!((of_pair().await.lifted_at, of_pair().await.history), (now(), CodeHistory::default()));
     let lifted = store.read().await.unwrap().destination(hash).await.unwrap();
     assert_eq!((lifted.lifted_at, lifted.history.last_send(Purpose::Registration)), (now(), None));
 }
@@ -319,9 +326,9 @@ async fn pruning_deletes_what_has_ended(backend: Backend) {
     let ann = registration("ann@example.com", "hash");
     insert(store, &ann).await;
     let mut tx = store.begin().await.unwrap();
-    let hash = DestinationHash::of_key("ann");
-    tx.insert_verification(&verification(ann.verification_id), &hash).await.unwrap();
-    tx.lock_destination(&hash, now()).await.unwrap();
+    let anns = ann.destination();
+    tx.insert_verification(&verification(ann.verification_id)).await.unwrap();
+    tx.lock_destination(Way::new(Purpose::Registration, &anns), now()).await.unwrap();
     tx.append_audit(&[AuditLine::new(AuditKind::AccountDeleted, "done", Origin::default(), now())]).await.unwrap();
     tx.commit().await.unwrap();
     let prune = async |at: Timestamp| store.prune(at, at.minus(DAY), at.minus(2 * DAY)).await.unwrap();
