@@ -37,6 +37,18 @@ impl Client {
         }
     }
 
+    /// The names that its uses count under, each with how many times over a limit holds there: its own network, and
+    /// of IPv6 the /56 and the /48 around it (a site may have any of them). They share the /48 as hash tag.
+    pub fn counted_networks(&self) -> Vec<(String, u32)> {
+        let ip = self.ip.to_canonical();
+        let around = |length| IpNet::new_assert(ip, length).trunc();
+        if ip.is_ipv4() {
+            return vec![(ip.to_string(), 1)];
+        }
+        let tag = around(48);
+        [(64, 1), (56, 4), (48, 16)].map(|(length, times)| (format!("{{{tag}}}{}", around(length)), times)).to_vec()
+    }
+
     /// SHA-256 of the [`network`](Self::network): it is only ever compared, so it is stored hashed.
     pub fn network_hash(&self) -> Vec<u8> {
         sha256(self.network().as_bytes()).to_vec()
@@ -46,6 +58,16 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_counts_in_the_networks_around_it() {
+        let client = |text: &str| Client { ip: text.parse().unwrap(), user_agent: None, shown: String::new() };
+        assert_eq!(client("::ffff:192.0.2.7").counted_networks(), [("192.0.2.7".to_owned(), 1)]);
+        let names = client("2001:db8:1:ff02:3::4").counted_networks();
+        let expected = ["2001:db8:1:ff02::/64", "2001:db8:1:ff00::/56", "2001:db8:1::/48"];
+        let expected = expected.map(|network| format!("{{2001:db8:1::/48}}{network}"));
+        assert_eq!(names, expected.into_iter().zip([1, 4, 16]).collect::<Vec<_>>());
+    }
 
     #[test]
     fn a_network_is_what_a_subscriber_has() {

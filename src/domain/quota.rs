@@ -76,6 +76,12 @@ impl RateLimit {
         self.0.iter().copied()
     }
 
+    /// The same spans, with so many times the counts.
+    #[must_use]
+    pub fn times(&self, factor: u32) -> Self {
+        Self(self.iter().map(|quota| Quota { count: quota.count.saturating_mul(factor), ..quota }).collect())
+    }
+
     /// The longest span: older uses do not count.
     pub fn longest(&self) -> Duration {
         self.iter().map(Quota::span).max().unwrap_or_default()
@@ -89,7 +95,8 @@ impl RateLimit {
             let allowed_at = times[nth_newest] + quota.millis;
             (allowed_at > now).then_some((quota, allowed_at))
         });
-        exhausted.max_by_key(|(_, allowed_at)| *allowed_at)
+        // The first of several that end at once, as reserve.lua has it.
+        exhausted.reduce(|longest, other| if other.1 > longest.1 { other } else { longest })
     }
 }
 

@@ -115,7 +115,8 @@ impl RateLimits {
         let limit = &self.settings.login_failures_per_client;
         let of_client = self.reserve_for_client(operation, "client-failures", limit, client).await?;
         let limit = &self.settings.login_failures_per_identifier;
-        match self.reserve(operation, IDENTIFIER_FAILURES, &identifier_name(identifier), limit, since).await {
+        let subject = vec![(identifier_name(identifier), 1)];
+        match self.reserve(operation, IDENTIFIER_FAILURES, subject, limit, since).await {
             Ok(of_identifier) => Ok(PasswordAttempt([of_identifier, of_client])),
             Err(error) => {
                 of_client.cancel().await;
@@ -148,19 +149,19 @@ impl RateLimits {
         limit: &RateLimit,
         client: &Client,
     ) -> Result<Reservation, Error> {
-        self.reserve(operation, policy, &client.network(), limit, Timestamp::default()).await
+        self.reserve(operation, policy, client.counted_networks(), limit, Timestamp::default()).await
     }
 
     async fn reserve(
         &self,
         operation: Operation,
         policy: &'static str,
-        subject: &str,
+        subjects: Vec<(String, u32)>,
         limit: &RateLimit,
         since: Timestamp,
     ) -> Result<Reservation, Error> {
         let key = LimitKey {
-            name: format!("{policy}:{subject}"),
+            names: subjects.into_iter().map(|(subject, times)| (format!("{policy}:{subject}"), times)).collect(),
             limit: limit.clone(),
             since,
             use_id: hex(&self.core.random.bytes::<8>()),

@@ -1,16 +1,19 @@
 //! Limits in memory.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
 
-use super::{Denial, LimitKey, Limiter};
-use crate::domain::{Dependency, Timestamp, Unavailable};
+use super::{Denial, LimitKey, Limiter, crowd};
+use crate::domain::{Quota, RateLimit, Timestamp, Unavailable};
 
 /// The counters of a single node.
+///
+/// At its bound it does not close: the most crowded group of names (see [`crowd`]) becomes one name, whose uses are
+/// those of all. So whoever fills it is refused first, and nobody's uses are forgotten.
 pub struct MemoryLimits {
     logs: Mutex<Logs>,
     bound: usize,
@@ -19,7 +22,8 @@ pub struct MemoryLimits {
 #[derive(Default)]
 struct Logs {
     by_name: HashMap<String, Log>,
-    swept_at: i64,
+    /// The groups that are one name.
+    crowds: HashSet<String>,
 }
 
 #[derive(Default)]
@@ -30,9 +34,14 @@ struct Log {
 }
 
 impl MemoryLimits {
-    /// At most `bound` names; beyond that new ones are refused, because forgetting one would unlimit it.
+    /// About `bound` names.
     pub fn new(bound: usize) -> Self {
         Self { logs: Mutex::default(), bound }
+    }
+
+    /// The groups that are counted as one client, for they filled the memory.
+    pub fn crowds(&self) -> usize {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner).crowds.len()
     }
 }
 
@@ -42,35 +51,37 @@ impl Limiter for MemoryLimits {
         let now = now.millis();
         let longest = i64::try_from(key.limit.longest().as_millis()).unwrap_or(i64::MAX);
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        if logs.by_name.len() >= self.bound && !logs.by_name.contains_key(&key.name) {
-            // At most once a second: under a flood, visiting all of them would be the flood's gain.
-            if now - logs.swept_at >= 1_000 {
-                logs.swept_at = now;
-                logs.by_name.retain(|_, log| log.ends_at > now);
-            }
-            if logs.by_name.len() >= self.bound {
-                let cause = anyhow::anyhow!("{} counters are in use", self.bound);
-                return Err(Unavailable::new(Dependency::Memory, cause));
-            }
+        if logs.by_name.len() + key.names.len() > self.bound {
+            logs.make_room(self.bound, now);
         }
-        let log = logs.by_name.entry(key.name.clone()).or_default();
-        log.uses.retain(|(at, _)| *at > now - longest && *at > key.since.millis());
-        let times: Vec<i64> = log.uses.iter().map(|(at, _)| *at).collect();
-        if let Some((quota, allowed_at)) = key.limit.next_allowed(&times, now) {
+        let names = logs.counted(&key.names);
+        let since = (now - longest).max(key.since.millis());
+        let exhausted = names.iter().filter_map(|(name, times)| {
+            let log = logs.by_name.get_mut(name)?;
+            log.uses.retain(|(at, _)| *at > since);
+            log.next_allowed(&key.limit.times(*times), now)
+        });
+        let exhausted = exhausted.reduce(|longest, other| if other.1 > longest.1 { other } else { longest });
+        if let Some((quota, allowed_at)) = exhausted {
             return Ok(Some(Denial { quota, allowed_at: Timestamp::from_millis(allowed_at) }));
         }
-        log.uses.push((now, key.use_id.clone()));
-        log.uses.sort_unstable();
-        log.ends_at = log.ends_at.max(now + longest);
+        for (name, _) in names {
+            let log = logs.by_name.entry(name).or_default();
+            log.uses.push((now, key.use_id.clone()));
+            log.uses.sort_unstable();
+            log.ends_at = log.ends_at.max(now + longest);
+        }
         Ok(None)
     }
 
     async fn cancel(&self, key: &LimitKey) -> Result<(), Unavailable> {
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(log) = logs.by_name.get_mut(&key.name) {
-            log.uses.retain(|(_, id)| *id != key.use_id);
-            if log.uses.is_empty() {
-                logs.by_name.remove(&key.name);
+        for (name, _) in logs.counted(&key.names) {
+            if let Some(log) = logs.by_name.get_mut(&name) {
+                log.uses.retain(|(_, id)| *id != key.use_id);
+                if log.uses.is_empty() {
+                    logs.by_name.remove(&name);
+                }
             }
         }
         Ok(())
@@ -79,5 +90,50 @@ impl Limiter for MemoryLimits {
     async fn reset(&self, name: &str) -> Result<(), Unavailable> {
         self.logs.lock().unwrap_or_else(PoisonError::into_inner).by_name.remove(name);
         Ok(())
+    }
+}
+
+impl Log {
+    fn next_allowed(&self, limit: &RateLimit, now: i64) -> Option<(Quota, i64)> {
+        let times: Vec<i64> = self.uses.iter().map(|(at, _)| *at).collect();
+        limit.next_allowed(&times, now)
+    }
+}
+
+impl Logs {
+    /// The names that uses count under: a name in a crowd is the crowd's, once, and the limit holds just once there.
+    fn counted(&self, names: &[(String, u32)]) -> Vec<(String, u32)> {
+        let crowd_of = |name: &String| crowd::groups(name).into_iter().rev().find(|group| self.crowds.contains(group));
+        match names.iter().find_map(|(name, _)| crowd_of(name)) {
+            Some(crowd) => vec![(crowd, 1)],
+            None => names.to_vec(),
+        }
+    }
+
+    fn make_room(&mut self, bound: usize, now: i64) {
+        self.by_name.retain(|_, log| log.ends_at > now);
+        self.crowds.retain(|crowd| self.by_name.contains_key(crowd));
+        while self.by_name.len() > bound / 2 {
+            let Some(crowd) = crowd::largest(self.by_name.keys(), bound / 64) else { return };
+            let (members, others) = std::mem::take(&mut self.by_name)
+                .into_iter()
+                .partition(|(name, _)| crowd::groups(name).contains(&crowd));
+            let members: HashMap<String, Log> = members;
+            self.by_name = others;
+            tracing::warn!(
+                crowd,
+                names = members.len(),
+                "counters in memory are full: a crowd is counted as one client"
+            );
+            let mut log = Log::default();
+            for member in members.into_values() {
+                log.ends_at = log.ends_at.max(member.ends_at);
+                log.uses.extend(member.uses);
+            }
+            log.uses.sort_unstable();
+            log.uses.dedup_by(|one, other| one.1 == other.1); // counted under several names
+            self.by_name.insert(crowd.clone(), log);
+            self.crowds.insert(crowd);
+        }
     }
 }

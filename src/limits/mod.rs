@@ -1,5 +1,6 @@
 //! Limits as exact sliding logs: a use is reserved before the thing is done, and cancelled if it is not to count.
 
+mod crowd;
 mod memory;
 mod redis;
 
@@ -13,7 +14,7 @@ pub use redis::RedisLimits;
 /// Counts uses within quotas. A denied use counts for nothing.
 #[async_trait]
 pub trait Limiter: Send + Sync {
-    /// Counts a use, unless a quota is exhausted.
+    /// Counts a use under all its names, unless a quota is exhausted under one of them.
     async fn reserve(&self, key: &LimitKey, now: Timestamp) -> Result<Option<Denial>, Unavailable>;
 
     /// Takes a counted use back.
@@ -23,11 +24,12 @@ pub trait Limiter: Send + Sync {
     async fn reset(&self, name: &str) -> Result<(), Unavailable>;
 }
 
-/// A use: the name that it counts under, the limit, and its own id.
+/// A use: the names that it counts under, the limit, and its own id.
 #[derive(Debug, Clone)]
 pub struct LimitKey {
-    /// The policy and the subject, for example a client's network.
-    pub name: String,
+    /// The policy and the subject, for example a client's network, and those around it, each with how many times over
+    /// the limit holds there. In a cluster they share a hash tag.
+    pub names: Vec<(String, u32)>,
     /// The quotas.
     pub limit: RateLimit,
     /// Uses before this do not count: the operator lifted the limits.

@@ -32,8 +32,14 @@ impl RedisLimits {
 #[async_trait]
 impl Limiter for RedisLimits {
     async fn reserve(&self, key: &LimitKey, now: Timestamp) -> Result<Option<Denial>, Unavailable> {
-        let mut script = RESERVE.key(self.key(&key.name));
+        let mut script = RESERVE.prepare_invoke();
+        for (name, _) in &key.names {
+            script.key(self.key(name));
+        }
         script.arg(now.millis()).arg(key.since.millis()).arg(&key.use_id);
+        for (_, times) in &key.names {
+            script.arg(*times);
+        }
         for quota in key.limit.iter() {
             script.arg(quota.count).arg(quota.millis);
         }
@@ -44,7 +50,10 @@ impl Limiter for RedisLimits {
     }
 
     async fn cancel(&self, key: &LimitKey) -> Result<(), Unavailable> {
-        self.client.run::<i64>(cmd("ZREM").arg(self.key(&key.name)).arg(&key.use_id)).await.map(drop)
+        for (name, _) in &key.names {
+            self.client.run::<i64>(cmd("ZREM").arg(self.key(name)).arg(&key.use_id)).await?;
+        }
+        Ok(())
     }
 
     async fn reset(&self, name: &str) -> Result<(), Unavailable> {

@@ -1,6 +1,7 @@
 //! How much passes: sends, guesses, clients, destinations; exactly.
 
 use enroll::domain::DestinationHash;
+use futures_util::StreamExt as _;
 use serde_json::json;
 
 use crate::support::{
@@ -20,6 +21,7 @@ stories!(
     hashes_are_counted_for_the_client,
     lifting_forgets_what_was_counted,
     ipv6_clients_are_counted_by_their_network,
+    who_fills_the_counters_is_refused_first,
 );
 
 async fn a_client_sends_five_a_minute(backend: Backend) {
@@ -225,4 +227,37 @@ async fn ipv6_clients_are_counted_by_their_network(backend: Backend) {
         let answer = app.post_from(&format!("2001:db8:5:5::{n}"), "/auth/register", body).await;
         assert_eq!(answer.status, if n < 5 { 202 } else { 429 });
     }
+    // Four times as many from all of its /56, sixteen times from all of its /48.
+    let mut mobile = 9_000_000_000_u64;
+    let mut passed = async |networks: std::ops::Range<u32>, network: &dyn Fn(u32) -> String| {
+        let mut passed = 0;
+        for n in networks {
+            mobile += 1;
+            let body = json!({"mobile": mobile.to_string()});
+            passed += u32::from(app.post_from(&network(n), "/auth/send-otp", body).await.status == 200);
+        }
+        passed
+    };
+    assert_eq!(passed(0..40, &|n| format!("2001:db8:6:{n:x}::1")).await, 20, "of one /56");
+    assert_eq!(passed(1..100, &|n| format!("2001:db8:6:{n:x}00::1")).await, 60, "the rest of the /48");
+    assert_eq!(passed(0..3, &|n| format!("2001:db8:7:{n:x}::1")).await, 3, "another /48");
+}
+
+/// More networks than there are counters in memory.
+async fn who_fills_the_counters_is_refused_first(backend: Backend) {
+    if backend != Backend::Embedded {
+        return; // Redis counts there
+    }
+    let app = TestApp::start(backend).await;
+    let wrong = json!({"verification_id": uuid::Uuid::nil(), "otp": "123456"});
+    let guesses = (0..40_000_u32).map(|n| {
+        let (app, wrong, client) = (&app, wrong.clone(), format!("2001:db8:{:x}:{:x}::1", n % 0xfff0, n));
+        async move { app.post_from(&client, "/auth/verify-otp", wrong).await.status }
+    });
+    let statuses: Vec<u16> = futures_util::stream::iter(guesses).buffer_unordered(64).collect().await;
+    assert!(statuses.iter().all(|status| [400, 429].contains(status)), "never an outage");
+    assert!(statuses.contains(&429), "the crowd is counted as one");
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    app.verify(&ann, &other_than(&ann.otp)).await.is(400);
+    app.verify(&ann, &ann.otp).await.is(200);
 }

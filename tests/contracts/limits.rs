@@ -11,7 +11,7 @@ use crate::real_redis::redis;
 
 fn key(name: &str, limit: &str, use_id: u32) -> LimitKey {
     LimitKey {
-        name: name.into(),
+        names: vec![(name.into(), 1)],
         limit: RateLimit::parse(limit).unwrap(),
         since: Timestamp::default(),
         use_id: use_id.to_string(),
@@ -52,12 +52,20 @@ async fn redis_keeps_the_contract() {
 }
 
 #[tokio::test]
-async fn memory_at_its_bound_refuses_rather_than_forgets() {
-    let limiter = MemoryLimits::new(1);
-    assert_eq!(limiter.reserve(&key("a", "1/10", 1), at(0)).await.unwrap(), None);
-    assert!(limiter.reserve(&key("b", "1/10", 2), at(1)).await.is_err());
-    assert!(limiter.reserve(&key("a", "1/10", 3), at(1)).await.unwrap().is_some());
-    assert_eq!(limiter.reserve(&key("b", "1/10", 4), at(10_000)).await.unwrap(), None);
+async fn memory_at_its_bound_refuses_the_crowd_and_forgets_nothing() {
+    let limiter = MemoryLimits::new(200);
+    let reserve = async |name: &str, use_id: u32| {
+        let denial = limiter.reserve(&key(&format!("sends:{name}"), "2/10", use_id), at(0)).await.unwrap();
+        denial.is_none()
+    };
+    assert!(reserve("198.51.100.7", 1).await && reserve("198.51.100.7", 2).await);
+    for n in 0..1_000 {
+        reserve(&format!("2001:db8:{n:x}::/64"), n + 3).await;
+    }
+    assert!(!reserve("2001:db8:ffff::/64", 1_003).await, "the crowd is counted as one");
+    assert!(!reserve("198.51.100.7", 1_004).await, "what was used stays used");
+    assert!(reserve("198.51.100.8", 1_005).await, "others go on");
+    assert_eq!(limiter.crowds(), 1);
 }
 
 #[tokio::test]
@@ -72,7 +80,8 @@ async fn redis_and_memory_answer_alike() {
             since = at(now);
         }
         let name = format!("n{}", draw(3));
-        let key = LimitKey { since, ..key(&name, "3/10,5/60", use_id) };
+        let names = vec![(format!("{{n}}{name}"), 1), ("{n}all".to_owned(), 2)];
+        let key = LimitKey { since, names, ..key("", "3/10,5/60", use_id) };
         match draw(12) {
             0 => {
                 let earlier = LimitKey { use_id: draw(i64::from(use_id.max(1)).unsigned_abs()).to_string(), ..key };
@@ -80,8 +89,8 @@ async fn redis_and_memory_answer_alike() {
                 redis.cancel(&earlier).await.unwrap();
             }
             1 if draw(20) == 0 => {
-                memory.reset(&name).await.unwrap();
-                redis.reset(&name).await.unwrap();
+                memory.reset(&format!("{{n}}{name}")).await.unwrap();
+                redis.reset(&format!("{{n}}{name}")).await.unwrap();
             }
             _ => {
                 let denial = memory.reserve(&key, at(now)).await.unwrap();
