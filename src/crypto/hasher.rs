@@ -1,17 +1,13 @@
 //! Password hashing, with a bounded queue.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
-
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version, password_hash::phc::PasswordHash};
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::time::Instant;
 
-use crate::{domain::Password, metrics};
+use super::hash_queue::HashQueue;
+use crate::{
+    domain::{Client, Password, site_of},
+    metrics,
+};
 
 /// The cost of Argon2id (RFC 9106; OWASP Password Storage: at least 19 MiB, 2, 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +31,7 @@ pub struct HashParams {
 #[derive(Clone)]
 pub struct Hasher {
     cost: HashingCost,
-    permits: Arc<Semaphore>,
-    queued: Arc<AtomicUsize>,
+    queue: HashQueue,
 }
 
 /// A password was not hashed.
@@ -49,11 +44,6 @@ pub enum HashError {
     #[error("the password could not be hashed: {0}")]
     Failed(String),
 }
-
-/// Passwords that wait or are being hashed.
-const QUEUE: usize = 128;
-/// A hash that has not begun by then is not worth beginning: its client has a time-out too.
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 impl HashParams {
     /// The salt and cost of a stored hash; `None` if it is not Argon2id, or dearer than a login may be.
@@ -71,12 +61,12 @@ impl HashParams {
 impl Hasher {
     /// A hasher of this cost, for so many hashes at once.
     pub fn new(cost: HashingCost, at_once: usize) -> Self {
-        Self { cost, permits: Arc::new(Semaphore::new(at_once)), queued: Arc::default() }
+        Self { cost, queue: HashQueue::new(at_once) }
     }
 
     /// Passwords that wait or are being hashed.
     pub fn queued(&self) -> usize {
-        self.queued.load(Ordering::Relaxed)
+        self.queue.queued()
     }
 
     /// The configured cost with this salt.
@@ -89,22 +79,20 @@ impl Hasher {
         stored.cost.memory_kib < self.cost.memory_kib || stored.cost.iterations < self.cost.iterations
     }
 
-    /// The PHC string of the password.
+    /// The PHC string of the password, in the turn of the client's network.
     ///
     /// # Errors
     ///
-    /// [`HashError::Overloaded`] if the queue is full, or the hash has not begun after two seconds.
-    pub async fn hash(&self, password: &Password, params: HashParams) -> Result<String, HashError> {
-        let _place = QueuePlace::take(&self.queued)?;
+    /// [`HashError::Overloaded`] if the queue is full, of that network or in all, or the hash has not begun after two
+    /// seconds.
+    pub async fn hash(&self, password: &Password, params: HashParams, client: &Client) -> Result<String, HashError> {
+        let place = self.queue.enter(site_of(client.ip)).ok_or(HashError::Overloaded)?;
         let waiting = Instant::now();
-        let permit = tokio::time::timeout(LONGEST_WAIT, Arc::clone(&self.permits).acquire_owned())
-            .await
-            .map_err(|_| HashError::Overloaded)?
-            .map_err(|closed| HashError::Failed(closed.to_string()))?;
+        let turn = place.turn().await.ok_or(HashError::Overloaded)?;
         metrics::hash_begins(waiting.elapsed());
         let password = password.clone();
         let hashing = tokio::task::spawn_blocking(move || {
-            let _permit = permit; // held by the hash itself: it runs on when its request is gone
+            let _turn = turn; // held by the hash itself: it runs on when its request is gone
             phc(&password, &params)
         });
         hashing.await.map_err(|panicked| HashError::Failed(panicked.to_string()))?
@@ -122,28 +110,13 @@ fn phc(password: &Password, hash_params: &HashParams) -> Result<String, HashErro
     Ok(hash.to_string())
 }
 
-/// A place in the queue, freed when dropped.
-struct QueuePlace(Arc<AtomicUsize>);
-
-impl QueuePlace {
-    fn take(queued: &Arc<AtomicUsize>) -> Result<Self, HashError> {
-        let place = Self(Arc::clone(queued));
-        if queued.fetch_add(1, Ordering::AcqRel) >= QUEUE {
-            return Err(HashError::Overloaded);
-        }
-        Ok(place)
-    }
-}
-
-impl Drop for QueuePlace {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn client() -> Client {
+        Client { ip: [192, 0, 2, 1].into(), user_agent: None, shown: String::new() }
+    }
 
     const CHEAP: HashingCost = HashingCost { memory_kib: 64, iterations: 1, parallelism: 1 };
 
@@ -151,28 +124,12 @@ mod tests {
     async fn a_stored_hash_has_the_params_to_repeat_it() {
         let hasher = Hasher::new(CHEAP, 2);
         let password = Password::for_comparison("correct horse").unwrap();
-        let first = hasher.hash(&password, hasher.params(&[3; 16])).await.unwrap();
+        let first = hasher.hash(&password, hasher.params(&[3; 16]), &client()).await.unwrap();
         assert!(first.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{first}");
 
         let dearer = Hasher::new(HashingCost { iterations: 2, ..CHEAP }, 2);
-        assert_eq!(dearer.hash(&password, HashParams::of(&first).unwrap()).await.unwrap(), first);
-        assert_ne!(dearer.hash(&password, dearer.params(&[3; 16])).await.unwrap(), first);
-    }
-
-    #[tokio::test]
-    async fn a_full_queue_refuses_at_once() {
-        let hasher = Hasher::new(CHEAP, 0);
-        let password = Password::for_comparison("correct horse").unwrap();
-        let mut waiting: Vec<_> =
-            (0..QUEUE).map(|_| Box::pin(hasher.hash(&password, hasher.params(&[3; 16])))).collect();
-        for hash in &mut waiting {
-            assert!(futures_util::poll!(hash).is_pending());
-        }
-        let refused = hasher.hash(&password, hasher.params(&[3; 16])).await;
-        assert!(matches!(refused, Err(HashError::Overloaded)));
-
-        drop(waiting);
-        assert_eq!(hasher.queued.load(Ordering::Acquire), 0);
+        assert_eq!(dearer.hash(&password, HashParams::of(&first).unwrap(), &client()).await.unwrap(), first);
+        assert_ne!(dearer.hash(&password, dearer.params(&[3; 16]), &client()).await.unwrap(), first);
     }
 
     #[test]

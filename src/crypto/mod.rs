@@ -1,5 +1,6 @@
 //! Keys, and everything that is made with them. The primitives are those of AWS-LC and the argon2 crate.
 
+mod hash_queue;
 mod hasher;
 mod keys;
 mod seal;

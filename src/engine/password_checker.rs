@@ -78,9 +78,9 @@ impl PasswordChecker {
     }
 
     /// Hashes a new password, with a random salt.
-    pub(crate) async fn hash_new(&self, password: &Password) -> Result<String, Error> {
+    pub(crate) async fn hash_new(&self, password: &Password, client: &Client) -> Result<String, Error> {
         let params = self.hasher.params(&self.core.random.bytes::<16>());
-        Ok(self.hasher.hash(password, params).await?)
+        Ok(self.hasher.hash(password, params, client).await?)
     }
 
     /// The account with this identifier and password, otherwise the registration pending with both; by one hash,
@@ -104,7 +104,7 @@ impl PasswordChecker {
             let stored = stored.unwrap_or(pending.first().map(|newest| newest.password_hash.as_str()));
             let params = stored.and_then(HashParams::of).unwrap_or_else(|| self.pending_params(&key));
             let hash = match password {
-                Some(password) => Some(self.hasher.hash(password, params).await?),
+                Some(password) => Some(self.hasher.hash(password, params, client).await?),
                 None => None, // wrong, whatever its hash
             };
             let account_id = account.as_ref().map(|user| user.id);
@@ -153,12 +153,12 @@ impl PasswordChecker {
             let Candidates { account, pending } = self.basic_candidates(address).await?;
             let params = pending.first().and_then(|newest| HashParams::of(&newest.password_hash));
             let params = params.unwrap_or_else(|| self.pending_params(&key));
-            let hash = self.hasher.hash(password, params).await?;
+            let hash = self.hasher.hash(password, params, client).await?;
             if let Some(owner) = pending_owner(pending, Some(&hash)) {
                 return Ok(owner);
             }
             let account = account.ok_or(Error::InvalidCredentials)?;
-            let is_right = self.is_right(account.password_hash.as_deref(), password).await?;
+            let is_right = self.is_right(account.password_hash.as_deref(), password, client).await?;
             if is_right { Ok(PasswordOwner::Account(Box::new(account))) } else { Err(Error::InvalidCredentials) }
         })
         .await
@@ -201,7 +201,7 @@ impl PasswordChecker {
         let account = format!("account:{}", actor.user.id);
         self.counted(&account, Timestamp::default(), &actor.client, async {
             let current = current.ok_or(Error::WrongPassword)?;
-            let is_right = self.is_right(actor.user.password_hash.as_deref(), current).await?;
+            let is_right = self.is_right(actor.user.password_hash.as_deref(), current, &actor.client).await?;
             if is_right { Ok(()) } else { Err(Error::WrongPassword) }
         })
         .await
@@ -215,11 +215,11 @@ impl PasswordChecker {
         if is_fresh { Ok(()) } else { Err(Error::ReauthenticationRequired) }
     }
 
-    async fn is_right(&self, stored: Option<&str>, password: &Password) -> Result<bool, Error> {
+    async fn is_right(&self, stored: Option<&str>, password: &Password, client: &Client) -> Result<bool, Error> {
         let Some((stored, params)) = stored.and_then(|stored| Some((stored, HashParams::of(stored)?))) else {
             return Ok(false);
         };
-        Ok(self.hasher.hash(password, params).await? == stored)
+        Ok(self.hasher.hash(password, params, client).await? == stored)
     }
 
     /// When the operator last lifted the limits of an identifier.
@@ -237,10 +237,7 @@ impl PasswordChecker {
         check: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let attempt = self.rate_limits.count_password(identifier, since, client).await?;
-        let outcome = match self.rate_limits.count_hash(client).await {
-            Ok(()) => check.await,
-            Err(error) => Err(error),
-        };
+        let outcome = self.rate_limits.count_hash(client, check).await;
         attempt.settle(matches!(outcome, Err(Error::InvalidCredentials | Error::WrongPassword))).await;
         outcome
     }

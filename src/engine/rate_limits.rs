@@ -91,10 +91,19 @@ impl RateLimits {
         outcome
     }
 
-    /// Counts a password hash for this client; it stays counted.
-    pub(crate) async fn count_hash(&self, client: &Client) -> Result<(), Error> {
+    /// Hashes a password for this client, which is counted before; only what was not hashed does not stay counted.
+    pub(crate) async fn count_hash<T>(
+        &self,
+        client: &Client,
+        hashing: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
         let limit = &self.settings.logins_per_client;
-        self.reserve_for_client(Operation::Hash, "client-hashes", limit, client).await.map(drop)
+        let reservation = self.reserve_for_client(Operation::Hash, "client-hashes", limit, client).await?;
+        let outcome = hashing.await;
+        if matches!(outcome, Err(Error::Overloaded)) {
+            reservation.cancel().await;
+        }
+        outcome
     }
 
     /// Counts a code attempt of this client.

@@ -33,7 +33,7 @@ impl Notifier for Console {
         let Message { to, body, subject, .. } = message;
         let text = match message.channel {
             Channel::Sms => format!("[console] SMS to {to}: {body}\n"),
-            Channel::Email => format!("[console] email to {to}: {subject}: {body}\n"),
+            Channel::Email => format!("[console] email to {to}: {subject}\n{body}\n"),
         };
         let permit = Arc::clone(&self.writing).acquire_owned().await.map_err(SendError::later)?;
         let printed = tokio::task::spawn_blocking(move || {

@@ -58,7 +58,12 @@ fn advice(lines: &[AuditLine], waiting: Option<&StoredMessage>) -> String {
             _ => "The message has not been tried yet: is a server running, and can it reach the database?".to_owned(),
         };
     }
-    let Some(last) = lines.last() else {
+    // A notice tells nothing about a code.
+    let is_notice = |line: &AuditLine| {
+        let is_of_message = matches!(line.kind, AuditKind::HandedOver | AuditKind::NotDelivered | AuditKind::Reported);
+        is_of_message && line.verification_id.is_none()
+    };
+    let Some(last) = lines.iter().rev().find(|line| !is_notice(line)) else {
         return "Nothing was asked for this address within a day: does the client call the API, with this address?"
             .to_owned();
     };
@@ -94,6 +99,12 @@ fn advice(lines: &[AuditLine], waiting: Option<&StoredMessage>) -> String {
 }
 
 fn handed_over(line: &AuditLine, provider: &str) -> String {
+    if provider == "console" {
+        return format!(
+            "The server printed it to its standard output at {}: the provider `console` sends nothing.",
+            line.at
+        );
+    }
     let took = line.took_ms.map(|ms| format!(" within {ms} ms")).unwrap_or_default();
     let ask = line.reference.as_ref().map(|id| format!(" for {id}")).unwrap_or_default();
     format!(

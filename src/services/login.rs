@@ -47,7 +47,7 @@ impl LoginService {
             PasswordOwner::Account(user) => *user,
             PasswordOwner::Registration(registration) => return Err(self.not_activated(&registration).await?),
         };
-        if let Err(error) = self.rehash(&user, password).await {
+        if let Err(error) = self.rehash(&user, password, client).await {
             tracing::warn!(%error, "a cheap password hash stays; the next login may replace it");
         }
         let session = once_on_conflict(|| self.open_by_password(&user, client)).await?;
@@ -134,12 +134,12 @@ impl LoginService {
 
     /// Replaces a hash that is cheaper than the settings want (OWASP Password Storage, upgrading the work
     /// factor).
-    async fn rehash(&self, user: &User, password: Option<&Password>) -> Result<(), Error> {
+    async fn rehash(&self, user: &User, password: Option<&Password>, client: &Client) -> Result<(), Error> {
         let (Some(stored), Some(password)) = (&user.password_hash, password) else { return Ok(()) };
         if !HashParams::of(stored).is_some_and(|params| self.hasher.is_cheaper(&params)) {
             return Ok(());
         }
-        let hash = self.passwords.hash_new(password).await?;
+        let hash = self.passwords.hash_new(password, client).await?;
         Ok(self.core.store.write().await?.rehash_password(user, &hash).await?)
     }
 }

@@ -67,10 +67,11 @@ impl ProfileService {
     pub async fn change_password(&self, actor: &Actor, current: &CurrentPassword, new: &Password) -> Result<(), Error> {
         actor.user.check_password(new).map_err(|error| Error::field(error.at("new_password")))?;
         self.passwords.check_current(actor, current, Freshness::RecentByCode).await?;
-        if matches!(current, CurrentPassword::Missing) {
-            self.rate_limits.count_hash(&actor.client).await?; // that of the current one would have counted
-        }
-        let hash = self.passwords.hash_new(new).await?;
+        let hashing = self.passwords.hash_new(new, &actor.client);
+        let hash = match current {
+            CurrentPassword::Missing => self.rate_limits.count_hash(&actor.client, hashing).await?,
+            _ => hashing.await?, // that of the current one has counted
+        };
         let mut user = actor.user.clone();
         for _ in 0..TRIES {
             if once_on_conflict(|| self.set_password(&user, actor, &hash)).await? {

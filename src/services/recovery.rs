@@ -26,8 +26,7 @@ impl RecoveryService {
     /// account's identifiers: the code stays valid.
     pub async fn reset(&self, submission: &CodeSubmission, new: &Password, client: &Client) -> Result<(), Error> {
         let subject = self.checker.find(submission, client).await?;
-        self.rate_limits.count_hash(client).await?;
-        let hash = self.passwords.hash_new(new).await?;
+        let hash = self.rate_limits.count_hash(client, self.passwords.hash_new(new, client)).await?;
         let set = |verification| self.set_password(verification, new, &hash, client);
         let user = self.checker.redeem(&submission.code, subject, client, set).await?;
         let given = submission.reference.address.as_ref().map(Address::key);

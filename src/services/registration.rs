@@ -145,8 +145,8 @@ impl RegistrationService {
     ) -> Result<String, Error> {
         let params = newest.and_then(|newest| HashParams::of(&newest.password_hash));
         let params = params.unwrap_or_else(|| self.passwords.pending_params(&new.destination.key()));
-        self.rate_limits.count_hash(client).await?;
-        Ok(self.hasher.hash(&new.password, params).await?)
+        let hashing = async { Ok(self.hasher.hash(&new.password, params, client).await?) };
+        self.rate_limits.count_hash(client, hashing).await
     }
 
     async fn write(&self, new: &NewRegistration, password_hash: &str, client: &Client) -> Result<Outcome, Error> {
