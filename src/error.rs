@@ -56,6 +56,12 @@ pub enum Error {
     /// The id belongs to no verification, or not to the address beside it.
     #[error("no such verification")]
     UnknownVerification,
+    /// The `Idempotency-Key` was used with another body.
+    #[error("the `Idempotency-Key` was used for another request")]
+    KeyReused,
+    /// The same request, by its `Idempotency-Key`, is running.
+    #[error("the same request is running; try again")]
+    InProgress,
     /// A limit of requests is reached.
     #[error("too many requests")]
     TooManyRequests(ExceededLimit),

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::providers::{build_notifiers, publisher};
 use crate::{
-    codes::{CodeStore, MemoryCodes, RedisCodes},
+    codes::{AnswerStore, CodeStore, MemoryAnswers, MemoryCodes, RedisAnswers, RedisCodes},
     config::Settings,
     crypto::{Hasher, Tokens},
     engine::{
@@ -19,14 +19,17 @@ use crate::{
     notify::{Inbox, TwilioCallback},
     redis::RedisClient,
     services::{
-        AccountService, CodeRequestService, ContactService, DeliveryService, LoginService, ProfileService,
-        RecoveryService, RegistrationService, ResendService, SessionService, StatusService, VerificationService,
+        AccountService, CodeRequestService, ContactService, DeliveryService, IdempotencyService, LoginService,
+        ProfileService, RecoveryService, RegistrationService, ResendService, SessionService, StatusService,
+        VerificationService,
     },
     workers::{DB_PERMITS, DeferredWriter, DeliveryWorker, EventRelay, HealthMonitor, Pruner, VerificationWatcher},
 };
 
 /// Destinations and counters in memory; beyond it requests are refused, and nothing is forgotten.
 const MEMORY_BOUND: usize = 100_000;
+/// Answers kept in memory, of about a kilobyte each.
+const ANSWERS_BOUND: usize = 20_000;
 /// Failed logins and refusals that wait to be written; more are dropped.
 const DEFERRED_BOUND: usize = 1_000;
 
@@ -44,6 +47,7 @@ pub(super) struct Engine<'a> {
     notices: Notices,
     event_log: EventLog,
     deferred: DeferredReceivers,
+    answers: Arc<dyn AnswerStore>,
     watch: VerificationWatch,
 }
 
@@ -65,9 +69,17 @@ impl<'a> Engine<'a> {
         inbox: Option<Arc<Inbox>>,
         draining: CancellationToken,
     ) -> Self {
-        let (codes, limiter): (Arc<dyn CodeStore>, Arc<dyn Limiter>) = match &redis {
-            Some(redis) => (Arc::new(RedisCodes::new(redis.clone())), Arc::new(RedisLimits::new(redis.clone()))),
-            None => (Arc::new(MemoryCodes::new(MEMORY_BOUND)), Arc::new(MemoryLimits::new(MEMORY_BOUND))),
+        let (codes, limiter, answers): (Arc<dyn CodeStore>, Arc<dyn Limiter>, Arc<dyn AnswerStore>) = match &redis {
+            Some(redis) => (
+                Arc::new(RedisCodes::new(redis.clone())),
+                Arc::new(RedisLimits::new(redis.clone())),
+                Arc::new(RedisAnswers::new(redis.clone())),
+            ),
+            None => (
+                Arc::new(MemoryCodes::new(MEMORY_BOUND)),
+                Arc::new(MemoryLimits::new(MEMORY_BOUND)),
+                Arc::new(MemoryAnswers::new(ANSWERS_BOUND)),
+            ),
         };
         let (lines, deferred) = DeferredLines::bounded(DEFERRED_BOUND);
         let event_log = EventLog { core: core.clone(), wake: Arc::default(), deferred: lines.clone() };
@@ -105,6 +117,7 @@ impl<'a> Engine<'a> {
             rate_limits,
             event_log,
             deferred,
+            answers,
         }
     }
 
@@ -187,6 +200,7 @@ impl<'a> Engine<'a> {
                 budget: settings.limits.wrong_tries_per_destination.clone(),
                 watch: self.watch.clone(),
             },
+            idempotency: IdempotencyService { core: core(), answers: Arc::clone(&self.answers) },
             code_request: CodeRequestService { core: core(), issuer: issuer.clone(), rate_limits: rate_limits.clone() },
             recovery: RecoveryService {
                 core: core(),

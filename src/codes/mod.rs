@@ -1,6 +1,7 @@
 //! Live codes: how long they are valid, how often they were attempted, and the one atomic step that judges an
 //! attempt. Codes themselves are never stored, only their MACs.
 
+mod answers;
 mod memory;
 mod redis;
 
@@ -11,6 +12,7 @@ use crate::domain::{
     DestinationHash, FailedAttempt, FailedAttempts, Purpose, Quota, RateLimit, Timestamp, Unavailable,
 };
 
+pub use answers::{AnswerStore, Begun, KEPT, KeyedRequest, MemoryAnswers, RUNNING, RedisAnswers};
 pub use memory::MemoryCodes;
 pub use redis::RedisCodes;
 

@@ -31,8 +31,8 @@ use crate::{
     engine::{Gauges, Readiness},
     notify::{Inbox, TwilioCallback},
     services::{
-        CodeRequestService, ContactService, DeliveryService, LoginService, ProfileService, RecoveryService,
-        RegistrationService, ResendService, SessionService, StatusService, VerificationService,
+        CodeRequestService, ContactService, DeliveryService, IdempotencyService, LoginService, ProfileService,
+        RecoveryService, RegistrationService, ResendService, SessionService, StatusService, VerificationService,
     },
 };
 
@@ -46,6 +46,7 @@ pub(crate) struct Api(Arc<Services>);
 /// The services available to handlers.
 pub struct Services {
     pub(crate) registration: RegistrationService,
+    pub(crate) idempotency: IdempotencyService,
     pub(crate) resend: ResendService,
     pub(crate) verification: VerificationService,
     pub(crate) status: StatusService,

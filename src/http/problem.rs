@@ -204,6 +204,8 @@ fn code_of(error: &Error) -> ErrorCode {
         Error::AccountExists(_) => ErrorCode::AccountExists,
         Error::VerificationIdRequired => ErrorCode::VerificationIdRequired,
         Error::UnknownVerification => ErrorCode::UnknownVerification,
+        Error::KeyReused => ErrorCode::IdempotencyKeyReused,
+        Error::InProgress => ErrorCode::RequestInProgress,
         Error::TooManyRequests(_) => ErrorCode::TooManyRequests,
         Error::TooManyAttempts(_) => ErrorCode::TooManyAttempts,
         Error::Unavailable(_) => ErrorCode::Unavailable,
@@ -234,11 +236,12 @@ impl From<Error> for Problem {
                 problem.detail = String::from("temporarily unavailable; you can retry");
                 return problem.with("retry-after", "1");
             }
-            Error::Conflict | Error::Overloaded => return problem.with("retry-after", "1"),
+            Error::Conflict | Error::Overloaded | Error::InProgress => return problem.with("retry-after", "1"),
             Error::Internal(cause) => tracing::error!(cause = %format!("{cause:#}"), "internal error"),
             Error::InvalidCode
             | Error::VerificationIdRequired
             | Error::UnknownVerification
+            | Error::KeyReused
             | Error::WrongPassword
             | Error::ReauthenticationRequired
             | Error::NotFound => {}

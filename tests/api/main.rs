@@ -13,6 +13,7 @@ test_program!(
     contacts,
     delivery,
     events,
+    idempotency,
     limits,
     login,
     mail_refusals,

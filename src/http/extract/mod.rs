@@ -4,4 +4,5 @@ pub(super) mod auth;
 pub(super) mod client_ip;
 pub(super) mod compat;
 pub(super) mod fields;
+pub(super) mod idempotency;
 pub(super) mod json;

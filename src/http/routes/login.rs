@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
             client_ip::RequestClient,
             compat::Compat,
             fields::{AddressFields, Fields, LoginIdFields},
+            idempotency::{IdempotencyKeyHeader, Keyed},
             json::{Body, JsonField, OptionalBody},
         },
         middleware::request_log::log_destination,
@@ -135,21 +136,24 @@ pub(in crate::http) async fn log_in(
 ///
 /// The response is the same whether or not an account has proven the address; to an unknown one nothing is sent.
 #[utoipa::path(post, path = "", operation_id = "sendLoginCode", tag = "login", request_body(content = SendRequest, example = json!({"mobile": "9876543210"})),
-    responses((status = 200, description = "A code is on its way, if there is such an account", body = SendResponse)))]
+    params(IdempotencyKeyHeader), responses((status = 200, description = "A code is on its way, if there is such an account", body = SendResponse)))]
 pub(in crate::http) async fn send_code(
     State(api): State<Api>,
     RequestClient(client): RequestClient,
-    Body(request): Body<SendRequest>,
-) -> Result<Json<SendResponse>, Problem> {
-    let request = request.parse(&api.phone)?;
+    Keyed { body, key }: Keyed<SendRequest>,
+) -> Result<Json<Value>, Problem> {
+    let request = body.parse(&api.phone)?;
     log_destination(&request.address.masked());
-    let code = api.code_request.send(Purpose::Login, &request, &client).await?;
-    Ok(Json(SendResponse {
-        status: "success",
-        message: "If there is such an account, a code is on its way; send it to verify-otp.",
-        expires_in: code.expires_in.as_secs(),
-        verification: VerificationView::from(&code),
-    }))
+    let send = async {
+        let code = api.code_request.send(Purpose::Login, &request, &client).await?;
+        Ok(json!(SendResponse {
+            status: "success",
+            message: "If there is such an account, a code is on its way; send it to verify-otp.",
+            expires_in: code.expires_in.as_secs(),
+            verification: VerificationView::from(&code),
+        }))
+    };
+    Ok(Json(api.idempotency.once(key, &request.address.key(), &client, send).await?))
 }
 
 /// Refresh the tokens

@@ -19,9 +19,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Api,
     error_code::ErrorCode::{
-        self, AccountExists, AccountNotActivated, Forbidden, InvalidCode, InvalidCredentials, InvalidLoginCode,
-        InvalidToken, MissingToken, NotFound, ReauthenticationRequired, TokenReused, TooManyAttempts, TooManyRequests,
-        UnknownVerification, VerificationIdRequired, WrongPassword,
+        self, AccountExists, AccountNotActivated, Forbidden, IdempotencyKeyReused, InvalidCode, InvalidCredentials,
+        InvalidIdempotencyKey, InvalidLoginCode, InvalidToken, MissingToken, NotFound, ReauthenticationRequired,
+        RequestInProgress, TokenReused, TooManyAttempts, TooManyRequests, UnknownVerification, VerificationIdRequired,
+        WrongPassword,
     },
     openapi::{alias, call, plain},
 };
@@ -32,14 +33,15 @@ use super::{
 pub(super) fn api() -> OpenApiRouter<Api> {
     const TOKEN: [ErrorCode; 2] = [MissingToken, InvalidToken];
     const LIMITS: [ErrorCode; 2] = [TooManyRequests, TooManyAttempts];
+    const KEY: [ErrorCode; 3] = [InvalidIdempotencyKey, RequestInProgress, IdempotencyKeyReused];
     const PASSWORD: [ErrorCode; 2] = [WrongPassword, ReauthenticationRequired];
     OpenApiRouter::new()
         // Registration
-        .routes(call("/auth/register", routes!(registration::register), &[&[AccountExists], &LIMITS]))
-        .routes(alias("/users", "createUser", routes!(registration::register), &[&[AccountExists], &LIMITS]))
+        .routes(call("/auth/register", routes!(registration::register), &[&[AccountExists], &LIMITS, &KEY]))
+        .routes(alias("/users", "createUser", routes!(registration::register), &[&[AccountExists], &LIMITS, &KEY]))
         .routes(call("/auth/verify-otp", routes!(verification::verify), &[&[InvalidCode, InvalidLoginCode, AccountExists, VerificationIdRequired, TooManyAttempts]]))
         .routes(alias("/auth/verify", "verifyCode", routes!(verification::verify), &[&[InvalidCode, InvalidLoginCode, AccountExists, VerificationIdRequired, TooManyAttempts]]))
-        .routes(call("/auth/resend-otp", routes!(registration::resend), &[&[UnknownVerification, VerificationIdRequired, TooManyRequests]]))
+        .routes(call("/auth/resend-otp", routes!(registration::resend), &[&[UnknownVerification, VerificationIdRequired, TooManyRequests], &KEY]))
         .routes(call("/auth/verifications/{verification_id}", routes!(verification::status), &[&[UnknownVerification]]))
         .routes(call("/users/activate", routes!(activation::activate), &[&[InvalidCode, InvalidCredentials, AccountExists], &LIMITS]))
         .routes(call("/users/resend-code", routes!(activation::resend_code), &[&[InvalidCredentials], &LIMITS]))
@@ -48,7 +50,7 @@ pub(super) fn api() -> OpenApiRouter<Api> {
         .routes(call("/auth/reset-password", routes!(recovery::reset), &[&[InvalidCode], &LIMITS]))
         // Login
         .routes(call("/auth/login", routes!(login::log_in), &[&[InvalidCredentials, AccountNotActivated], &LIMITS]))
-        .routes(call("/auth/send-otp", routes!(login::send_code), &[&[TooManyRequests]]))
+        .routes(call("/auth/send-otp", routes!(login::send_code), &[&[TooManyRequests], &KEY]))
         .routes(call("/auth/refresh", routes!(login::refresh), &[&[InvalidToken, TokenReused]]))
         // The person's own account
         .routes(call("/users/me", routes!(users::me), &[&TOKEN]))

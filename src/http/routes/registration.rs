@@ -2,6 +2,7 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -13,7 +14,8 @@ use crate::{
         extract::{
             client_ip::RequestClient,
             fields::{Fields, VerificationRefFields, require_address},
-            json::{Body, JsonField},
+            idempotency::{IdempotencyKeyHeader, Keyed},
+            json::JsonField,
         },
         middleware::request_log::log_destination,
         problem::Problem,
@@ -133,16 +135,17 @@ impl From<ResentCode> for ResendResponse {
 /// Sends a code to the mobile, or to the email if there is no mobile. There is no account until the code is
 /// verified. Registering again with the same password is the same registration.
 #[utoipa::path(post, path = "", operation_id = "register", tag = "registration", request_body(content = RegisterRequest, example = json!({"mobile": "9876543210", "password": "correct horse battery", "name": "Ann B."})),
-    responses((status = 202, description = "A code is on its way", body = RegisterResponse)))]
+    params(IdempotencyKeyHeader), responses((status = 202, description = "A code is on its way", body = RegisterResponse)))]
 pub(in crate::http) async fn register(
     State(api): State<Api>,
     RequestClient(client): RequestClient,
-    Body(request): Body<RegisterRequest>,
-) -> Result<(StatusCode, Json<RegisterResponse>), Problem> {
-    let new = request.parse(&api)?;
+    Keyed { body, key }: Keyed<RegisterRequest>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let new = body.parse(&api)?;
     log_destination(&new.destination.masked());
-    let pending = api.registration.register(new, &client).await?;
-    Ok((StatusCode::ACCEPTED, Json(pending.into())))
+    let destination = new.destination.key();
+    let register = async { Ok(json!(RegisterResponse::from(api.registration.register(new, &client).await?))) };
+    Ok((StatusCode::ACCEPTED, Json(api.idempotency.once(key, &destination, &client, register).await?)))
 }
 
 /// Resend the code
@@ -150,15 +153,18 @@ pub(in crate::http) async fn register(
 /// The old code is dead. The response is the same whether or not a registration is pending at the address.
 #[utoipa::path(post, path = "", operation_id = "resendCode", tag = "registration",
     request_body(content = VerificationRefFields, example = json!({"mobile": "9876543210"})),
-    responses((status = 200, description = "A new code is on its way, if a registration is pending", body = ResendResponse)))]
+    params(IdempotencyKeyHeader), responses((status = 200, description = "A new code is on its way, if a registration is pending", body = ResendResponse)))]
 pub(in crate::http) async fn resend(
     State(api): State<Api>,
     RequestClient(client): RequestClient,
-    Body(request): Body<VerificationRefFields>,
-) -> Result<Json<ResendResponse>, Problem> {
+    Keyed { body, key }: Keyed<VerificationRefFields>,
+) -> Result<Json<Value>, Problem> {
     let mut fields = Fields::default();
-    let reference = request.parse(&mut fields, &api.phone);
+    let reference = body.parse(&mut fields, &api.phone);
     let reference = fields.finish(Some(reference))?;
     log_destination(&reference.address.as_ref().map(Address::masked).unwrap_or_default());
-    Ok(Json(api.resend.resend(reference, &client).await?.into()))
+    let destination = reference.address.as_ref().map(Address::key);
+    let destination = destination.or(reference.id.map(|id| id.to_string())).unwrap_or_default();
+    let resend = async { Ok(json!(ResendResponse::from(api.resend.resend(reference, &client).await?))) };
+    Ok(Json(api.idempotency.once(key, &destination, &client, resend).await?))
 }
