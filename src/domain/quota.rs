@@ -61,6 +61,11 @@ impl RateLimit {
         quotas.collect::<Result<_, _>>().map(Self)
     }
 
+    /// This quota alone.
+    pub fn of(quota: Quota) -> Self {
+        Self(vec![quota])
+    }
+
     /// No limit.
     pub fn unlimited() -> Self {
         Self::default()

@@ -7,7 +7,7 @@ use crate::{
     codes::{Attempt, Claim, CodeKey, Verdict},
     domain::{
         Address, AuditKind, AuditLine, Challenge, Client, LoginId, OneTimeCode, Origin, Purpose, Quota, Timestamp,
-        Verification, hex,
+        Verification, Way, hex,
     },
     error::{Error, ExceededLimit},
     metrics,
@@ -38,18 +38,26 @@ pub struct CodeSubmission {
 /// The verification that an attempt is about, and how the caller came by it.
 pub(crate) struct Subject {
     pub(crate) purpose: Purpose,
-    /// `None` if nothing matches: the attempt counts for the client alone.
+    /// `None` if nothing matches.
     pub(crate) challenge: Option<Challenge>,
+    /// What the caller named in the place of an id, if it named no id.
+    named: Option<NamedDestination>,
     /// How many digits the code has, if that is known.
     digits: Option<u32>,
     with_id: bool,
+}
+
+/// An address, and the login id beside it.
+struct NamedDestination {
+    address: Address,
+    login_id_hash: Option<Vec<u8>>,
 }
 
 impl Subject {
     /// The verification of a caller who has already authenticated.
     pub(crate) fn owned(purpose: Purpose, challenge: Option<Challenge>) -> Self {
         let digits = challenge.as_ref().map(|challenge| challenge.verification.digits);
-        Self { purpose, challenge, digits, with_id: true }
+        Self { purpose, challenge, named: None, digits, with_id: true }
     }
 
     fn channel(&self) -> &'static str {
@@ -106,7 +114,11 @@ impl CodeChecker {
             }
             (None, _) => None,
         };
-        Ok(Subject { purpose, challenge, digits, with_id: id.is_some() })
+        let named = address.clone().filter(|_| id.is_none()).map(|address| NamedDestination {
+            address,
+            login_id_hash: submission.login_id.as_ref().map(LoginId::hash),
+        });
+        Ok(Subject { purpose, challenge, named, digits, with_id: id.is_some() })
     }
 
     /// Whether the verification was requested with these identifiers, or its registration has the address.
@@ -196,7 +208,11 @@ impl CodeChecker {
         let reservation = self.rate_limits.count_attempt(client).await?;
         let now = self.core.now();
         let Some(challenge) = subject.challenge.filter(|challenge| challenge.is_live(now)) else {
-            return Err(Error::InvalidCode);
+            let counted = self.count_at_nobody(subject.purpose, subject.named).await;
+            if counted.is_err() {
+                reservation.cancel().await;
+            }
+            return Err(counted.err().unwrap_or(Error::InvalidCode));
         };
         let claim = match self.judge(code, &challenge, subject.with_id, client, now).await {
             Ok(claim) => claim,
@@ -218,6 +234,15 @@ impl CodeChecker {
         };
         reservation.cancel().await;
         outcome
+    }
+
+    /// Counts an attempt without an id where no code lives: it ends in the same refusal as where one does, which
+    /// tells nobody whether a code is on its way.
+    async fn count_at_nobody(&self, purpose: Purpose, named: Option<NamedDestination>) -> Result<(), Error> {
+        let Some(NamedDestination { address, login_id_hash }) = named else { return Ok(()) };
+        let way = Way { purpose, destination: &address, login_id_hash: login_id_hash.as_deref() };
+        let policy = self.issuer.settings.policy(purpose, address.channel());
+        self.rate_limits.count_attempt_at_nobody(way, policy).await
     }
 
     async fn release(&self, claim: &Claim) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Core, DeferredLines};
 use crate::{
-    domain::{Address, Client, RateLimit, Timestamp, User, hex, sha256},
+    domain::{Address, Client, CodePolicy, Quota, RateLimit, Timestamp, User, Way, hex, sha256},
     error::{Error, ExceededLimit},
     limits::{LimitKey, Limiter},
 };
@@ -110,6 +110,13 @@ impl RateLimits {
     pub(crate) async fn count_attempt(&self, client: &Client) -> Result<Reservation, Error> {
         let limit = &self.settings.wrong_tries_per_client;
         self.reserve_for_client(Operation::CodeAttempt, "client-guesses", limit, client).await
+    }
+
+    /// Counts an attempt without an id where no code lives, by the policy that a code there would have.
+    pub(crate) async fn count_attempt_at_nobody(&self, way: Way<'_>, policy: CodePolicy) -> Result<(), Error> {
+        let subject = vec![(format!("{}:{}", way.purpose.as_str(), way.record_key()), 1)];
+        let limit = RateLimit::of(Quota::new(policy.tries, policy.ttl));
+        self.reserve(Operation::CodeAttempt, "code-tries", subject, &limit, Timestamp::default()).await.map(drop)
     }
 
     /// Counts a password attempt for this identifier, as given, and this client.

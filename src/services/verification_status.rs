@@ -63,7 +63,8 @@ impl StatusService {
     /// As [`status`](Self::status).
     pub async fn wait(&self, id: Uuid, wait: Wait) -> Result<VerificationStatus, Error> {
         let deadline = Instant::now() + wait.at_most;
-        let mut challenge = self.challenge(id).await?;
+        // Boxed: who waits keeps no room for the queries.
+        let mut challenge = Box::pin(self.challenge(id)).await?;
         let known = wait.known.unwrap_or_else(|| challenge.state(self.core.now()).as_str().to_owned());
         let is_news = |challenge: &Challenge, now| !challenge.is_live(now) || challenge.state(now).as_str() != known;
         if let (false, Some(mut waiting)) = (is_news(&challenge, self.core.now()), self.watch.join(&challenge)) {
@@ -71,11 +72,11 @@ impl StatusService {
                 let ends_in = challenge.verification.expires_at.after(self.core.now());
                 let until = deadline.min(Instant::now() + ends_in);
                 if tokio::time::timeout_at(until, waiting.change()).await.is_ok() {
-                    challenge = self.challenge(id).await?;
+                    challenge = Box::pin(self.challenge(id)).await?;
                 }
             }
         }
-        Ok(self.status_of(&challenge).await)
+        Ok(Box::pin(self.status_of(&challenge)).await)
     }
 
     async fn challenge(&self, id: Uuid) -> Result<Challenge, Error> {

@@ -15,6 +15,7 @@ stories!(
     what_is_asked_one_way_shuts_no_other,
     tries_run_out_exactly_also_in_parallel,
     callers_without_the_id_have_attempts_of_their_own,
+    attempts_where_no_code_lives_end_alike,
     the_destinations_budget_holds_whatever_changes,
     with_the_budget_spent_the_owner_still_gets_in,
     a_client_guesses_fifty_an_hour,
@@ -130,6 +131,29 @@ async fn callers_without_the_id_have_attempts_of_their_own(backend: Backend) {
     app.verify(&ann, &ann.otp).await.is(200);
 }
 
+async fn attempts_where_no_code_lives_end_alike(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let guess = async |body: serde_json::Value| app.post_from(&fresh_ip(), "/auth/verify-otp", body).await;
+    for (nobody, somebody, tries, status) in [
+        (json!({"mobile": "9876543211"}), json!({"mobile": "9876543210"}), 5, 400),
+        (json!({"mobile": "9876543211", "purpose": "login"}), json!({"mobile": "9876543211", "login_id": "x.y"}), 3, 401),
+    ] {
+        for mut body in [nobody, somebody] {
+            body["otp"] = other_than(&ann.otp).into();
+            for _ in 0..tries {
+                guess(body.clone()).await.is_problem(status, "invalid_code");
+            }
+            let spent = guess(body.clone()).await;
+            assert!(spent.header("ratelimit-policy").unwrap().starts_with(r#""code-tries";q="#), "{spent:?}");
+            spent.is_problem(429, "too_many_attempts");
+        }
+    }
+    app.verify(&ann, &ann.otp).await.is(200);
+    app.advance(300);
+    guess(json!({"mobile": "9876543211", "otp": "123456"})).await.is_problem(400, "invalid_code");
+}
+
 /// Spends the destination's ten guesses an hour, over two codes.
 async fn spend_budget(app: &TestApp, ann: &PendingRegistration) {
     let wrong = |otp: &str| other_than(otp);
@@ -176,8 +200,8 @@ async fn with_the_budget_spent_the_owner_still_gets_in(backend: Backend) {
 
 async fn a_client_guesses_fifty_an_hour(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let guess = async |_: u32| -> Answer {
-        let body = json!({"mobile": "9876543299", "otp": "123456"}); // nothing is pending there
+    let guess = async |n: u32| -> Answer {
+        let body = json!({"mobile": format!("98765431{n:02}"), "otp": "123456"}); // nothing is pending there
         app.post_from("192.0.2.1", "/auth/verify-otp", body).await
     };
     let answers = futures_util::future::join_all((0..60).map(guess)).await;

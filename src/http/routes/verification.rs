@@ -169,7 +169,7 @@ pub(in crate::http) async fn status(
     let Path(id) = id.map_err(|_| Error::UnknownVerification)?;
     let status = match query.parse()? {
         Some(wait) => api.status.wait(id, wait).await?,
-        None => api.status.status(id).await?,
+        None => Box::pin(api.status.status(id)).await?,
     };
     Ok(Json(status.into()))
 }
