@@ -33,6 +33,7 @@ struct Destination {
 struct Code {
     generation: i64,
     mac: String,
+    phantom: bool,
     with_id: u32,
     without_id: u32,
     expires: i64,
@@ -41,7 +42,7 @@ struct Code {
 }
 
 impl MemoryCodes {
-    /// At most `bound` destinations; beyond that codes are refused, and nothing live is evicted.
+    /// At most `bound` destinations; beyond that codes are refused, and nothing live is evicted but what is nobody's.
     pub fn new(bound: usize) -> Self {
         Self { destinations: Mutex::default(), bound }
     }
@@ -65,6 +66,14 @@ impl Destinations {
         }
         self.by_name.retain(|_, destination| !destination.codes.is_empty() || !destination.attempts.is_empty());
     }
+
+    /// For a new destination. What nobody waits for goes: codes of nobody, and attempts, which SQL has too.
+    fn make_room(&mut self, bound: usize, now: i64) {
+        self.sweep(now);
+        if self.by_name.len() >= bound {
+            self.by_name.retain(|_, destination| destination.codes.values().any(|code| !code.phantom));
+        }
+    }
 }
 
 #[async_trait]
@@ -73,7 +82,7 @@ impl CodeStore for MemoryCodes {
         let mut destinations = self.destinations.lock().unwrap_or_else(PoisonError::into_inner);
         let name = (code.key.destination.clone(), code.key.purpose);
         if destinations.by_name.len() >= self.bound && !destinations.by_name.contains_key(&name) {
-            destinations.sweep(now.millis());
+            destinations.make_room(self.bound, now.millis());
             if destinations.by_name.len() >= self.bound {
                 let cause = anyhow::anyhow!("{} destinations have live codes", self.bound);
                 return Err(Unavailable::new(Dependency::Memory, cause));
@@ -113,6 +122,7 @@ impl Destination {
             let code = Code {
                 generation: new.generation,
                 mac: new.mac.clone(),
+                phantom: new.phantom,
                 with_id: new.tries,
                 without_id: new.tries,
                 expires: new.expires_at.millis(),

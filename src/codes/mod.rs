@@ -33,7 +33,7 @@ pub use redis::RedisCodes;
 /// };
 /// let now = Timestamp::from_millis(0);
 /// let expires_at = Timestamp::from_millis(120_000);
-/// codes.put(&LiveCode { key: key.clone(), generation: 1, mac: "mac".into(), tries: 3, expires_at }, now).await?;
+/// codes.put(&LiveCode { key: key.clone(), generation: 1, mac: "mac".into(), phantom: false, tries: 3, expires_at }, now).await?;
 ///
 /// let attempt = Attempt {
 ///     key,
@@ -85,6 +85,8 @@ pub struct LiveCode {
     pub generation: i64,
     /// Key id and HMAC; random for a phantom.
     pub mac: String,
+    /// Whether it is nobody's: where there is no room, it gives way.
+    pub phantom: bool,
     /// The wrong attempts that it allows.
     pub tries: u32,
     /// When it expires.

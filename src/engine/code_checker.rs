@@ -275,7 +275,13 @@ impl CodeChecker {
         match verdict {
             Verdict::Right => Ok(Some(claim)),
             Verdict::Claimed => Ok(None),
-            Verdict::NoCode => Err(Error::InvalidCode),
+            Verdict::NoCode if with_id => Err(Error::InvalidCode),
+            Verdict::NoCode => {
+                let way = challenge.verification.way();
+                let policy = self.issuer.settings.policy(way.purpose, way.destination.channel());
+                self.rate_limits.count_attempt_at_nobody(way, policy).await?;
+                Err(Error::InvalidCode)
+            }
             Verdict::Wrong(attempt) => {
                 let line = wrong_code_line(challenge, client, now);
                 self.core.store.record_failed_attempt(challenge.verification.way(), attempt, &line).await?;

@@ -183,6 +183,7 @@ impl CodeIssuer {
         let mut live = live_code(&message, &self.core.keyring);
         if verification.holder == Holder::Phantom {
             live.mac = hex(&self.core.random.bytes::<32>());
+            live.phantom = true;
         }
         Ok(InactiveCode { live, issued: self.issued(&verification, record, now) })
     }
@@ -308,6 +309,7 @@ pub fn live_code(message: &CodeMessage, keyring: &Keyring) -> LiveCode {
         },
         generation: message.generation,
         mac: macs.into_iter().next().unwrap_or_default(),
+        phantom: false,
         tries: message.tries,
         expires_at: message.expires_at,
     }

@@ -28,8 +28,9 @@ type AnyProblem = ProblemBody<'static>;
     info(
         title = "Enroll",
         description = "Registers users and proves, by a one-time code, that they hold the phone or mailbox they claim.\n\n\
-            The calls below tell one story from top to bottom, and each runs as it stands. This page fills in the tokens \
-            and ids of the calls before, and in development the code of the newest message.",
+            The calls below tell one story from top to bottom. This page fills in the tokens and ids of the calls before, \
+            and in development the code of the newest message. A new code may be asked for after half a minute, two \
+            calls want HTTP Basic (see Authorize), and what ends the session comes last.",
         contact(name = "Enroll"),
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),

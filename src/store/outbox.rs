@@ -108,6 +108,7 @@ impl StoredMessage {
 statements! {
     INSERT = "INSERT INTO outbox (verification_id, generation, phantom, user_id, destination, body, state, attempts, due_at,
         deadline, traceparent) VALUES ($1, $2, $3, $4, $5, $6, 'queued', 0, $7, $8, $9)";
+    DELETE = "DELETE FROM outbox WHERE id = $1";
     END = "UPDATE outbox SET state = $2, ended_at = $3, body = $4, provider = COALESCE($5, provider),
         last_error = COALESCE($6, last_error) WHERE id = $1";
     SELECT_BY_STATE = "SELECT id, verification_id, generation, destination, provider, last_error, body, attempts, due_at, deadline,
@@ -187,6 +188,11 @@ impl Tx {
             ]
         )
         .map(drop)
+    }
+
+    /// Deletes a message; `false` if it is gone.
+    pub async fn delete_message(&mut self, id: i64) -> Result<bool, StoreError> {
+        Ok(execute!(self, DELETE, [id])? == 1)
     }
 
     /// Ends a message and empties its body; `false` if it is gone, with the account that it named.

@@ -189,7 +189,7 @@ impl DeliveryWorker {
     ) -> Result<Outcome, Error> {
         if let MessagePayload::Code(code) = payload {
             let mac = hex(&self.core.random.bytes::<32>());
-            self.codes.put(&LiveCode { mac, ..self.live(code) }, now).await?;
+            self.codes.put(&LiveCode { mac, phantom: true, ..self.live(code) }, now).await?;
         }
         let line = AuditLine { outcome: "nobody".to_owned(), ..self.line(AuditKind::NotDelivered, message, payload) };
         Ok(Outcome::Ended(Box::new(Ending { state: DeliveryState::Sent, by: None, tried: Tried::default(), line })))
@@ -283,7 +283,11 @@ impl DeliveryWorker {
         if let Some((id, generation)) = message.verification().filter(|_| is_shown) {
             tx.mark_delivery(id, generation, state, by.as_ref(), now).await?;
         }
-        if tx.end_message(message.id, state, &tried, now).await? {
+        let is_ended = match message.phantom {
+            true => tx.delete_message(message.id).await?, // a flood for nobody fills no disk
+            false => tx.end_message(message.id, state, &tried, now).await?,
+        };
+        if is_ended {
             tx.append_audit(&[line]).await?;
         }
         Ok(tx.commit().await?)

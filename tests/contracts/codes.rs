@@ -25,7 +25,7 @@ fn key(destination: &str, id: u128) -> CodeKey {
 }
 
 fn code(key: &CodeKey, generation: i64, mac: &str) -> LiveCode {
-    LiveCode { key: key.clone(), generation, mac: mac.into(), tries: 3, expires_at: at(300_000) }
+    LiveCode { key: key.clone(), generation, mac: mac.into(), phantom: false, tries: 3, expires_at: at(300_000) }
 }
 
 fn attempt(key: &CodeKey, generation: i64, mac: &str) -> Attempt {
@@ -124,6 +124,23 @@ async fn memory_at_its_bound_refuses_and_evicts_nothing_live() {
     assert!(
         codes.put(&LiveCode { expires_at: at(900_000), ..code(&key("c", 1), 1, "right") }, at(300_000)).await.unwrap()
     );
+}
+
+#[tokio::test]
+async fn memory_at_its_bound_gives_up_what_is_nobodys_first() {
+    let codes = MemoryCodes::new(100);
+    let put = async |n: usize, phantom: bool| {
+        let code = LiveCode { phantom, ..code(&key(&n.to_string(), 1), 1, "right") };
+        codes.put(&code, at(i64::try_from(n).unwrap())).await
+    };
+    for n in 0..50 {
+        assert!(put(n, false).await.unwrap());
+    }
+    for n in 50..10_000 {
+        assert!(put(n, true).await.unwrap(), "a flood for nobody closes nothing");
+    }
+    assert!(put(10_000, false).await.unwrap());
+    assert_eq!(codes.judge(&attempt(&key("0", 1), 1, "right"), at(10_001)).await.unwrap(), Verdict::Right);
 }
 
 /// A judge in parallel: as many pass as there are tries, and one right attempt wins.

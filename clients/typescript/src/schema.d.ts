@@ -649,7 +649,7 @@ export interface components {
             current_password?: string | null;
         };
         /** @description For programs; stable. Treat an unknown one by the status. */
-        ErrorCodeName: ("invalid_code" | "malformed_body" | "invalid_credentials" | "missing_token" | "invalid_token" | "token_reused" | "account_not_activated" | "wrong_password" | "reauthentication_required" | "forbidden" | "not_found" | "unknown_verification" | "method_not_allowed" | "request_timeout" | "account_exists" | "verification_id_required" | "body_too_large" | "unsupported_media_type" | "invalid_fields" | "too_many_requests" | "too_many_attempts" | "internal" | "unavailable" | "overloaded") | string;
+        ErrorCodeName: ("invalid_code" | "malformed_body" | "invalid_idempotency_key" | "invalid_credentials" | "missing_token" | "invalid_token" | "token_reused" | "account_not_activated" | "wrong_password" | "reauthentication_required" | "forbidden" | "not_found" | "unknown_verification" | "method_not_allowed" | "request_timeout" | "account_exists" | "verification_id_required" | "request_in_progress" | "body_too_large" | "unsupported_media_type" | "invalid_fields" | "idempotency_key_reused" | "too_many_requests" | "too_many_attempts" | "internal" | "unavailable" | "overloaded") | string;
         /** @description All that is kept of an account. */
         Export: {
             user: components["schemas"]["User"];
@@ -1037,7 +1037,14 @@ export interface operations {
     register: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description 1 to 128 visible characters, in quotes or bare. The same key with the same body, destination and client gets the
+                 *     same answer for 24 hours, and counts for no limit.
+                 * @example 8e03978e-40d5-43e8-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1063,7 +1070,7 @@ export interface operations {
                     "application/json": components["schemas"]["RegisterResponse"];
                 };
             };
-            /** @description `malformed_body` */
+            /** @description `invalid_idempotency_key`, `malformed_body` */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1081,7 +1088,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `account_exists` */
+            /** @description `account_exists`, `request_in_progress` */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1108,7 +1115,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_fields` */
+            /** @description `idempotency_key_reused`, `invalid_fields` */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1164,7 +1171,14 @@ export interface operations {
     createUser: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description 1 to 128 visible characters, in quotes or bare. The same key with the same body, destination and client gets the
+                 *     same answer for 24 hours, and counts for no limit.
+                 * @example 8e03978e-40d5-43e8-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1190,7 +1204,7 @@ export interface operations {
                     "application/json": components["schemas"]["RegisterResponse"];
                 };
             };
-            /** @description `malformed_body` */
+            /** @description `invalid_idempotency_key`, `malformed_body` */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1208,7 +1222,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `account_exists` */
+            /** @description `account_exists`, `request_in_progress` */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1235,7 +1249,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_fields` */
+            /** @description `idempotency_key_reused`, `invalid_fields` */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1565,7 +1579,14 @@ export interface operations {
     resendCode: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description 1 to 128 visible characters, in quotes or bare. The same key with the same body, destination and client gets the
+                 *     same answer for 24 hours, and counts for no limit.
+                 * @example 8e03978e-40d5-43e8-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1589,7 +1610,7 @@ export interface operations {
                     "application/json": components["schemas"]["ResendResponse"];
                 };
             };
-            /** @description `malformed_body` */
+            /** @description `invalid_idempotency_key`, `malformed_body` */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1616,7 +1637,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `verification_id_required` */
+            /** @description `verification_id_required`, `request_in_progress` */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1643,7 +1664,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_fields` */
+            /** @description `idempotency_key_reused`, `invalid_fields` */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2344,7 +2365,14 @@ export interface operations {
     sendLoginCode: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description 1 to 128 visible characters, in quotes or bare. The same key with the same body, destination and client gets the
+                 *     same answer for 24 hours, and counts for no limit.
+                 * @example 8e03978e-40d5-43e8-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2368,7 +2396,7 @@ export interface operations {
                     "application/json": components["schemas"]["SendResponse"];
                 };
             };
-            /** @description `malformed_body` */
+            /** @description `invalid_idempotency_key`, `malformed_body` */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2379,6 +2407,15 @@ export interface operations {
             };
             /** @description `request_timeout` */
             408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `request_in_progress` */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2404,7 +2441,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_fields` */
+            /** @description `idempotency_key_reused`, `invalid_fields` */
             422: {
                 headers: {
                     [name: string]: unknown;

@@ -4,8 +4,13 @@ const NO_CODE = "123456";
 const NO_TOKEN = "refresh-token";
 const known = { verification: null, session: null, refresh: null };
 
+// A number is registered once, so each visit has its own.
+const text = await (await fetch("/openapi.json")).text();
+const number = `98765${String(Math.floor(Math.random() * 100_000)).padStart(5, "0")}`;
+
 const ui = window.SwaggerUIBundle({
-  url: "/openapi.json",
+  spec: JSON.parse(text.replaceAll("9876543210", number)),
+  defaultModelsExpandDepth: -1,
   dom_id: "#docs",
   deepLinking: true,
   persistAuthorization: true,

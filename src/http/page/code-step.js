@@ -61,7 +61,7 @@ export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done
   const confirm = $("button.primary", root);
   const again = $("#resend", root);
   const inbox = developmentInbox(inboxRoot, fill);
-  let open, refused, watching, waitingForSms, stopCount;
+  let open, refused, isSpent, watching, waitingForSms, stopCount;
   let had = "";
 
   onSubmit(form, async (values) => {
@@ -100,6 +100,10 @@ export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done
   /** "invalid_code" is one answer for wrong, used and expired; who holds the id may ask which. */
   async function explain(error, { otp }) {
     error.key = OWN_WORDS[error.code];
+    if (error.code === "too_many_attempts") {
+      delete error.retryAfter; // waiting does not help this code
+      endTries();
+    }
     if (error.code !== "invalid_code") throw error;
     const { state, attempts_left: left } = await client.verification(open.verification_id).catch(() => ({}));
     refused = Object.assign(error, { otp }, missWords(state, left));
@@ -109,8 +113,19 @@ export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done
   function missWords(state, left) {
     if (state === "verified") return { key: "code.used" };
     if (state === "expired" || !secondsTill(open.expires_at)) return { key: "code.expired" };
-    if (left === 0) return { key: "code.spent" };
+    if (left === 0) {
+      endTries();
+      return { key: "code.spent" };
+    }
     return left ? { key: "code.wrong", values: { left } } : {};
+  }
+
+  /** Only a new code helps now. */
+  function endTries() {
+    isSpent = input.readOnly = true;
+    confirm.ariaDisabled = "true";
+    inbox.expectNew();
+    showTimes();
   }
 
   async function sendAgain() {
@@ -119,10 +134,10 @@ export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done
     try {
       const { verification } = await resend(open);
       start(pending.set({ ...open, ...verification }));
+      fill(""); // the old code is dead
       inbox.expectNew();
       showNote(formNote(form), "code.resent");
       input.focus();
-      input.select();
     } catch (error) {
       again.ariaDisabled = "false";
       showProblem(form, again, error);
@@ -132,6 +147,7 @@ export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done
   function start(verification) {
     close();
     refused = undefined;
+    isSpent = input.readOnly = false;
     open = verification;
     const { verification_id, purpose, channel, destination, code_length } = open;
     say($("#code-lead", root), `code.lead_${channel}`, { digits: code_length, destination: destination.replaceAll("*", "•") });
@@ -139,6 +155,7 @@ export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done
     input.style.setProperty("--digits", code_length);
     $("#reset-field", root).hidden = purpose !== "password_reset";
     releaseButton(confirm);
+    confirm.ariaDisabled = "false";
     say(confirm, purpose === "password_reset" ? "code.submit_reset" : "code.submit");
     if (back) $("#code-back", root).href = back(open);
     stopCount = countTo(Math.max(open.resend_at, open.expires_at), showTimes);
@@ -150,7 +167,8 @@ export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done
 
   function showTimes() {
     const [life, rest] = [secondsTill(open.expires_at), secondsTill(open.resend_at)];
-    say($("#code-times", root), life ? "code.good_for" : "code.ended", { clock: clock(life) });
+    const words = isSpent ? "code.used_up" : life ? "code.good_for" : "code.ended";
+    say($("#code-times", root), words, { clock: clock(life) });
     say(again, rest ? "code.resend_in" : "code.resend", { clock: clock(rest) });
     again.ariaDisabled = String(rest > 0);
   }

@@ -3,7 +3,7 @@ import { $, element, labelled } from "./ui.js";
 import { translate } from "./words.js";
 import { page } from "./client.js";
 
-const EVERY = 1000;
+const EVERY = 500;
 const SHOWN = 6;
 
 export function developmentInbox(root, onUse) {

@@ -31,7 +31,13 @@ async function signInAgain({ address }, { new_password }) {
   }
 }
 
+let isEntering = false;
+window.addEventListener("pageshow", ({ persisted }) => persisted && (isEntering = false));
+
+/** Both who signs in and the session that opens by it lead here; one of them is enough. */
 function enter() {
+  if (isEntering) return;
+  isEntering = true;
   pending.clear();
   typed.set("");
   location.replace("/account");

@@ -62,8 +62,8 @@ pub(super) fn api() -> OpenApiRouter<Api> {
         .routes(call("/users/me/sessions", routes!(sessions::list), &[&TOKEN]))
         .routes(call("/users/me/sessions/{id}", routes!(sessions::revoke), &[&TOKEN, &[NotFound]]))
         .routes(call("/users/me", routes!(users::delete), &[&TOKEN, &PASSWORD, &LIMITS]))
-        .routes(call("/auth/logout", routes!(login::log_out), &[&[MissingToken]]))
         .routes(call("/auth/logout-all", routes!(login::log_out_all), &[&TOKEN]))
+        .routes(call("/auth/logout", routes!(login::log_out), &[&[MissingToken]]))
 }
 
 /// Every call beside the API, which no prefix stands before.

@@ -157,5 +157,5 @@ test("she deletes her account, on a device that must ask for the password", asyn
   await page.keyboard.press("Enter");
   await expect(page.getByRole("heading", { name: "Your account is deleted" })).toBeVisible();
   await there.signIn(mobile);
-  await expect(there.password).toHaveAccessibleDescription(/These don't match/);
+  await expect(there.password).toHaveAccessibleDescription(/Wrong name or password/);
 });

@@ -6,7 +6,7 @@ test("Asha signs in on another device: a wrong password, then the right one", as
   const page = await newDevice();
   const there = storyOf(page, server);
   await there.signIn(mobile, "wrong password");
-  await expect(there.password).toHaveAccessibleDescription(/These don't match/);
+  await expect(there.password).toHaveAccessibleDescription(/Wrong name or password/);
   await expect(there.password).toBeFocused();
   await there.password.fill("correct horse battery");
   await page.keyboard.press("Enter");
@@ -34,7 +34,7 @@ test("a forgotten password: a code, a new one, and in", async ({ story, page, ne
   const there = storyOf(await newDevice(), server);
   await there.page.goto("/#sign-in");
   await there.identifier.fill(email);
-  await there.page.getByRole("link", { name: "Forgotten?" }).click();
+  await there.page.getByRole("link", { name: "Forgot it?" }).click();
   await expect(there.identifier).toHaveValue(email);
   await there.page.getByRole("button", { name: "Send me the code" }).click();
   await there.useInbox();
