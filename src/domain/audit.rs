@@ -80,6 +80,8 @@ kinds! {
     LoggedIn = "logged_in",
     /// A login failed; the outcome is the method.
     LoginFailed = "login_failed",
+    /// A password was judged beside a login; the outcome is `right` or `wrong`.
+    PasswordJudged = "password_judged",
     /// One or all sessions were revoked; the outcome is the reason.
     SessionsRevoked = "sessions_revoked",
     /// The password was replaced; the outcome is the reason.

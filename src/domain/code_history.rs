@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{DAY, Purpose, Quota, RateLimit, Timestamp};
+use super::{DAY, NoticeKind, Purpose, Quota, RateLimit, Timestamp};
 
 /// The sends to one destination and the failed attempts at its codes in the last 24 hours, by purpose (one
 /// that this version does not know is kept as it is). It outlives accounts, codes and Redis.
@@ -35,6 +35,9 @@ pub struct FailedAttempts {
     /// Older ones do not count: the operator lifted the limits.
     pub since: Timestamp,
 }
+
+/// Between two notices of one kind to one address.
+const NOTICE_PAUSE: Duration = Duration::from_hours(1);
 
 impl FailedAttempt {
     /// An attempt at a time in milliseconds; `extra_of` is the code whose extra attempt it was.
@@ -105,6 +108,18 @@ impl CodeHistory {
         sends.push(at.millis());
         sends.sort_unstable();
         self.drop_older_than_a_day(at);
+    }
+
+    /// Records a notice of this kind, unless one went within the hour: of what was only asked for, strangers could
+    /// make any number.
+    pub fn record_notice(&mut self, notice: NoticeKind, now: Timestamp) -> bool {
+        let notices = &mut self.0.entry(notice.as_str().to_owned()).or_default().sends;
+        let is_due = notices.last().is_none_or(|last| Timestamp::from_millis(*last).plus(NOTICE_PAUSE) <= now);
+        if is_due {
+            notices.push(now.millis());
+        }
+        self.drop_older_than_a_day(now);
+        is_due
     }
 
     /// Records a wrong code; a repeat of the same attempt changes nothing.

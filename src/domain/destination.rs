@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Address, CodeHistory, FailedAttempts, Purpose, Timestamp, hex, sha256};
 
 /// SHA-256 of an address' key. Unkeyed: it must outlive the rotation of root keys.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DestinationHash([u8; 32]);
 
 impl DestinationHash {

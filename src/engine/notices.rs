@@ -2,7 +2,7 @@
 
 use super::Core;
 use crate::{
-    domain::{Address, DAY, MessagePayload, Notice, NoticeKind, Timestamp, User, message_owner},
+    domain::{Address, DAY, MessagePayload, Notice, NoticeKind, Purpose, Timestamp, User, Way, message_owner},
     store::{QueuedMessage, StoreError, Tx},
     telemetry,
 };
@@ -14,6 +14,26 @@ pub struct Notices {
 }
 
 impl Notices {
+    /// Those of the addresses that have had no notice of this kind within the hour, which from now on have. Their records
+    /// are locked.
+    pub(crate) async fn not_told(
+        &self,
+        tx: &mut Tx,
+        notice: NoticeKind,
+        addresses: Vec<Address>,
+    ) -> Result<Vec<Address>, StoreError> {
+        let mut not_told = Vec::new();
+        for address in addresses {
+            let (way, now) = (Way::new(Purpose::ContactChange, &address), self.core.now());
+            let mut record = tx.lock_destination(way, now).await?;
+            if record.history.record_notice(notice, now) {
+                tx.update_history(&way.record_key(), &record.history).await?;
+                not_told.push(address);
+            }
+        }
+        Ok(not_told)
+    }
+
     /// Queues the notice to each address; the caller commits, and wakes the delivery worker.
     pub(crate) async fn enqueue(
         &self,

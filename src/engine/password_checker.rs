@@ -9,7 +9,8 @@ use super::{Actor, Core, EventLog, RateLimits};
 use crate::{
     crypto::{HashParams, Hasher, MacPurpose},
     domain::{
-        Address, Client, DestinationHash, Identifier, LoginMethod, Origin, Password, Registration, Timestamp, User,
+        Address, AuditKind, AuditLine, Client, DestinationHash, Identifier, LoginMethod, Origin, Password,
+        Registration, Timestamp, User,
     },
     error::Error,
     store::{Reader, StoreError},
@@ -137,8 +138,8 @@ impl PasswordChecker {
         Ok(Candidates { account, pending })
     }
 
-    /// The registration pending with this address and password, otherwise the account that has both; by one
-    /// hash, and another one if an account has the address.
+    /// The registration pending with this address and password, otherwise the account that has both: by one hash for
+    /// the registration, by two for everybody else, an account or not.
     ///
     /// # Errors
     ///
@@ -157,9 +158,16 @@ impl PasswordChecker {
             if let Some(owner) = pending_owner(pending, Some(&hash)) {
                 return Ok(owner);
             }
-            let account = account.ok_or(Error::InvalidCredentials)?;
-            let is_right = self.is_right(account.password_hash.as_deref(), password, client).await?;
-            if is_right { Ok(PasswordOwner::Account(Box::new(account))) } else { Err(Error::InvalidCredentials) }
+            let stored = account.as_ref().and_then(|user| user.password_hash.as_deref());
+            let params = stored.and_then(HashParams::of).unwrap_or_else(|| self.pending_params(&key));
+            let hash = self.hasher.hash(password, params, client).await?;
+            let account_id = account.as_ref().map(|user| user.id);
+            let Some(account) = account.filter(|user| user.password_hash.as_deref() == Some(hash.as_str())) else {
+                self.event_log.login_failed(account_id, LoginMethod::Password, Origin::client(client));
+                return Err(Error::InvalidCredentials);
+            };
+            self.note_judged(account.id, true, client).await?;
+            Ok(PasswordOwner::Account(Box::new(account)))
         })
         .await
     }
@@ -202,6 +210,7 @@ impl PasswordChecker {
         self.counted(&account, Timestamp::default(), &actor.client, async {
             let current = current.ok_or(Error::WrongPassword)?;
             let is_right = self.is_right(actor.user.password_hash.as_deref(), current, &actor.client).await?;
+            self.note_judged(actor.user.id, is_right, &actor.client).await?;
             if is_right { Ok(()) } else { Err(Error::WrongPassword) }
         })
         .await
@@ -220,6 +229,20 @@ impl PasswordChecker {
             return Ok(false);
         };
         Ok(self.hasher.hash(password, params, client).await? == stored)
+    }
+
+    /// Writes the audit's line of a password that opens no session.
+    async fn note_judged(&self, user: Uuid, is_right: bool, client: &Client) -> Result<(), Error> {
+        let outcome = if is_right { "right" } else { "wrong" };
+        let origin = Origin::client(client);
+        let line = AuditLine {
+            user_id: Some(user),
+            ..AuditLine::new(AuditKind::PasswordJudged, outcome, origin, self.core.now())
+        };
+        let mut tx = self.core.store.begin().await?;
+        let line = tx.unless_gone(line).await?;
+        tx.append_audit(&[line]).await?;
+        Ok(tx.commit().await?)
     }
 
     /// When the operator last lifted the limits of an identifier.

@@ -51,7 +51,12 @@ impl ContactService {
     async fn write(&self, actor: &Actor, new: &Address) -> Result<InactiveCode, Error> {
         let user = &actor.user;
         let mut tx = self.core.store.begin().await?;
+        let notice = NoticeKind::ContactRequested;
+        // Several records are locked in one order.
+        let (before, after) = informed_addresses(user, new).into_iter().partition(|to| to.hash() < new.hash());
+        let mut to = self.notices.not_told(&mut tx, notice, before).await?;
         let (mut record, now) = self.issuer.lock(&mut tx, Way::new(Purpose::ContactChange, new)).await?;
+        to.extend(self.notices.not_told(&mut tx, notice, after).await?);
         if let Some(taken) = tx.taken_identifier(&new.clone().into()).await? {
             return Err(Error::taken(taken));
         }
@@ -69,8 +74,7 @@ impl ContactService {
             locale: user.locale.clone(),
         };
         let code = self.issuer.issue(&mut tx, &mut record, &code, &actor.client, now).await?;
-        let to = informed_addresses(user, new);
-        self.notices.enqueue(&mut tx, user, &to, NoticeKind::ContactRequested, Some(new), now).await?;
+        self.notices.enqueue(&mut tx, user, &to, notice, Some(new), now).await?;
         tx.commit().await?;
         Ok(code)
     }

@@ -19,6 +19,7 @@ stories!(
     a_client_beyond_its_limit_writes_no_lines,
     people_export_what_is_kept_of_them,
     each_command_of_an_operator_leaves_a_line,
+    each_password_that_is_judged_leaves_a_line,
 );
 
 async fn why(app: &TestApp, address: &str) -> Value {
@@ -261,4 +262,33 @@ async fn each_command_of_an_operator_leaves_a_line(backend: Backend) {
     assert_eq!(all, [&of_account[..], &["deliveries_retry", "events_retry", "users_delete"]].concat());
     let (out, ..) = app.command(&["audit", "--json"]).await;
     assert!(!out.contains("+91"), "of a deleted account nothing is named: {out}");
+}
+
+async fn each_password_that_is_judged_leaves_a_line(backend: Backend) {
+    let app = TestApp::with(backend, Options::unlimited()).await;
+    let pending = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let opened = app.verify(&pending, &pending.otp).await.is(200);
+    let basic = async |password: &str| {
+        let request = app.request(Method::POST, "/users/activate").basic_auth("9876543210", Some(password));
+        app.send(request.json(&json!({"otp": "1234"}))).await
+    };
+    basic("correct horse").await.is_problem(400, "invalid_code");
+    basic("a wrong horse").await.is_problem(401, "invalid_credentials");
+    for (current, status) in [("a wrong horse", 403), ("correct horse", 204)] {
+        let request = app.request(Method::POST, "/users/me/password");
+        let body = json!({"current_password": current, "new_password": "a better horse"});
+        app.send(request.bearer_auth(opened["access_token"].as_str().unwrap()).json(&body)).await.is(status);
+    }
+    let judged = loop {
+        let (out, ..) = app.command(&["audit", "--user", "9876543210", "--json"]).await;
+        let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let steps = steps(&json!({ "lines": lines }));
+        if steps.contains(&"login_failed password".to_owned()) {
+            break steps;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    let count = |step: &str| judged.iter().filter(|judged| *judged == step).count();
+    assert_eq!((count("password_judged right"), count("password_judged wrong")), (2, 1), "{judged:?}");
+    assert_eq!(count("logged_in password"), 0, "a right Basic password is no login");
 }

@@ -8,6 +8,7 @@ use crate::support::{Answer, Backend, Options, TestApp, app::fresh_ip, app::othe
 
 stories!(
     a_new_contact_counts_once_it_is_proven,
+    asking_for_many_contacts_tells_the_owner_once_an_hour,
     a_contact_is_refused_that_another_has,
     an_address_proven_by_another_account_meanwhile_is_a_conflict,
     an_old_session_needs_the_password,
@@ -75,6 +76,23 @@ async fn a_new_contact_counts_once_it_is_proven(backend: Backend) {
         .await
         .is_invalid(&[("email", "too_many_identifiers")]);
     request(&app, &ann, json!({})).await.is_invalid(&[("mobile", "required")]);
+}
+
+async fn asking_for_many_contacts_tells_the_owner_once_an_hour(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let ann = account(&app).await;
+    for n in 11..25 {
+        let body = json!({"mobile": format!("98765432{n}"), "current_password": PASSWORD});
+        request(&app, &ann, body).await.is(202);
+    }
+    app.outbox_is_empty().await;
+    assert_eq!(notices(&app, "+919876543210"), ["contact_change_requested"]);
+    app.advance(3_600);
+    let ann = login(&app, json!({"login_id": "ann.1", "password": PASSWORD})).await.is(200);
+    let body = json!({"mobile": "9876543230", "current_password": PASSWORD});
+    request(&app, &ann, body).await.is(202);
+    app.outbox_is_empty().await;
+    assert_eq!(notices(&app, "+919876543210").len(), 2);
 }
 
 async fn a_contact_is_refused_that_another_has(backend: Backend) {

@@ -324,7 +324,7 @@ pub fn recorded_answers() -> BTreeSet<(String, String, u16, String)> {
 pub fn fresh_ip() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    format!("fd00:db8:a{:03x}:b{:03x}::1", count >> 12, count & 0xfff)
+    format!("fd00:{:x}:{:x}:1::1", count >> 16, count & 0xffff) // a /48 of its own
 }
 
 /// A code that is not this one.
