@@ -14,6 +14,7 @@ CREATE TABLE users (
     password_hash   text, -- PHC string
     epoch           bigint NOT NULL, -- a step of it ends everything that was opened before
     disabled_at     timestamptz,
+    password_closed_at timestamptz, -- after too many wrong passwords in a row
     created_at      timestamptz NOT NULL,
     updated_at      timestamptz NOT NULL
 );

@@ -15,6 +15,7 @@ CREATE TABLE users (
     password_hash   TEXT, -- PHC string
     epoch           INTEGER NOT NULL, -- a step of it ends everything that was opened before
     disabled_at     INTEGER,
+    password_closed_at INTEGER, -- after too many wrong passwords in a row
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL
 ) STRICT;

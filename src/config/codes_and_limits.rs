@@ -41,6 +41,7 @@ pub(super) fn registrations_ttl(settings: &mut Reader, codes: &CodeSettings) -> 
 }
 
 pub(super) fn limits(settings: &mut Reader, enabled: bool) -> LimitSettings {
+    let in_a_row = settings.u32("limits.login_failures_in_a_row", 100, 1..=10_000);
     let mut limit = |setting: &'static str, default: &str| {
         let limit = settings.parsed(setting, None, |text| RateLimit::parse(text).map(Some));
         let limit = limit.unwrap_or_else(|| RateLimit::parse(default).unwrap_or_default());
@@ -54,6 +55,7 @@ pub(super) fn limits(settings: &mut Reader, enabled: bool) -> LimitSettings {
         login_failures_per_identifier: limit("limits.login_failures_per_identifier", "10/3600"),
         login_failures_per_client: limit("limits.login_failures_per_client", "50/3600"),
         logins_per_client: limit("limits.logins_per_client", "60/60"),
+        login_failures_in_a_row: enabled.then_some(in_a_row),
     }
 }
 

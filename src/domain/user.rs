@@ -25,6 +25,8 @@ pub struct User {
     pub epoch: i64,
     /// When an operator disabled it.
     pub disabled_at: Option<Timestamp>,
+    /// Since when its password opens nothing, after too many wrong ones in a row.
+    pub password_closed_at: Option<Timestamp>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -63,6 +65,7 @@ impl User {
             password_hash: Some(registration.password_hash),
             epoch: 0,
             disabled_at: None,
+            password_closed_at: None,
             created_at: now,
             updated_at: now,
         }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Actor, Core, EventLog, RateLimits};
+use super::{Actor, Core, EventLog, RateLimits, rate_limits::identifier_name};
 use crate::{
     crypto::{HashParams, Hasher, MacPurpose},
     domain::{
-        Address, AuditKind, AuditLine, Client, DestinationHash, Identifier, LoginMethod, Origin, Password,
-        Registration, Timestamp, User,
+        Address, AuditKind, AuditLine, Client, DestinationHash, EventKind, Identifier, LoginMethod, Origin, Password,
+        Reason, Registration, Timestamp, User,
     },
     error::Error,
     store::{Reader, StoreError},
@@ -101,6 +101,7 @@ impl PasswordChecker {
         let since = self.lifted_at(&key).await?;
         self.counted(&key, since, client, async {
             let Candidates { account, pending } = self.login_candidates(identifier).await?;
+            let row = self.open_row(account.as_ref(), &key).await?;
             let stored = account.as_ref().map(|user| user.password_hash.as_deref());
             let stored = stored.unwrap_or(pending.first().map(|newest| newest.password_hash.as_str()));
             let params = stored.and_then(HashParams::of).unwrap_or_else(|| self.pending_params(&key));
@@ -116,10 +117,10 @@ impl PasswordChecker {
                 }
                 None => pending_owner(pending, hash.as_deref()),
             };
-            owner.ok_or_else(|| {
-                self.event_log.login_failed(account_id, LoginMethod::Password, Origin::client(client));
-                Error::InvalidCredentials
-            })
+            match owner {
+                Some(owner) => Ok(owner),
+                None => Err(self.missed(account_id, &row, client).await),
+            }
         })
         .await
     }
@@ -152,6 +153,7 @@ impl PasswordChecker {
                 return Err(Error::InvalidCredentials);
             };
             let Candidates { account, pending } = self.basic_candidates(address).await?;
+            let row = self.open_row(account.as_ref(), &key).await?;
             let params = pending.first().and_then(|newest| HashParams::of(&newest.password_hash));
             let params = params.unwrap_or_else(|| self.pending_params(&key));
             let hash = self.hasher.hash(password, params, client).await?;
@@ -163,8 +165,7 @@ impl PasswordChecker {
             let hash = self.hasher.hash(password, params, client).await?;
             let account_id = account.as_ref().map(|user| user.id);
             let Some(account) = account.filter(|user| user.password_hash.as_deref() == Some(hash.as_str())) else {
-                self.event_log.login_failed(account_id, LoginMethod::Password, Origin::client(client));
-                return Err(Error::InvalidCredentials);
+                return Err(self.missed(account_id, &row, client).await);
             };
             self.note_judged(account.id, true, client).await?;
             Ok(PasswordOwner::Account(Box::new(account)))
@@ -211,9 +212,54 @@ impl PasswordChecker {
             let current = current.ok_or(Error::WrongPassword)?;
             let is_right = self.is_right(actor.user.password_hash.as_deref(), current, &actor.client).await?;
             self.note_judged(actor.user.id, is_right, &actor.client).await?;
-            if is_right { Ok(()) } else { Err(Error::WrongPassword) }
+            if is_right { Ok(()) } else { Err(self.missed_current(actor).await) }
         })
         .await
+    }
+
+    /// The row that a wrong password of the account, or of a name that is nobody's, counts in.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooManyAttempts`] once the row has closed it (NIST SP 800-63B-4, 3.2.2), for the right one too.
+    async fn open_row(&self, account: Option<&User>, name: &str) -> Result<String, Error> {
+        let row = account.map_or_else(|| identifier_name(name), |user| user.id.to_string());
+        let is_full = self.rate_limits.is_row_full(&row, false).await?;
+        let is_closed = match account {
+            Some(user) => user.password_closed_at.is_some(), // an operator may have opened it
+            None => is_full,
+        };
+        if is_closed { Err(self.rate_limits.password_closed()) } else { Ok(row) }
+    }
+
+    /// Counts a wrong password in its row, and tells of it.
+    async fn missed(&self, account: Option<Uuid>, row: &str, client: &Client) -> Error {
+        let counted = async {
+            if let (true, Some(user)) = (self.rate_limits.is_row_full(row, true).await?, account) {
+                self.core.store.write().await?.close_password(user, self.core.now()).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        self.event_log.login_failed(account, LoginMethod::Password, Origin::client(client));
+        counted.await.err().unwrap_or(Error::InvalidCredentials)
+    }
+
+    /// Wrong current passwords are counted in a row of their own, which ends the session.
+    async fn missed_current(&self, actor: &Actor) -> Error {
+        let (session, user) = (actor.session, actor.user.id);
+        let counted = async {
+            if !self.rate_limits.is_row_full(&format!("session:{session}"), true).await? {
+                return Ok(());
+            }
+            let now = self.core.now();
+            let mut tx = self.core.store.begin().await?;
+            if tx.revoke_session(session, Some(user), now).await?.is_some() {
+                let revoked = EventKind::revoked(user, session, Reason::Ended);
+                self.event_log.append(&mut tx, [revoked], Origin::client(&actor.client), now).await?;
+            }
+            Ok::<_, Error>(self.event_log.commit(tx).await?)
+        };
+        counted.await.err().unwrap_or(Error::WrongPassword)
     }
 
     async fn check_freshness(&self, session: Uuid, enough: Freshness) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Core, DeferredLines};
 use crate::{
-    domain::{Address, Client, CodePolicy, Quota, RateLimit, Timestamp, User, Way, hex, sha256},
+    domain::{Address, Client, CodePolicy, DAY, Quota, RateLimit, Timestamp, User, Way, hex, sha256},
     error::{Error, ExceededLimit},
     limits::{LimitKey, Limiter},
 };
@@ -26,6 +26,8 @@ pub struct LimitSettings {
     pub login_failures_per_client: RateLimit,
     /// Calls of a client that hash a password.
     pub logins_per_client: RateLimit,
+    /// Wrong passwords in a row, by whatever name, that close an account's password; `None`: any number.
+    pub login_failures_in_a_row: Option<u32>,
 }
 
 /// Counts the uses of clients and the failures of identifiers.
@@ -67,6 +69,7 @@ impl Operation {
     }
 }
 
+const IN_A_ROW: &str = "failures-in-a-row";
 /// The policy of wrong passwords of an identifier.
 pub(crate) const IDENTIFIER_FAILURES: &str = "identifier-failures";
 
@@ -141,6 +144,25 @@ impl RateLimits {
         }
     }
 
+    /// Whether so many passwords in a row were wrong that no more are judged; with one more, if `adds`.
+    pub(crate) async fn is_row_full(&self, subject: &str, adds: bool) -> Result<bool, Error> {
+        let Some(most) = self.settings.login_failures_in_a_row else { return Ok(false) };
+        let (name, now) = (format!("{IN_A_ROW}:{subject}"), self.core.now());
+        let length = match self.shared.in_a_row(&name, most, adds, now).await {
+            Ok(length) => length,
+            Err(_) => self.local.in_a_row(&name, most, adds, now).await?,
+        };
+        // One more after it was lifted does not fill it anew.
+        Ok(if adds { length > 0 && length.is_multiple_of(most) } else { length >= most })
+    }
+
+    /// What a caller is told of a password that is closed.
+    pub(crate) fn password_closed(&self) -> Error {
+        let most = self.settings.login_failures_in_a_row.unwrap_or_default();
+        let quota = Quota::new(most, DAY);
+        Error::TooManyAttempts(ExceededLimit { policy: "password-closed", quota, retry_after: DAY })
+    }
+
     /// Forgets the wrong passwords of a person who has authenticated: under the identifier as given, and under
     /// the account's proven addresses.
     pub(crate) async fn reset_failures(&self, given: Option<String>, user: &User) {
@@ -150,12 +172,19 @@ impl RateLimits {
         identifiers.dedup();
         let names =
             identifiers.iter().map(|identifier| format!("{IDENTIFIER_FAILURES}:{}", identifier_name(identifier)));
+        let names = names.chain([format!("{IN_A_ROW}:{}", user.id)]);
         futures_util::future::join_all(names.map(async |name| {
             if let Err(error) = self.local.reset(&name).await.and(self.shared.reset(&name).await) {
                 tracing::warn!(%error, "wrong passwords stay counted after a login");
             }
         }))
         .await;
+        if user.password_closed_at.is_some() {
+            let reopen = async { self.core.store.write().await?.reopen_password(user.id).await };
+            if let Err(error) = reopen.await {
+                tracing::warn!(%error, "a password stays closed after a login");
+            }
+        }
     }
 
     async fn reserve_for_client(
@@ -202,7 +231,7 @@ impl RateLimits {
 }
 
 /// Identifiers are hashed: the name of a counter is no place for an address.
-fn identifier_name(identifier: &str) -> String {
+pub(super) fn identifier_name(identifier: &str) -> String {
     hex(&sha256(identifier.to_ascii_lowercase().as_bytes()))
 }
 

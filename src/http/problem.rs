@@ -182,6 +182,9 @@ fn what_was_too_much(policy: &str) -> &'static str {
         "client-guesses" => "this client sent too many wrong codes",
         "client-failures" => "this client sent too many wrong passwords",
         "identifier-failures" => "too many wrong passwords were sent for this account",
+        "password-closed" => {
+            "the password is closed after too many wrong ones; log in by a code, or set a new password by one"
+        }
         "destination-guesses" => "too many wrong codes were sent for this address",
         "code-tries" => "this code allows no more attempts; request a new one",
         _ => "too many requests",

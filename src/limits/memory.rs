@@ -7,8 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Denial, LimitKey, Limiter, crowd};
-use crate::domain::{Quota, RateLimit, Timestamp, Unavailable};
+use super::{CLOSED_FOR, Denial, LimitKey, Limiter, crowd};
+use crate::domain::{DAY, Quota, RateLimit, Timestamp, Unavailable};
 
 /// The counters of a single node.
 ///
@@ -16,7 +16,21 @@ use crate::domain::{Quota, RateLimit, Timestamp, Unavailable};
 /// those of all. So whoever fills it is refused first, and nobody's uses are forgotten.
 pub struct MemoryLimits {
     logs: Mutex<Logs>,
+    rows: Mutex<HashMap<String, Row>>,
     bound: usize,
+}
+
+/// Failures in a row.
+struct Row {
+    count: u32,
+    last: Timestamp,
+}
+
+impl Row {
+    fn is_over(&self, most: u32, now: Timestamp) -> bool {
+        let pause = if self.count >= most { CLOSED_FOR } else { DAY };
+        self.last.plus(pause) <= now
+    }
 }
 
 #[derive(Default)]
@@ -36,7 +50,7 @@ struct Log {
 impl MemoryLimits {
     /// About `bound` names.
     pub fn new(bound: usize) -> Self {
-        Self { logs: Mutex::default(), bound }
+        Self { logs: Mutex::default(), rows: Mutex::default(), bound }
     }
 
     /// The groups that are counted as one client, for they filled the memory.
@@ -87,7 +101,32 @@ impl Limiter for MemoryLimits {
         Ok(())
     }
 
+    async fn in_a_row(&self, name: &str, most: u32, adds: bool, now: Timestamp) -> Result<u32, Unavailable> {
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        if rows.len() >= self.bound && !rows.contains_key(name) {
+            rows.retain(|_, row| !row.is_over(most, now));
+            if rows.len() >= self.bound {
+                // The shortest say least; each other limit still holds for them.
+                let shortest = rows.values().map(|row| row.count).min().unwrap_or_default();
+                rows.retain(|_, row| row.count > shortest);
+            }
+        }
+        let row = rows.entry(name.to_owned()).or_insert(Row { count: 0, last: now });
+        if row.is_over(most, now) {
+            row.count = 0;
+        }
+        if adds {
+            *row = Row { count: row.count.saturating_add(1), last: now };
+        }
+        let count = row.count;
+        if count == 0 {
+            rows.remove(name);
+        }
+        Ok(count)
+    }
+
     async fn reset(&self, name: &str) -> Result<(), Unavailable> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
         self.logs.lock().unwrap_or_else(PoisonError::into_inner).by_name.remove(name);
         Ok(())
     }

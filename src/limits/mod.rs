@@ -4,6 +4,8 @@ mod crowd;
 mod memory;
 mod redis;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::domain::{Quota, RateLimit, Timestamp, Unavailable};
@@ -20,9 +22,16 @@ pub trait Limiter: Send + Sync {
     /// Takes a counted use back.
     async fn cancel(&self, key: &LimitKey) -> Result<(), Unavailable>;
 
+    /// The failures in a row under a name, with one more if `adds`. A day without one ends the row; one that has reached
+    /// `most` stays for [`CLOSED_FOR`].
+    async fn in_a_row(&self, name: &str, most: u32, adds: bool, now: Timestamp) -> Result<u32, Unavailable>;
+
     /// Forgets all uses under a name.
     async fn reset(&self, name: &str) -> Result<(), Unavailable>;
 }
+
+/// How long a row that is full stays.
+pub const CLOSED_FOR: Duration = Duration::from_hours(90 * 24);
 
 /// A use: the names that it counts under, the limit, and its own id.
 #[derive(Debug, Clone)]

@@ -5,13 +5,15 @@ use std::sync::LazyLock;
 use ::redis::{Script, cmd};
 use async_trait::async_trait;
 
-use super::{Denial, LimitKey, Limiter};
+use super::{CLOSED_FOR, Denial, LimitKey, Limiter};
 use crate::{
-    domain::{Quota, Timestamp, Unavailable},
+    domain::{DAY_MS, Quota, Timestamp, Unavailable},
     redis::RedisClient,
 };
 
 static RESERVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("reserve.lua")));
+
+static IN_A_ROW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("in_a_row.lua")));
 
 /// The counters of a fleet.
 pub struct RedisLimits {
@@ -54,6 +56,12 @@ impl Limiter for RedisLimits {
             self.client.run::<i64>(cmd("ZREM").arg(self.key(name)).arg(&key.use_id)).await?;
         }
         Ok(())
+    }
+
+    async fn in_a_row(&self, name: &str, most: u32, adds: bool, now: Timestamp) -> Result<u32, Unavailable> {
+        let mut script = IN_A_ROW.key(self.key(name));
+        script.arg(now.millis()).arg(most).arg(u8::from(adds)).arg(DAY_MS).arg(CLOSED_FOR.as_millis().to_string());
+        self.client.invoke(&script).await
     }
 
     async fn reset(&self, name: &str) -> Result<(), Unavailable> {

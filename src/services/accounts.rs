@@ -45,6 +45,7 @@ impl AccountDetails {
             password_hash: None,
             epoch: 0,
             disabled_at: None,
+            password_closed_at: None,
             created_at: now,
             updated_at: now,
         }
@@ -170,6 +171,7 @@ impl AccountService {
         let line = AuditLine::command("limits_lift", None, Origin::default().about(address), now);
         let mut tx = self.core.store.begin().await?;
         tx.lift_limits(&address.hash(), now).await?;
+        tx.reopen_password_of(address).await?;
         tx.append_audit(&[line]).await?;
         Ok(tx.commit().await?)
     }

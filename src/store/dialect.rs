@@ -79,7 +79,7 @@ macro_rules! fragment {
     // The same columns in several statements.
     ($database:ident USER) => {
         "u.id, u.email, u.email_verified, u.mobile, u.mobile_verified, u.login_id, u.name, u.locale,
-         u.password_hash, u.epoch, u.disabled_at, u.created_at, u.updated_at"
+         u.password_hash, u.epoch, u.disabled_at, u.password_closed_at, u.created_at, u.updated_at"
     };
     ($database:ident REGISTRATION) => {
         "r.id, r.verification_id, r.destination_key, r.email, r.mobile, r.login_id, r.name, r.locale,

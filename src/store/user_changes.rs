@@ -15,6 +15,10 @@ statements! {
     UPDATE_PROFILE = "UPDATE users SET name = CASE WHEN $3 THEN $4 ELSE name END,
         locale = CASE WHEN $5 THEN $6 ELSE locale END, updated_at = $2 WHERE id = $1";
     REHASH_PASSWORD = "UPDATE users SET password_hash = $3 WHERE id = $1 AND epoch = $2";
+    CLOSE_PASSWORD = "UPDATE users SET password_closed_at = $2 WHERE id = $1 AND password_closed_at IS NULL";
+    REOPEN_PASSWORD = "UPDATE users SET password_closed_at = NULL WHERE id = $1";
+    REOPEN_PASSWORD_OF = "UPDATE users SET password_closed_at = NULL WHERE password_closed_at IS NOT NULL
+        AND ((email_key = $1 AND email_verified) OR (mobile = $1 AND mobile_verified))";
     ENABLE = "UPDATE users SET disabled_at = NULL, updated_at = $2 WHERE id = $1 AND disabled_at IS NOT NULL";
     DISABLE = "UPDATE users SET disabled_at = $2, epoch = epoch + 1, updated_at = $2
         WHERE id = $1 AND disabled_at IS NULL";
@@ -53,6 +57,21 @@ impl Writer {
     /// Stores a costlier hash of the same password; does nothing if the password was changed meanwhile.
     pub async fn rehash_password(&mut self, user: &User, hash: &str) -> Result<(), StoreError> {
         execute!(self, REHASH_PASSWORD, [user.id, user.epoch, hash]).map(drop)
+    }
+
+    /// From now on the password opens nothing.
+    pub async fn close_password(&mut self, user: Uuid, now: Timestamp) -> Result<(), StoreError> {
+        execute!(self, CLOSE_PASSWORD, [user, now]).map(drop)
+    }
+
+    /// The password opens the account again.
+    pub async fn reopen_password(&mut self, user: Uuid) -> Result<(), StoreError> {
+        execute!(self, REOPEN_PASSWORD, [user]).map(drop)
+    }
+
+    /// The same, of the account that has proven the address.
+    pub async fn reopen_password_of(&mut self, address: &Address) -> Result<(), StoreError> {
+        execute!(self, REOPEN_PASSWORD_OF, [address.key()]).map(drop)
     }
 
     /// Enables a disabled account; `false` if it is enabled already.

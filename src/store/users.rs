@@ -23,6 +23,7 @@ pub(super) struct UserRow {
     password_hash: Option<String>,
     epoch: i64,
     disabled_at: Option<Timestamp>,
+    password_closed_at: Option<Timestamp>,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -39,6 +40,7 @@ impl From<UserRow> for User {
             password_hash: row.password_hash,
             epoch: row.epoch,
             disabled_at: row.disabled_at,
+            password_closed_at: row.password_closed_at,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }

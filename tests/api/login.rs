@@ -19,6 +19,7 @@ stories!(
     an_account_keeps_its_hundred_newest_sessions,
     tokens_of_one_kind_are_none_of_the_other,
     a_session_ends_in_any_case,
+    a_hundred_wrong_passwords_in_a_row_close_the_password,
 );
 
 const PASSWORD: &str = "correct horse";
@@ -284,4 +285,66 @@ async fn a_session_ends_in_any_case(backend: Backend) {
     app.advance(20);
     refresh(&app, &tokens["refresh_token"]).await.is_problem(401, "invalid_token");
     app.me(access(&tokens)).await.is_problem(401, "invalid_token"); // its access token too, though it says otherwise
+}
+
+async fn a_hundred_wrong_passwords_in_a_row_close_the_password(backend: Backend) {
+    let options = Options::default()
+        .with("ENROLL__LIMITS__LOGIN_FAILURES_IN_A_ROW", 12)
+        .with("ENROLL__LIMITS__LOGIN_FAILURES_PER_IDENTIFIER", "1000/3600");
+    let app = TestApp::with(backend, options).await;
+    let ann = app.register(json!({"mobile": "9876543210", "login_id": "ann.1", "password": "correct horse"})).await;
+    app.verify(&ann, &ann.otp).await.is(200);
+    let login = async |name: &Value, password: &str| {
+        let mut body = name.clone();
+        body["password"] = password.into();
+        app.post_from(&fresh_ip(), "/auth/login", body).await
+    };
+    let (mobile, login_id) = (json!({"mobile": "9876543210"}), json!({"login_id": "ann.1"}));
+    let closed = async |name: &Value| {
+        let refused = login(name, "correct horse").await;
+        assert_eq!(refused.header("ratelimit-policy"), Some(r#""password-closed";q=12;w=86400"#), "{refused:?}");
+        assert_eq!(refused.header("retry-after"), Some("86400"));
+        refused.is_problem(429, "too_many_attempts");
+    };
+    // A right one, and a day without a wrong one, begin anew.
+    for pause in [0, 86_400] {
+        for _ in 0..11 {
+            login(&mobile, "a wrong horse").await.is_problem(401, "invalid_credentials");
+        }
+        app.advance(pause);
+        if pause == 0 {
+            login(&mobile, "correct horse").await.is(200);
+        }
+    }
+    for n in 0..12 {
+        let name = if n % 2 == 0 { &mobile } else { &login_id };
+        login(name, "a wrong horse").await.is_problem(401, "invalid_credentials");
+    }
+    closed(&mobile).await;
+    closed(&login_id).await;
+    let basic = app.request(reqwest::Method::POST, "/users/activate").basic_auth("9876543210", Some("correct horse"));
+    app.send(basic.json(&json!({"otp": "123456"}))).await.is_problem(429, "too_many_attempts");
+    // A name that is nobody's gets there alike.
+    let nobody = json!({"login_id": "nobody.1"});
+    for _ in 0..12 {
+        login(&nobody, "a wrong horse").await.is_problem(401, "invalid_credentials");
+    }
+    closed(&nobody).await;
+    app.advance(86_400);
+    closed(&nobody).await;
+    closed(&mobile).await;
+    // A login by code opens it; so does an operator.
+    let sent = app.post_from(&fresh_ip(), "/auth/send-otp", mobile.clone()).await.is(200);
+    let id = sent["verification"]["verification_id"].as_str().unwrap();
+    let otp = app.code(id, 1).await;
+    app.post("/auth/verify-otp", json!({"verification_id": id, "otp": otp})).await.is(200);
+    login(&login_id, "correct horse").await.is(200);
+    for _ in 0..12 {
+        login(&login_id, "a wrong horse").await.is_problem(401, "invalid_credentials");
+    }
+    closed(&mobile).await;
+    let (_, errors, code) = app.command(&["limits", "lift", "9876543210"]).await;
+    assert_eq!(code, 0, "{errors}");
+    login(&login_id, "a wrong horse").await.is_problem(401, "invalid_credentials");
+    login(&login_id, "correct horse").await.is(200);
 }

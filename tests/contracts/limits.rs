@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use enroll::{
-    domain::{OsRandom, Quota, Random, RateLimit, Timestamp},
+    domain::{DAY_MS, OsRandom, Quota, Random, RateLimit, Timestamp},
     limits::{Denial, LimitKey, Limiter, MemoryLimits, RedisLimits},
 };
 
@@ -39,6 +39,18 @@ pub async fn a_limiter_keeps_the_contract(limiter: Arc<dyn Limiter>) {
     limiter.reset("a").await.unwrap();
     assert_eq!(reserve(9, 10_003).await, None);
     assert_eq!(limiter.reserve(&key("b", "2/10", 1), at(0)).await.unwrap(), None);
+
+    let row = async |adds: bool, millis: i64| limiter.in_a_row("r", 3, adds, at(millis)).await.unwrap();
+    assert_eq!((row(false, 0).await, row(true, 0).await, row(true, DAY_MS - 1).await), (0, 1, 2));
+    let anew = 2 * DAY_MS - 1;
+    assert_eq!((row(false, anew - 1).await, row(false, anew).await), (2, 0), "a day without one ends the row");
+    for length in 1..=3 {
+        assert_eq!(row(true, anew).await, length);
+    }
+    assert_eq!(row(false, anew + 90 * DAY_MS - 1).await, 3, "a full one stays");
+    assert_eq!(row(false, anew + 90 * DAY_MS).await, 0);
+    limiter.reset("r").await.unwrap();
+    assert_eq!(row(false, anew).await, 0);
 }
 
 #[tokio::test]
