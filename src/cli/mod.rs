@@ -25,7 +25,7 @@ use crate::{
     app::{Application, Environment, admin_services, migrate},
     config::{LogFormat, Settings, Sources},
     crypto::RootKey,
-    domain::{Address, OsRandom, Random},
+    domain::{Address, OsRandom, Random, guard_simulation},
     http, telemetry,
 };
 
@@ -94,6 +94,22 @@ enum Command {
     /// Manage rate limits
     #[command(subcommand)]
     Limits(Limits),
+    /// The guard against SMS pumping, which no request asks yet
+    #[command(subcommand)]
+    Abuse(Abuse),
+}
+
+#[derive(Subcommand)]
+enum Abuse {
+    /// Simulate attacks beside honest people, and print how many messages go out
+    Simulate {
+        /// Another seed is another day
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// The seconds of one core that a challenge costs at the usual price
+        #[arg(long, default_value_t = 0.05)]
+        seconds: f64,
+    },
 }
 
 #[derive(Subcommand)]
@@ -181,6 +197,7 @@ async fn execute(command: Command, settings: &Settings, as_json: bool) -> anyhow
         }
         Command::Users(command) => return users::run(command, settings, as_json).await,
         Command::Sessions(command) => return sessions::run(command, settings, as_json).await,
+        Command::Abuse(Abuse::Simulate { seed, seconds }) => output::line(guard_simulation::table(seed, seconds)),
         Command::Limits(Limits::Lift { address }) => lift(settings, &address, as_json).await?,
     }
     Ok(ExitCode::SUCCESS)

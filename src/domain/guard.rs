@@ -206,7 +206,7 @@ impl Sums {
         for count in counts.iter().filter(|count| count.slot <= slot_of(now_ms)) {
             let starts = count.slot * SLOT_MS;
             if starts > now_ms - DAY_MS {
-                sums.busiest = sums.busiest.max(count.verified);
+                sums.busiest = sums.busiest.max(count.sent.min(count.verified.saturating_mul(2)));
             }
             let counted = state.counted(*count);
             let unripe = counted.unripe_at(now_ms);
@@ -254,7 +254,8 @@ impl Sums {
     }
 
     /// Doubles with each further minimum of unverified ones, in the window and since it was held; one that was
-    /// verified makes up for one that was not, or the honest people of a whole country would soon pay sixteen times for a few attackers among them.
+    /// verified makes up for one that was not, or the honest people of a whole country would soon pay sixteen times
+    /// for a few attackers among them.
     fn factor(&self, minimum: u32) -> u32 {
         let (sent, verified) = self.priced;
         let further = (sent.saturating_sub(verified.saturating_mul(2)) / minimum.max(1)).saturating_sub(1);
@@ -274,9 +275,9 @@ fn share_of(part: u32, whole: u32) -> f64 {
 /// Decides about one prefix by its counts of the last day, ascending by slot.
 ///
 /// **Held** when of at least `minimum` ripe messages of the window less than `share` was verified, or when more are
-/// unripe than `minimum` and than twice its busiest five minutes of the last day. Busy is counted in *verified*
-/// messages: what an attacker sent yesterday must not raise his bar today. A calling code alone needs ten times
-/// the minimum for either: there a few bad ranges are not yet the country.
+/// unripe than `minimum` and than twice its busiest five minutes of the last day. Five minutes are as busy as their
+/// messages, but no more than twice the verified ones: what an attacker sent yesterday must not raise his bar today.
+/// A calling code alone needs ten times the minimum for either: there a few bad ranges are not yet the country.
 ///
 /// **Free again** by the share, in two ways, neither of them while it would be held anew:
 /// * a whole window has passed, so that all that counts was sent while it was held, and of those (or of the minimum,
@@ -332,7 +333,7 @@ pub struct Delta {
 /// (a quarter of `minimum` unverified, and less than `share` verified), those are held in its place, a little early:
 /// the fewer numbers, and none that would not be held without this. Ten longer ones explain a shorter one no longer,
 /// they are it: then all counts. Without that end, each fresh range would be worth a `minimum` to the attacker.
-#[derive(Debug, Clone)]
+#[derive(Clone)] // not `Debug`: it knows whole numbers
 pub struct Counters {
     settings: GuardSettings,
     counts: BTreeMap<String, BTreeMap<i64, SlotCount>>,
@@ -405,13 +406,9 @@ impl Counters {
     /// The word on a number: held when any of its prefixes is, by the dearest of them.
     pub fn decision(&mut self, number: &str, now_ms: i64) -> Decision {
         self.ripen(now_ms);
-        // Again, where longer ones were held in place of a shorter one: the number may be below them. It ends, for
-        // each time at least one more is held.
-        loop {
-            if let Some(decision) = self.look(number, now_ms) {
-                return decision;
-            }
-        }
+        // Again, where longer ones were held in place of a shorter one: the number may be below them. With a hold of
+        // no length nothing stays held, and it must end all the same.
+        (0..3).find_map(|_| self.look(number, now_ms)).unwrap_or(Decision::Free)
     }
 
     fn look(&mut self, number: &str, now_ms: i64) -> Option<Decision> {
@@ -425,6 +422,13 @@ impl Counters {
             }
         }
         (!replaced).then_some(dearest)
+    }
+
+    /// Decides about every prefix that was counted and keeps the states: for `replay`, once the counts of a slot are
+    /// absorbed. The service decides as messages are asked for.
+    pub fn review(&mut self, now_ms: i64) {
+        self.ripen(now_ms);
+        self.judge_each(self.counts.keys().cloned().collect(), now_ms);
     }
 
     /// The prefixes that are held, ascending, each with its state.
@@ -452,7 +456,9 @@ impl Counters {
     /// Takes what is new, ascending by prefix and slot; the caller adds it to the database or gives it back.
     pub fn take_deltas(&mut self) -> Vec<Delta> {
         let deltas = std::mem::take(&mut self.deltas).into_iter().filter(|(_, new)| *new != [0; 3]);
-        deltas.map(|((prefix, slot), [sent, verified, unripe])| Delta { prefix, slot, sent, verified, unripe }).collect()
+        deltas
+            .map(|((prefix, slot), [sent, verified, unripe])| Delta { prefix, slot, sent, verified, unripe })
+            .collect()
     }
 
     /// Takes back what could not be added to the database.
@@ -545,11 +551,14 @@ impl Counters {
         let decision = self.decide_by(prefix, state, &explaining, now_ms);
         if decision != Decision::Free && state.held_since.is_none() {
             let doubtful = self.doubtful(prefix, &explaining, now_ms);
-            let all = [explaining.as_slice(), &doubtful].concat();
+            // A lifted one may be doubtful again by what came since; then all of it explains.
+            let again = |longer: &str| doubtful.iter().any(|(other, _)| *other == longer);
+            let mut all: Vec<_> = explaining.iter().copied().filter(|(longer, _)| !again(longer)).collect();
+            all.extend(&doubtful);
             if self.decide_by(prefix, state, &all, now_ms) == Decision::Free {
                 let instead: Vec<_> = doubtful.iter().map(|(longer, state)| ((*longer).to_owned(), *state)).collect();
                 for (longer, state) in instead {
-                    self.enter(&longer, HoldState { held_since: Some(now_ms), ..state });
+                    self.enter(&longer, state);
                 }
                 return None;
             }
@@ -559,6 +568,13 @@ impl Counters {
             self.enter(prefix, next);
         }
         Some(decision)
+    }
+
+    fn judge_each(&mut self, mut prefixes: Vec<String>, now_ms: i64) {
+        prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.len()));
+        for prefix in prefixes {
+            self.judge(&prefix, now_ms);
+        }
     }
 
     fn enter(&mut self, prefix: &str, state: HoldState) {
@@ -590,7 +606,8 @@ impl Counters {
         counts
     }
 
-    /// The longest prefixes below this one that are doubtful, apart from those that explain it; at most [`SEVERAL`].
+    /// The longest prefixes below this one that are doubtful and no part of a held one, each with the state it would
+    /// be held in; at most [`SEVERAL`].
     fn doubtful(&self, prefix: &str, explaining: &[(&str, HoldState)], now_ms: i64) -> Vec<(&str, HoldState)> {
         let first = slot_of(now_ms - self.settings.window_ms);
         let after = (Bound::Excluded(prefix), Bound::Unbounded);
@@ -601,11 +618,12 @@ impl Counters {
         {
             let longest = noted.peek().is_none_or(|next| !next.starts_with(longer.as_str()));
             let related = |other: &str| longer.starts_with(other) || other.starts_with(longer.as_str());
-            if longest && !explaining.iter().any(|(other, _)| related(other)) {
+            let known = explaining.iter().any(|(other, state)| state.held_since.is_some() && related(other));
+            if longest && !known {
                 let state = self.states.get(longer).copied().unwrap_or_default();
                 let counts: Vec<_> = self.since(longer, first).collect();
                 if Sums::of(&counts, state, now_ms, &self.settings).doubtful(&self.settings) {
-                    found.push((longer, state));
+                    found.push((longer, HoldState { held_since: Some(now_ms), ..state }));
                 }
             }
         }
@@ -646,11 +664,7 @@ impl Counters {
             !slots.is_empty()
         });
         self.kept = self.counts.values().map(BTreeMap::len).sum();
-        let mut held: Vec<_> = self.held().map(|(prefix, _)| prefix.to_owned()).collect();
-        held.sort_by_key(|prefix| std::cmp::Reverse(prefix.len()));
-        for prefix in held {
-            self.judge(&prefix, now_ms);
-        }
+        self.judge_each(self.held().map(|(prefix, _)| prefix.to_owned()).collect(), now_ms);
         let first = slot_of(now_ms - self.settings.window_ms);
         let few = few(&self.settings);
         let noteworthy = |count: &SlotCount| count.sent.saturating_sub(count.verified) >= few;
@@ -675,5 +689,293 @@ fn plus(count: SlotCount, new: [i64; 3]) -> SlotCount {
         sent: add(count.sent, new[0]),
         verified: add(count.verified, new[1]),
         unripe: add(count.unripe, new[2]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_767_225_600_000;
+    const MINUTE: i64 = 60_000;
+    const RANGE: &str = "91876543";
+
+    fn counters() -> Counters {
+        Counters::new(GuardSettings::default())
+    }
+
+    /// So many numbers of a range are asked for, one a `step`; how many went out without a challenge.
+    fn pump(counters: &mut Counters, range: &str, count: i64, begin: i64, step: i64) -> i64 {
+        let mut sent = 0;
+        for nth in 0..count {
+            let (number, at) = (format!("{range}{nth:04}"), begin + nth * step);
+            if counters.decision(&number, at) == Decision::Free {
+                counters.sent(&number, at);
+                sent += 1;
+            }
+        }
+        sent
+    }
+
+    /// Honest people all over +91 98, one a `step`, each verified after half a minute, or as soon as the next comes.
+    fn people(counters: &mut Counters, count: i64, begin: i64, step: i64) {
+        let number = |nth: i64| format!("9198{:08}", nth * 7_654_321 % 100_000_000);
+        for nth in 0..count {
+            let at = begin + nth * step;
+            let due = (30_000 / step).max(1);
+            if nth >= due {
+                counters.verified(&number(nth - due), at - due * step, at);
+            }
+            counters.decision(&number(nth), at);
+            counters.sent(&number(nth), at);
+        }
+    }
+
+    fn held(counters: &Counters) -> Vec<&str> {
+        counters.held().map(|(prefix, _)| prefix).collect()
+    }
+
+    fn decide_one(count: SlotCount, is_calling_code: bool, state: HoldState, now: i64) -> Decision {
+        decide(&[count], is_calling_code, state, now, &GuardSettings::default())
+    }
+
+    fn count(sent: u32, verified: u32, unripe: u32) -> SlotCount {
+        SlotCount { slot: slot_of(NOW), sent, verified, unripe }
+    }
+
+    fn is_held(decision: Decision) -> bool {
+        decision != Decision::Free
+    }
+
+    #[test]
+    fn the_prefixes_of_a_number_go_from_its_calling_code_to_four_digits_before_its_end() {
+        let all: Vec<_> = prefixes("919876543210", 2).collect();
+        assert_eq!(all, ["91", "919", "9198", "91987", "919876", "9198765", "91987654"]);
+        assert_eq!(prefixes("23480", 3).collect::<Vec<_>>(), ["234"], "a short number has its calling code");
+    }
+
+    #[test]
+    fn a_calling_code_has_one_to_three_digits() {
+        for (number, length) in [("12025550123", 1), ("79161234567", 1), ("919876543210", 2), ("989121234567", 2)] {
+            assert_eq!(calling_code_len(number), length, "{number}");
+        }
+        for number in ["2348031234567", "3581234567", "998901234567", "35312345"] {
+            assert_eq!(calling_code_len(number), 3, "{number}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_held_when_too_few_of_enough_ripe_messages_were_verified() {
+        let later = NOW + 3 * MINUTE;
+        for (sent, verified, expected) in [(19, 0, false), (20, 3, true), (20, 4, false), (100, 19, true)] {
+            let decision = decide_one(count(sent, verified, 0), false, HoldState::default(), later);
+            assert_eq!(is_held(decision), expected, "{verified} of {sent}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_held_when_more_are_unripe_than_the_minimum_and_twice_its_busiest_five_minutes() {
+        let slot = slot_of(NOW) - 100;
+        let busy = SlotCount { slot, sent: 15, verified: 12, unripe: 0 };
+        let attacked = SlotCount { slot: slot + 1, sent: 500, verified: 5, unripe: 0 };
+        for (unripe, expected) in [(20, false), (30, false), (31, true)] {
+            let counts = [busy, attacked, count(unripe, 0, unripe)];
+            let decision = decide(&counts, false, HoldState::default(), NOW, &GuardSettings::default());
+            assert_eq!(is_held(decision), expected, "{unripe}");
+        }
+        assert!(is_held(decide_one(count(21, 0, 21), false, HoldState::default(), NOW)), "without a past");
+    }
+
+    #[test]
+    fn a_calling_code_alone_needs_ten_times_the_minimum() {
+        for (sent, unripe, expected) in [(199, 0, false), (200, 0, true), (200, 200, false), (201, 201, true)] {
+            let decision = decide_one(count(sent, 0, unripe), true, HoldState::default(), NOW);
+            assert_eq!(is_held(decision), expected, "{sent}, {unripe} unripe");
+        }
+    }
+
+    #[test]
+    fn what_a_node_that_crashed_left_unripe_ends_by_itself() {
+        let left = count(21, 0, 21);
+        let end = (left.slot + 1) * SLOT_MS;
+        assert_eq!(left.unripe_at(end + RIPE_MS), 21);
+        assert_eq!(left.unripe_at(end + RIPE_MS + 1), 0);
+        assert_eq!(count(21, 15, 21).unripe_at(NOW), 6, "no more than are unverified");
+    }
+
+    #[test]
+    fn the_cost_doubles_with_each_further_minimum_up_to_sixteen_times() {
+        for (sent, verified, expected) in
+            [(39, 0, 1), (40, 0, 2), (60, 0, 4), (80, 0, 8), (100, 0, 16), (999, 0, 16), (100, 10, 8)]
+        {
+            let decision = decide_one(count(sent, verified, 0), false, HoldState::default(), NOW);
+            assert!(matches!(decision, Decision::Held { factor, .. } if factor == expected), "{sent}: {decision:?}");
+        }
+    }
+
+    #[test]
+    fn a_held_prefix_is_free_when_the_share_of_a_whole_window_recovered() {
+        let state = HoldState { held_since: Some(NOW - 60 * MINUTE), ..HoldState::default() };
+        assert!(is_held(decide_one(count(20, 3, 0), false, state, NOW)), "the share is too small");
+        assert!(is_held(decide_one(count(3, 3, 0), false, state, NOW)), "three people say nothing");
+        assert!(!is_held(decide_one(count(5, 4, 0), false, state, NOW)));
+        let early = HoldState { held_since: Some(NOW - 59 * MINUTE), ..HoldState::default() };
+        assert!(is_held(decide_one(count(5, 4, 0), false, early, NOW)), "before a window has passed");
+    }
+
+    #[test]
+    fn a_hold_ends_by_its_length_and_what_came_before_counts_no_longer() {
+        let settings = GuardSettings::default();
+        let mut counters = counters();
+        assert_eq!(pump(&mut counters, RANGE, 100, NOW, 1_000), 21);
+        let end = NOW + 20_000 + settings.hold_ms;
+        let number = format!("{RANGE}0001");
+        assert!(is_held(counters.decision(&number, end - 1_000)));
+        counters.sent(&number, end - 500);
+        assert_eq!(counters.decision(&number, end + 1_000), Decision::Free);
+        assert_eq!(pump(&mut counters, RANGE, 100, end + 2_000, 1_000), 21, "from nought");
+    }
+
+    #[test]
+    fn after_a_lift_only_what_comes_later_counts() {
+        let mut counters = counters();
+        assert_eq!(pump(&mut counters, RANGE, 100, NOW, 1_000), 21);
+        counters.lift("9187", NOW + 100_000);
+        assert!(held(&counters).is_empty(), "the longer ones are lifted too");
+        assert_eq!(pump(&mut counters, RANGE, 100, NOW + 101_000, 100), 21, "and nothing shorter took their place");
+        assert_eq!(held(&counters), [RANGE]);
+    }
+
+    #[test]
+    fn an_attack_on_one_range_holds_that_range_alone() {
+        let mut counters = counters();
+        people(&mut counters, 200, NOW, 7_000);
+        let begin = NOW + 200 * 7_000;
+        assert!(pump(&mut counters, "91980001", 1_000, begin, 300) <= 21);
+        assert_eq!(held(&counters), ["91980001"]);
+        assert_eq!(counters.decision("919811112222", begin + 300_000), Decision::Free);
+    }
+
+    #[test]
+    fn a_range_that_was_lifted_is_held_in_place_of_a_shorter_one_too() {
+        let mut counters = counters();
+        counters.lift("91980001", NOW - 1_000);
+        for nth in 0..40 {
+            // Each fifth is somebody next to the range, so that the shorter one has the minimum first.
+            let range = if nth % 5 == 0 { "91980002" } else { "91980001" };
+            pump(&mut counters, range, 1, NOW + nth * 40_000, 1);
+        }
+        assert_eq!(held(&counters), ["91980001"]);
+    }
+
+    #[test]
+    fn ten_held_ranges_hold_what_they_have_in_common() {
+        let mut counters = counters();
+        for nth in 0..12 {
+            pump(&mut counters, &format!("9187654{}", nth % 10), 50, NOW + nth * 10_000, 100);
+        }
+        assert!(held(&counters).contains(&"9187654"), "{:?}", held(&counters));
+        assert!(!held(&counters).contains(&"91"));
+    }
+
+    #[test]
+    fn a_crowd_is_free_again_once_it_has_verified() {
+        let mut counters = counters();
+        people(&mut counters, 200, NOW, 1_000);
+        assert!(!held(&counters).is_empty(), "a service that opens to a crowd is held at first");
+        people(&mut counters, 600, NOW + 200_000, 1_000);
+        assert!(held(&counters).is_empty(), "{:?}", held(&counters));
+    }
+
+    #[test]
+    fn what_one_node_flushes_another_absorbs() {
+        let (mut one, mut other) = (counters(), counters());
+        pump(&mut one, RANGE, 15, NOW, 100);
+        pump(&mut other, RANGE, 10, NOW, 100);
+        let deltas = one.take_deltas();
+        assert!(deltas.is_sorted_by_key(|delta| (&delta.prefix, delta.slot)));
+        for delta in &deltas {
+            let known = |number: i64| u32::try_from(number).unwrap();
+            let (sent, verified, unripe) = (known(delta.sent), known(delta.verified), known(delta.unripe));
+            // The database has the one's, and the other's are not flushed yet.
+            other.absorb(&delta.prefix, SlotCount { slot: delta.slot, sent, verified, unripe });
+        }
+        assert!(is_held(other.decision(&format!("{RANGE}0001"), NOW + 1_000)), "together they are 25");
+        assert!(one.take_deltas().is_empty());
+        one.give_back(deltas.clone());
+        assert_eq!(one.take_deltas(), deltas);
+    }
+
+    #[test]
+    fn messages_ripen_once_whether_verified_or_not() {
+        let mut counters = counters();
+        counters.sent("918765430001", NOW);
+        counters.sent("918765430002", NOW);
+        counters.verified("918765430001", NOW, NOW + 30_000);
+        counters.ripen(NOW + RIPE_MS);
+        counters.verified("918765430002", NOW, NOW + RIPE_MS + 1);
+        let expected = SlotCount { slot: slot_of(NOW), sent: 2, verified: 2, unripe: 0 };
+        assert_eq!(counters.current("91876543", NOW), expected);
+        let deltas = counters.take_deltas();
+        assert!(deltas.iter().all(|delta| (delta.sent, delta.verified, delta.unripe) == (2, 2, 0)));
+    }
+
+    #[test]
+    fn what_is_older_than_a_week_is_forgotten() {
+        let mut counters = counters();
+        counters.sent("918765430001", NOW);
+        counters.ripen(NOW + KEPT_MS + 2 * SLOT_MS);
+        assert_eq!((counters.kept, counters.counts.len()), (0, 0));
+    }
+
+    #[test]
+    fn when_there_is_no_room_only_the_shorter_prefixes_are_counted() {
+        let mut counters = counters();
+        counters.kept = KEPT_COUNTS;
+        counters.sent("918765430001", NOW);
+        assert_eq!(counters.counts.keys().collect::<Vec<_>>(), ["91", "918", "9187"]);
+    }
+
+    #[test]
+    fn a_replay_of_kept_counts_holds_the_range_that_the_service_held() {
+        let mut counters = counters();
+        for (prefix, sent) in [("91", 300), ("918", 50), ("91876543", 40)] {
+            let verified = sent - 40;
+            counters.absorb(prefix, SlotCount { slot: slot_of(NOW), sent, verified, unripe: 0 });
+        }
+        counters.review(NOW + SLOT_MS);
+        assert_eq!(held(&counters), [RANGE]);
+    }
+
+    #[test]
+    fn a_hold_of_no_length_holds_nothing() {
+        let mut counters = Counters::new(GuardSettings { hold_ms: 0, ..GuardSettings::default() });
+        pump(&mut counters, RANGE, 100, NOW, 1_000);
+        counters.ripen(NOW + 100_000);
+        assert!(held(&counters).len() <= 1 && counters.decision("919876543210", NOW + 200_000) == Decision::Free);
+    }
+
+    #[test]
+    fn a_changed_state_is_told_once() {
+        let mut counters = counters();
+        pump(&mut counters, RANGE, 100, NOW, 1_000);
+        let changed = counters.take_changed();
+        assert_eq!(changed.len(), 1);
+        assert!(changed[0].0 == RANGE && changed[0].1.held_since.is_some());
+        assert!(counters.take_changed().is_empty());
+    }
+
+    #[test]
+    fn a_ceiling_asks_for_a_challenge_and_refuses_at_twice_as_many() {
+        let settings = GuardSettings::default();
+        for (region, all, expected) in [
+            (999, 4_999, Ceiling::Below),
+            (1_000, 1_000, Ceiling::Challenge),
+            (0, 5_000, Ceiling::Challenge),
+            (2_000, 2_000, Ceiling::Refuse),
+            (0, 10_000, Ceiling::Refuse),
+        ] {
+            assert_eq!(ceiling(region, all, &settings), expected, "{region}, {all}");
+        }
     }
 }

@@ -41,15 +41,8 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them, in the order of the tables.
-    pub const ALL: [Self; 7] = [
-        Self::Nobody,
-        Self::OneRange,
-        Self::TwentyRanges,
-        Self::Slow,
-        Self::Mixed,
-        Self::OwnTenth,
-        Self::MixedThin,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Nobody, Self::OneRange, Self::TwentyRanges, Self::Slow, Self::Mixed, Self::OwnTenth, Self::MixedThin];
 
     /// What it is, for the tables.
     pub fn name(self) -> &'static str {
@@ -67,7 +60,7 @@ impl Scenario {
     /// How many numbers are tried in how many hours.
     fn attack(self) -> (u32, i64) {
         match self {
-            Self::Nobody => (0, 24),
+            Self::Nobody => (0, 12),
             Self::Slow => (1_800, 30),
             Self::MixedThin => (3_000, 2),
             _ => (10_000, 1),
@@ -142,7 +135,11 @@ pub fn table(seed: u64, seconds_per_solution: f64) -> String {
         line(&mut text, scenario.name(), columns.each_ref().map(String::as_str));
     }
     let _ = write!(text, "\nAn attacker who solves each, {seconds_per_solution} s of one core at the usual cost\n");
-    line(&mut text, "attack", ["tried", "sent", "of tried", "honest", "challenged", "refused", "got code", "s/message"]);
+    line(
+        &mut text,
+        "attack",
+        ["tried", "sent", "of tried", "honest", "challenged", "refused", "got code", "s/message"],
+    );
     for scenario in Scenario::ALL.into_iter().skip(1) {
         let outcome = solve(scenario, Attacker::Solves);
         let mut columns = columns(&outcome);
@@ -196,37 +193,27 @@ const COUNTRIES: [Country; 5] = [
     Country {
         calling_code: "91",
         digits: 10,
-        ranges: [
-            "9810", "9820", "9845", "9876", "9900", "9945", "9740", "9640", "9030", "8800", "8754", "7042",
-        ],
+        ranges: ["9810", "9820", "9845", "9876", "9900", "9945", "9740", "9640", "9030", "8800", "8754", "7042"],
     },
     Country {
         calling_code: "234",
         digits: 10,
-        ranges: [
-            "803", "806", "813", "816", "703", "706", "903", "802", "808", "701", "805", "817",
-        ],
+        ranges: ["803", "806", "813", "816", "703", "706", "903", "802", "808", "701", "805", "817"],
     },
     Country {
         calling_code: "62",
         digits: 11,
-        ranges: [
-            "811", "812", "813", "821", "852", "857", "856", "815", "877", "878", "895", "838",
-        ],
+        ranges: ["811", "812", "813", "821", "852", "857", "856", "815", "877", "878", "895", "838"],
     },
     Country {
         calling_code: "92",
         digits: 10,
-        ranges: [
-            "300", "301", "302", "303", "306", "312", "313", "321", "333", "340", "345", "347",
-        ],
+        ranges: ["300", "301", "302", "303", "306", "312", "313", "321", "333", "340", "345", "347"],
     },
     Country {
         calling_code: "44",
         digits: 10,
-        ranges: [
-            "7400", "7455", "7508", "7533", "7712", "7733", "7801", "7850", "7904", "7940", "7985", "7415",
-        ],
+        ranges: ["7400", "7455", "7508", "7533", "7712", "7733", "7801", "7850", "7904", "7940", "7985", "7415"],
     },
 ];
 
@@ -438,5 +425,68 @@ impl Random {
 
     fn below_ms(&mut self, bound: i64) -> i64 {
         i64::try_from(self.below(bound.unsigned_abs())).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attack(scenario: Scenario) -> Outcome {
+        run(scenario, Attacker::SolvesNothing, 12, 0.05, GuardSettings::default())
+    }
+
+    /// The goals of each attack: how much goes out, and that honest people are served.
+    fn check(scenario: Scenario, leaked: f64) -> Outcome {
+        let outcome = attack(scenario);
+        assert!(outcome.leaked() < leaked, "{} of {}", outcome.sent, outcome.tried);
+        assert!(outcome.served() > 0.99, "{} of {}", outcome.got_code, outcome.honest);
+        assert_eq!(outcome.refused, 0, "below the ceilings nobody is refused");
+        outcome
+    }
+
+    #[test]
+    fn honest_people_alone_are_never_challenged() {
+        let outcome = attack(Scenario::Nobody);
+        assert_eq!((outcome.challenged, outcome.refused), (0, 0));
+        assert_eq!(outcome.got_code, outcome.honest);
+    }
+
+    #[test]
+    fn less_than_a_hundredth_of_an_attack_on_one_range_goes_out_and_it_alone_is_held() {
+        let outcome = check(Scenario::OneRange, 0.01);
+        assert!(outcome.held.len() == 1 && outcome.held.iter().all(|prefix| prefix.len() == 8), "{outcome:?}");
+    }
+
+    #[test]
+    fn less_than_a_twentieth_of_an_attack_on_twenty_ranges_goes_out() {
+        check(Scenario::TwentyRanges, 0.05);
+    }
+
+    #[test]
+    fn less_than_a_twentieth_of_a_slow_attack_goes_out() {
+        check(Scenario::Slow, 0.05);
+    }
+
+    #[test]
+    fn less_than_a_twentieth_of_an_attack_among_honest_people_goes_out() {
+        check(Scenario::Mixed, 0.05);
+    }
+
+    #[test]
+    fn less_than_a_twentieth_of_an_attack_by_who_verifies_a_tenth_goes_out() {
+        check(Scenario::OwnTenth, 0.05);
+    }
+
+    #[test]
+    fn who_solves_each_challenge_pays_more_and_more_and_ends_at_twice_the_ceiling() {
+        let outcome = run(Scenario::OneRange, Attacker::Solves, 12, 0.05, GuardSettings::default());
+        assert!(outcome.sent <= 2 * GuardSettings::default().ceiling_per_country.0);
+        assert!(outcome.seconds_a_message(0.05) > 10.0 * 0.05, "{}", outcome.seconds_a_message(0.05));
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_outcome() {
+        assert_eq!(attack(Scenario::OwnTenth), attack(Scenario::OwnTenth));
     }
 }

@@ -16,6 +16,8 @@ mod digest;
 mod email;
 mod event;
 mod field_error;
+pub mod guard;
+pub mod guard_simulation;
 mod identifiers;
 mod login_id;
 mod message;

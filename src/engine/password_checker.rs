@@ -119,7 +119,7 @@ impl PasswordChecker {
             };
             match owner {
                 Some(owner) => Ok(owner),
-                None => Err(self.missed(account_id, &row, client).await),
+                None => Err(Box::pin(self.missed(account_id, &row, client)).await),
             }
         })
         .await
@@ -165,9 +165,9 @@ impl PasswordChecker {
             let hash = self.hasher.hash(password, params, client).await?;
             let account_id = account.as_ref().map(|user| user.id);
             let Some(account) = account.filter(|user| user.password_hash.as_deref() == Some(hash.as_str())) else {
-                return Err(self.missed(account_id, &row, client).await);
+                return Err(Box::pin(self.missed(account_id, &row, client)).await);
             };
-            self.note_judged(account.id, true, client).await?;
+            Box::pin(self.note_judged(account.id, true, client)).await?;
             Ok(PasswordOwner::Account(Box::new(account)))
         })
         .await
@@ -211,8 +211,8 @@ impl PasswordChecker {
         self.counted(&account, Timestamp::default(), &actor.client, async {
             let current = current.ok_or(Error::WrongPassword)?;
             let is_right = self.is_right(actor.user.password_hash.as_deref(), current, &actor.client).await?;
-            self.note_judged(actor.user.id, is_right, &actor.client).await?;
-            if is_right { Ok(()) } else { Err(self.missed_current(actor).await) }
+            Box::pin(self.note_judged(actor.user.id, is_right, &actor.client)).await?;
+            if is_right { Ok(()) } else { Err(Box::pin(self.missed_current(actor)).await) }
         })
         .await
     }

@@ -12,7 +12,7 @@ use crate::domain::{DAY, Quota, RateLimit, Timestamp, Unavailable};
 
 /// The counters of a single node.
 ///
-/// At its bound it does not close: the most crowded group of names (see [`crowd`]) becomes one name, whose uses are
+/// At its bound it does not close: the most crowded group of names (`crowd`) becomes one name, whose uses are
 /// those of all. So whoever fills it is refused first, and nobody's uses are forgotten.
 pub struct MemoryLimits {
     logs: Mutex<Logs>,

@@ -39,8 +39,8 @@ impl ContactService {
             return Err(Error::field(FieldError::new(new.field(), FieldCode::Invalid, "is already verified")));
         }
         let write = async {
-            self.passwords.check_current(actor, current, Freshness::Recent).await?;
-            let written = once_on_conflict(|| self.write(actor, new)).await;
+            Box::pin(self.passwords.check_current(actor, current, Freshness::Recent)).await?;
+            let written = Box::pin(once_on_conflict(|| self.write(actor, new))).await;
             self.rate_limits.deferred.note(&written, new, &actor.client, self.core.now());
             written
         };

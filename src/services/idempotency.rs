@@ -69,9 +69,10 @@ impl IdempotencyService {
 
     fn request(&self, key: &RequestKey, destination: &str, client: &Client) -> KeyedRequest {
         let parts = [&key.call, &key.key, destination, &client.network()];
-        let lengths_and_parts: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
+        // With its length before it, no part runs into the next.
+        let parts = parts.map(|part| format!("{}:{part}", part.len())).concat();
         KeyedRequest {
-            name: hex(&sha256(lengths_and_parts.as_bytes())),
+            name: hex(&sha256(parts.as_bytes())),
             fingerprint: hex(&key.fingerprint),
             id: hex(&self.core.random.bytes::<8>()),
         }

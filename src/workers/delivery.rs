@@ -283,9 +283,10 @@ impl DeliveryWorker {
         if let Some((id, generation)) = message.verification().filter(|_| is_shown) {
             tx.mark_delivery(id, generation, state, by.as_ref(), now).await?;
         }
-        let is_ended = match message.phantom {
-            true => tx.delete_message(message.id).await?, // a flood for nobody fills no disk
-            false => tx.end_message(message.id, state, &tried, now).await?,
+        let is_ended = if message.phantom {
+            tx.delete_message(message.id).await? // a flood for nobody fills no disk
+        } else {
+            tx.end_message(message.id, state, &tried, now).await?
         };
         if is_ended {
             tx.append_audit(&[line]).await?;

@@ -213,7 +213,7 @@ async fn a_destinations_row_orders_its_codes(backend: Backend) {
     store.record_failed_attempt(way, attempt.clone(), &line).await.unwrap();
     assert_eq!(store.read().await.unwrap().newest_audit(Timestamp::default(), 10).await.unwrap(), std::slice::from_ref(&line));
     let destination = store.read().await.unwrap().destination(hash).await.unwrap();
-    assert_eq!(destination.history.failed_attempts(Purpose::Registration), [attempt.clone()]);
+    assert_eq!(destination.history.failed_attempts(Purpose::Registration), std::slice::from_ref(&attempt));
     assert_eq!(destination.history.last_send(Purpose::Registration), Some(sent_at(19)));
     let json = serde_json::to_value(&destination.history).unwrap();
     assert_eq!(json["registration"]["sends"].as_array().unwrap().len(), 20);

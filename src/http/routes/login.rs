@@ -153,7 +153,7 @@ pub(in crate::http) async fn send_code(
             verification: VerificationView::from(&code),
         }))
     };
-    Ok(Json(api.idempotency.once(key, &request.address.key(), &client, send).await?))
+    Ok(Json(api.idempotency.once(key, &request.address.key(), &client, Box::pin(send)).await?))
 }
 
 /// Refresh the tokens

@@ -145,7 +145,7 @@ pub(in crate::http) async fn register(
     log_destination(&new.destination.masked());
     let destination = new.destination.key();
     let register = async { Ok(json!(RegisterResponse::from(api.registration.register(new, &client).await?))) };
-    Ok((StatusCode::ACCEPTED, Json(api.idempotency.once(key, &destination, &client, register).await?)))
+    Ok((StatusCode::ACCEPTED, Json(api.idempotency.once(key, &destination, &client, Box::pin(register)).await?)))
 }
 
 /// Resend the code
@@ -166,5 +166,5 @@ pub(in crate::http) async fn resend(
     let destination = reference.address.as_ref().map(Address::key);
     let destination = destination.or(reference.id.map(|id| id.to_string())).unwrap_or_default();
     let resend = async { Ok(json!(ResendResponse::from(api.resend.resend(reference, &client).await?))) };
-    Ok(Json(api.idempotency.once(key, &destination, &client, resend).await?))
+    Ok(Json(api.idempotency.once(key, &destination, &client, Box::pin(resend)).await?))
 }
