@@ -28,9 +28,11 @@ type AnyProblem = ProblemBody<'static>;
     info(
         title = "Enroll",
         description = "Registers users and proves, by a one-time code, that they hold the phone or mailbox they claim.\n\n\
-            The calls below tell one story from top to bottom. This page fills in the tokens and ids of the calls before, \
-            and in development the code of the newest message. A new code may be asked for after half a minute, two \
-            calls want HTTP Basic (see Authorize), and what ends the session comes last.",
+            The calls below tell one story. This page fills in the tokens and ids of the calls before, and in development \
+            the code of the newest message. Run from top to bottom, some are refused: a second code within half a \
+            minute, an old path after the call that it repeats, the two calls with HTTP Basic (see Authorize), and a \
+            call with a token after its session has ended. `DELETE /users/me` takes the password that the change of \
+            password sets.",
         contact(name = "Enroll"),
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),

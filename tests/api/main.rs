@@ -13,6 +13,7 @@ test_program!(
     contacts,
     delivery,
     events,
+    fuzz,
     idempotency,
     limits,
     login,

@@ -1,3 +1,4 @@
+import { solvePow, type Challenge, type Solve } from "./challenge.js";
 import { systemClock, type Clock } from "./clock.js";
 import { EnrollError, noSession } from "./error.js";
 import { SessionKeeper, type SessionListener } from "./session.js";
@@ -14,13 +15,21 @@ export interface ClientOptions {
     storage?: SessionStorage;
     fetch?: Fetch;
     clock?: Clock;
+    /** For challenges of kind `siteverify`, or for a solver of one's own. */
+    solve?: Solve;
 }
 
 export interface CallOptions {
     signal?: AbortSignal;
 }
 
-export interface SendOptions extends CallOptions {
+/** For the calls that send a code. */
+export interface CodeOptions extends CallOptions {
+    /** The server asks for a proof first: the call goes on when that is found, which may take seconds. */
+    onChallenge?: (challenge: Challenge) => void;
+}
+
+export interface SendOptions extends CodeOptions {
     /** The same key and body get the same answer again and send nothing: for a call whose answer was lost. */
     idempotencyKey?: string;
 }
@@ -40,6 +49,7 @@ export function createClient({
     storage = memoryStorage(),
     fetch = (url, init) => globalThis.fetch(url, init),
     clock = systemClock,
+    solve,
 }: ClientOptions = {}) {
     const transport = new Transport((baseUrl + prefix).replace(/\/+$/, ""), fetch, clock);
     const keeper = new SessionKeeper(storage, transport);
@@ -75,6 +85,29 @@ export function createClient({
             headers: { "Idempotency-Key": options?.idempotencyKey, ...options?.headers },
         });
 
+    /** Solves what the server asks for before it sends a code, and asks once more. */
+    async function postForCode<T>(path: string, body?: object, options?: RequestOptions & SendOptions): Promise<T> {
+        try {
+            return await post<T>(path, body, options);
+        } catch (error) {
+            if (!(error instanceof EnrollError && error.challenge)) throw error;
+            options?.onChallenge?.(error.challenge);
+            const challenge = await solved(error, error.challenge, options?.signal);
+            return post<T>(path, { ...body, challenge }, options);
+        }
+    }
+
+    /** What stays unsolved rejects with the server's refusal, and has why as its cause. */
+    async function solved(refusal: EnrollError, challenge: Challenge, signal?: AbortSignal): Promise<string> {
+        try {
+            return (await solve?.(challenge, signal)) ?? (await solvePow(challenge, signal));
+        } catch (cause) {
+            throw Object.assign(refusal, { cause });
+        } finally {
+            signal?.throwIfAborted();
+        }
+    }
+
     async function open(path: string, body: unknown, options?: CallOptions): Promise<TokenAnswer> {
         const answer = await post<TokenAnswer>(path, body, options);
         await keeper.save(answer);
@@ -103,14 +136,14 @@ export function createClient({
         // Registration and codes
 
         register: (body: Body<"register"> & SendExtras & ProfileExtras, options?: SendOptions) =>
-            post<Answer<"register">>("/auth/register", body, options),
+            postForCode<Answer<"register">>("/auth/register", body, options),
 
         /** Proves a code, of a registration or a login, and keeps the session that it opens. */
         verify: (body: Body<"verifyOtp"> & { new_account?: boolean }, options?: CallOptions) =>
             open("/auth/verify-otp", body, options),
 
         resend: (body: Body<"resendCode"> & SendExtras, options?: SendOptions) =>
-            post<Answer<"resendCode">>("/auth/resend-otp", body, options),
+            postForCode<Answer<"resendCode">>("/auth/resend-otp", body, options),
 
         verification,
 
@@ -122,8 +155,8 @@ export function createClient({
             post<Answer<"activateUser">>("/users/activate", body, { ...options, auth: credentials }),
 
         /** By HTTP Basic, for who kept no id. */
-        resendCode: (credentials: Credentials, body?: SendExtras, options?: CallOptions) =>
-            post<Answer<"resendActivationCode">>("/users/resend-code", body, { ...options, auth: credentials }),
+        resendCode: (credentials: Credentials, body?: SendExtras, options?: CodeOptions) =>
+            postForCode<Answer<"resendActivationCode">>("/users/resend-code", body, { ...options, auth: credentials }),
 
         // Login and recovery
 
@@ -133,10 +166,10 @@ export function createClient({
         sendCode: (
             body: Body<"sendLoginCode"> & SendExtras & ProfileExtras & { register?: boolean },
             options?: SendOptions,
-        ) => post<Answer<"sendLoginCode">>("/auth/send-otp", body, options),
+        ) => postForCode<Answer<"sendLoginCode">>("/auth/send-otp", body, options),
 
-        forgotPassword: (body: Body<"forgotPassword"> & SendExtras, options?: CallOptions) =>
-            post<Answer<"forgotPassword">>("/auth/forgot-password", body, options),
+        forgotPassword: (body: Body<"forgotPassword"> & SendExtras, options?: CodeOptions) =>
+            postForCode<Answer<"forgotPassword">>("/auth/forgot-password", body, options),
 
         resetPassword: (body: Body<"resetPassword">, options?: CallOptions) =>
             post<void>("/auth/reset-password", body, options),
@@ -175,8 +208,8 @@ export function createClient({
         changePassword: (body: Body<"changePassword">, options?: CallOptions) =>
             post<void>("/users/me/password", body, { ...options, auth: true }),
 
-        addContact: (body: Body<"requestContactChange"> & SendExtras, options?: CallOptions) =>
-            post<Answer<"requestContactChange">>("/users/me/contacts", body, { ...options, auth: true }),
+        addContact: (body: Body<"requestContactChange"> & SendExtras, options?: CodeOptions) =>
+            postForCode<Answer<"requestContactChange">>("/users/me/contacts", body, { ...options, auth: true }),
 
         verifyContact: (body: Body<"verifyContactChange">, options?: CallOptions) =>
             post<Answer<"verifyContactChange">>("/users/me/contacts/verify", body, { ...options, auth: true }),

@@ -1,3 +1,4 @@
+import type { Challenge } from "./challenge.js";
 import type { ErrorCode, FieldError, Verification } from "./types.js";
 
 /** The members of a problem answer (RFC 9457) that the client passes on. */
@@ -6,7 +7,7 @@ export interface Problem {
     detail?: string;
     request_id?: string | undefined;
     errors?: FieldError[];
-    challenge?: unknown;
+    challenge?: Challenge | undefined;
     verification?: Verification | null;
 }
 
@@ -24,8 +25,8 @@ export class EnrollError extends Error {
     readonly retryAfter: number | undefined;
     readonly fields: FieldError[];
     readonly requestId: string | undefined;
-    /** With `challenge_required`: what to solve. */
-    readonly challenge: unknown;
+    /** With `challenge_required`: what was not solved. */
+    readonly challenge: Challenge | undefined;
     /** With `account_not_activated`: the verification that is still pending. */
     readonly verification: Verification | undefined;
 

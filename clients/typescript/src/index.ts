@@ -1,5 +1,6 @@
+export type { Challenge, PowChallenge, SiteVerifyChallenge, Solve } from "./challenge.js";
 export { createClient } from "./client.js";
-export type { CallOptions, ClientOptions, EnrollClient, RequestOptions, SendOptions } from "./client.js";
+export type { CallOptions, ClientOptions, CodeOptions, EnrollClient, RequestOptions, SendOptions } from "./client.js";
 export type { Clock } from "./clock.js";
 export { EnrollError } from "./error.js";
 export type { SessionListener } from "./session.js";

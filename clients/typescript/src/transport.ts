@@ -91,7 +91,11 @@ export class Transport {
 }
 
 export function basic({ username, password }: Credentials): string {
-    return "Basic " + btoa(String.fromCharCode(...new TextEncoder().encode(`${username}:${password}`)));
+    return "Basic " + base64(`${username}:${password}`);
+}
+
+export function base64(text: string): string {
+    return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 }
 
 function definedHeaders(body: unknown, headers: Call["headers"]): Record<string, string> {

@@ -21,7 +21,7 @@ export type OpenSession = Schemas["Session"];
 
 /** What any call that sends a code takes beside its own fields. */
 export interface SendExtras {
-    /** The solution of `EnrollError.challenge`. */
+    /** A solution, from who solves challenges before they are asked for. */
     challenge?: string;
     /** One of `notify.android_apps`, for Android's SMS Retriever. */
     app_hash?: string;

@@ -3,6 +3,8 @@ import { createClient, EnrollError, memoryStorage, webStorage, type Session, typ
 
 export async function mayBeWritten(): Promise<void> {
     const client = createClient({ baseUrl: "https://id.example.com", storage: webStorage(localStorage) });
+    const solving = createClient({ solve: async (asked) => (asked.kind === "pow" ? undefined : asked.site_key) });
+    await solving.forgotPassword({ mobile: "9876543210" }, { onChallenge: ({ kind }) => console.log(kind) });
     const begun = await client.register({ mobile: "9876543210", password: "long enough" }, { idempotencyKey: "k" });
     const { user } = await client.verify({ verification_id: begun.verification.verification_id, otp: "123456" });
     const me: User = await client.me();
@@ -22,6 +24,8 @@ export async function mayNotBeWritten(): Promise<void> {
     await client.register({ mobile: "9876543210", pasword: "long enough" });
     // @ts-expect-error: the code is missing.
     await client.verify({ verification_id: "id" });
+    // @ts-expect-error: a login sends no code.
+    await client.login({ mobile: "9876543210", password: "long enough" }, { onChallenge: console.log });
     // @ts-expect-error: there is no such contact.
     await client.removeContact("fax");
     // @ts-expect-error: the answer has no such field.

@@ -30,9 +30,10 @@ pub(in crate::http) struct IdempotencyKeyHeader {
     /// same answer for 24 hours, and counts for no limit.
     #[param(
         rename = "Idempotency-Key",
-        example = "8e03978e-40d5-43e8-bc93-6894a57f9324",
-        min_length = 1,
-        max_length = 130
+        value_type = String,
+        required = false,
+        pattern = r#"^("[!#-~]{1,128}"|[!#-~]{1,128})$"#,
+        example = "8e03978e-40d5-43e8-bc93-6894a57f9324"
     )]
     key: Option<String>,
 }

@@ -1,6 +1,6 @@
 import { client, page } from "./client.js";
 import { pending } from "./pending.js";
-import { formNote, isShown, onSubmit, showProblem, wordsFor } from "./form.js";
+import { formNote, isShown, onSubmit, provingIn, showProblem, wordsFor } from "./form.js";
 import { $, element, labelled, showNote, startOfflineNote } from "./ui.js";
 import { ago, date, languageNames, say, startLanguage, text } from "./words.js";
 import { codeStep } from "./code-step.js";
@@ -119,7 +119,8 @@ onSubmit(contactForm, async ({ identifier, current_password }) => {
   }
   // The kind of the address is the form's, not guessed from what was typed.
   const address = { [kind]: identifier.trim() };
-  const { verification } = await client.addContact({ ...address, current_password });
+  const body = { ...address, current_password };
+  const { verification } = await provingIn(contactForm, (options) => client.addContact(body, options));
   openCode(pending.set({ ...verification, address }));
 });
 
@@ -144,7 +145,7 @@ function openCode(verification) {
 const contactCode = codeStep($("#contact-code-step"), $("#inbox"), {
   heading: "h3",
   verify: ({ verification_id }, { otp }) => client.verifyContact({ verification_id, otp }),
-  resend: ({ address }) => client.addContact({ ...address, current_password: $("#contact-password").value }),
+  resend: ({ address }, options) => client.addContact({ ...address, current_password: $("#contact-password").value }, options),
   done: (changed) => {
     show(changed);
     closeContact();

@@ -1,4 +1,4 @@
-import { formNote, onSubmit, releaseButton, showProblem } from "./form.js";
+import { formNote, onSubmit, provingIn, releaseButton, showProblem } from "./form.js";
 import { $, showBad, showNote } from "./ui.js";
 import { clock, say, translate } from "./words.js";
 import { client, page } from "./client.js";
@@ -24,7 +24,7 @@ function addedBetween(before, after) {
 
 /**
  * The step that takes a code, for whatever it is.
- * `verify(verification, values)` and `resend(verification)` are the calls, `done(answer, verification, values)` follows
+ * `verify(verification, values)` and `resend(verification, options)` are the calls, `done(answer, verification, values)` follows
  * the right code, `back(verification)` is the address of the step before.
  */
 export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done, back }) {
@@ -50,7 +50,10 @@ export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done
       <p class="state" id="code-state" role="status"></p>
       <button class="primary"></button>
       <button class="secondary" type="button" id="resend"></button>
-      <p class="note form-note" role="alert"></p>
+      <div class="said">
+        <p class="note form-note" role="alert"></p>
+        <p class="note proving" aria-live="polite"></p>
+      </div>
     </form>
     ${back ? `<p class="other"><a id="code-back" data-t="code.change"></a></p>` : ""}`;
   translate(root);
@@ -132,7 +135,7 @@ export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done
     if (again.ariaDisabled === "true") return;
     again.ariaDisabled = "true";
     try {
-      const { verification } = await resend(open);
+      const { verification } = await provingIn(form, (options) => resend(open, options));
       start(pending.set({ ...open, ...verification }));
       fill(""); // the old code is dead
       inbox.expectNew();

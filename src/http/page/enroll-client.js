@@ -1,18 +1,3 @@
-// src/clock.ts
-var systemClock = {
-  now: () => Date.now(),
-  sleep: (ms, signal) => new Promise((resolve) => {
-    if (signal?.aborted) return resolve();
-    const end = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal?.addEventListener("abort", end);
-  })
-};
-
 // src/error.ts
 var EnrollError = class extends Error {
   name = "EnrollError";
@@ -22,7 +7,7 @@ var EnrollError = class extends Error {
   retryAfter;
   fields;
   requestId;
-  /** With `challenge_required`: what to solve. */
+  /** With `challenge_required`: what was not solved. */
   challenge;
   /** With `account_not_activated`: the verification that is still pending. */
   verification;
@@ -40,6 +25,148 @@ var EnrollError = class extends Error {
 function noSession() {
   return new EnrollError(401, { code: "missing_token", detail: "nobody is logged in" });
 }
+
+// src/transport.ts
+var PATIENCE = 5;
+var Transport = class {
+  constructor(root, fetch, clock) {
+    this.root = root;
+    this.fetch = fetch;
+    this.clock = clock;
+  }
+  /** Milliseconds that the server is ahead, as far as is known. */
+  skew = 0;
+  serverNow() {
+    return this.clock.now() + this.skew;
+  }
+  /** Repeats a GET once when the server says that it will be back in a moment. */
+  async send(call) {
+    try {
+      return await this.once(call);
+    } catch (error) {
+      const wait = error instanceof EnrollError && error.status === 503 ? error.retryAfter : void 0;
+      if (call.method !== "GET" || wait === void 0 || wait > PATIENCE) throw error;
+      await this.clock.sleep(wait * 1e3, call.signal);
+      return this.once(call);
+    }
+  }
+  async once({ method, path, body, headers, signal, timeout }) {
+    const { fetch } = this;
+    let response;
+    let text;
+    try {
+      response = await fetch(this.root + path, {
+        method,
+        headers: definedHeaders(body, headers),
+        body: body === void 0 ? null : JSON.stringify(body),
+        signal: signal ?? (timeout ? AbortSignal.timeout(timeout) : null),
+        // Tokens travel in headers; cookies of the site are nobody's business here.
+        credentials: "omit"
+      });
+      text = await response.text();
+    } catch (cause) {
+      signal?.throwIfAborted();
+      throw new EnrollError(0, { code: "network", detail: "no answer from the server" }, void 0, cause);
+    }
+    this.readDate(response);
+    const answer = text ? parse(text) : void 0;
+    if (response.ok && (response.status === 204 || isObject(answer))) return answer;
+    throw new EnrollError(response.status, problemOf(response, answer), this.retryAfter(response, answer));
+  }
+  /** Not readable across origins unless the server exposes it; the skew then stays what it was. */
+  readDate(response) {
+    const date = Date.parse(response.headers.get("Date") ?? "");
+    if (date) this.skew = date + 500 - this.clock.now();
+  }
+  retryAfter(response, answer) {
+    const header = response.headers.get("Retry-After");
+    if (header === null) return answer?.retry_after ?? void 0;
+    const seconds = Number(header);
+    const wait = Number.isNaN(seconds) ? (Date.parse(header) - this.serverNow()) / 1e3 : seconds;
+    return wait >= 0 ? wait : void 0;
+  }
+};
+function basic({ username, password }) {
+  return "Basic " + base64(`${username}:${password}`);
+}
+function base64(text) {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+}
+function definedHeaders(body, headers) {
+  const all = {
+    Accept: "application/json",
+    "Content-Type": body === void 0 ? void 0 : "application/json",
+    ...headers
+  };
+  return Object.fromEntries(Object.entries(all).filter((entry) => entry[1] !== void 0));
+}
+function problemOf(response, answer) {
+  if (!response.ok && isObject(answer) && typeof answer.code === "string") return answer;
+  return {
+    code: "unexpected_answer",
+    detail: `the answer (${response.status}) is not the service's`,
+    request_id: response.headers.get("X-Request-Id") ?? void 0
+  };
+}
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return void 0;
+  }
+}
+function isObject(value) {
+  return typeof value === "object" && value !== null;
+}
+
+// src/challenge.ts
+var LANES = 4;
+var LIFE = 3e5;
+async function solvePow(challenge, signal) {
+  if (challenge.kind !== "pow") throw new Error(`the client can't solve ${challenge.kind}`);
+  const { parameters, signature } = challenge;
+  const [, hash] = parameters.algorithm.split("PBKDF2/");
+  if (!hash) throw new Error(`the client can't compute ${parameters.algorithm}`);
+  const work = { name: "PBKDF2", hash, iterations: parameters.cost, salt: bytesOf(parameters.salt) };
+  const nonce = bytesOf(parameters.nonce);
+  const end = performance.now() + LIFE;
+  let next = 0;
+  let solution;
+  async function lane() {
+    while (!solution) {
+      signal?.throwIfAborted();
+      if (performance.now() > end) throw new Error("not solved in time");
+      const counter = next++;
+      const password = new Uint8Array([...nonce, counter >>> 24, counter >>> 16, counter >>> 8, counter]);
+      const key = await crypto.subtle.importKey("raw", password, "PBKDF2", false, ["deriveBits"]);
+      const derivedKey = hexOf(await crypto.subtle.deriveBits(work, key, parameters.keyLength * 8));
+      if (derivedKey.startsWith(parameters.keyPrefix)) solution = { counter, derivedKey };
+    }
+  }
+  await Promise.all(Array.from({ length: LANES }, lane));
+  return base64(JSON.stringify({ challenge: { parameters, signature }, solution }));
+}
+function bytesOf(hex) {
+  return Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+}
+function hexOf(bytes) {
+  return Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// src/clock.ts
+var systemClock = {
+  now: () => Date.now(),
+  sleep: (ms, signal) => new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const end = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal?.addEventListener("abort", end);
+  })
+};
 
 // src/session.ts
 var MARGIN = 3e4;
@@ -229,96 +356,6 @@ function webStorage(store, key = "enroll.session") {
   };
 }
 
-// src/transport.ts
-var PATIENCE = 5;
-var Transport = class {
-  constructor(root, fetch, clock) {
-    this.root = root;
-    this.fetch = fetch;
-    this.clock = clock;
-  }
-  /** Milliseconds that the server is ahead, as far as is known. */
-  skew = 0;
-  serverNow() {
-    return this.clock.now() + this.skew;
-  }
-  /** Repeats a GET once when the server says that it will be back in a moment. */
-  async send(call) {
-    try {
-      return await this.once(call);
-    } catch (error) {
-      const wait = error instanceof EnrollError && error.status === 503 ? error.retryAfter : void 0;
-      if (call.method !== "GET" || wait === void 0 || wait > PATIENCE) throw error;
-      await this.clock.sleep(wait * 1e3, call.signal);
-      return this.once(call);
-    }
-  }
-  async once({ method, path, body, headers, signal, timeout }) {
-    const { fetch } = this;
-    let response;
-    let text;
-    try {
-      response = await fetch(this.root + path, {
-        method,
-        headers: definedHeaders(body, headers),
-        body: body === void 0 ? null : JSON.stringify(body),
-        signal: signal ?? (timeout ? AbortSignal.timeout(timeout) : null),
-        // Tokens travel in headers; cookies of the site are nobody's business here.
-        credentials: "omit"
-      });
-      text = await response.text();
-    } catch (cause) {
-      signal?.throwIfAborted();
-      throw new EnrollError(0, { code: "network", detail: "no answer from the server" }, void 0, cause);
-    }
-    this.readDate(response);
-    const answer = text ? parse(text) : void 0;
-    if (response.ok && (response.status === 204 || isObject(answer))) return answer;
-    throw new EnrollError(response.status, problemOf(response, answer), this.retryAfter(response, answer));
-  }
-  /** Not readable across origins unless the server exposes it; the skew then stays what it was. */
-  readDate(response) {
-    const date = Date.parse(response.headers.get("Date") ?? "");
-    if (date) this.skew = date + 500 - this.clock.now();
-  }
-  retryAfter(response, answer) {
-    const header = response.headers.get("Retry-After");
-    if (header === null) return answer?.retry_after ?? void 0;
-    const seconds = Number(header);
-    const wait = Number.isNaN(seconds) ? (Date.parse(header) - this.serverNow()) / 1e3 : seconds;
-    return wait >= 0 ? wait : void 0;
-  }
-};
-function basic({ username, password }) {
-  return "Basic " + btoa(String.fromCharCode(...new TextEncoder().encode(`${username}:${password}`)));
-}
-function definedHeaders(body, headers) {
-  const all = {
-    Accept: "application/json",
-    "Content-Type": body === void 0 ? void 0 : "application/json",
-    ...headers
-  };
-  return Object.fromEntries(Object.entries(all).filter((entry) => entry[1] !== void 0));
-}
-function problemOf(response, answer) {
-  if (!response.ok && isObject(answer) && typeof answer.code === "string") return answer;
-  return {
-    code: "unexpected_answer",
-    detail: `the answer (${response.status}) is not the service's`,
-    request_id: response.headers.get("X-Request-Id") ?? void 0
-  };
-}
-function parse(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return void 0;
-  }
-}
-function isObject(value) {
-  return typeof value === "object" && value !== null;
-}
-
 // src/watch.ts
 var WAIT = 25;
 var PACE = 1500;
@@ -363,7 +400,8 @@ function createClient({
   prefix = "/api/v1",
   storage = memoryStorage(),
   fetch = (url, init) => globalThis.fetch(url, init),
-  clock = systemClock
+  clock = systemClock,
+  solve
 } = {}) {
   const transport = new Transport((baseUrl + prefix).replace(/\/+$/, ""), fetch, clock);
   const keeper = new SessionKeeper(storage, transport);
@@ -391,6 +429,25 @@ function createClient({
     body,
     headers: { "Idempotency-Key": options?.idempotencyKey, ...options?.headers }
   });
+  async function postForCode(path, body, options) {
+    try {
+      return await post(path, body, options);
+    } catch (error) {
+      if (!(error instanceof EnrollError && error.challenge)) throw error;
+      options?.onChallenge?.(error.challenge);
+      const challenge = await solved(error, error.challenge, options?.signal);
+      return post(path, { ...body, challenge }, options);
+    }
+  }
+  async function solved(refusal, challenge, signal) {
+    try {
+      return await solve?.(challenge, signal) ?? await solvePow(challenge, signal);
+    } catch (cause) {
+      throw Object.assign(refusal, { cause });
+    } finally {
+      signal?.throwIfAborted();
+    }
+  }
   async function open(path, body, options) {
     const answer = await post(path, body, options);
     await keeper.save(answer);
@@ -413,22 +470,22 @@ function createClient({
       onChange: (listener) => keeper.onChange(listener)
     },
     // Registration and codes
-    register: (body, options) => post("/auth/register", body, options),
+    register: (body, options) => postForCode("/auth/register", body, options),
     /** Proves a code, of a registration or a login, and keeps the session that it opens. */
     verify: (body, options) => open("/auth/verify-otp", body, options),
-    resend: (body, options) => post("/auth/resend-otp", body, options),
+    resend: (body, options) => postForCode("/auth/resend-otp", body, options),
     verification,
     /** Follows what becomes of a code. */
     watch: (id, options = {}) => watch(verification, clock, id, options),
     /** By HTTP Basic, for who kept no id; opens no session. */
     activate: (credentials, body, options) => post("/users/activate", body, { ...options, auth: credentials }),
     /** By HTTP Basic, for who kept no id. */
-    resendCode: (credentials, body, options) => post("/users/resend-code", body, { ...options, auth: credentials }),
+    resendCode: (credentials, body, options) => postForCode("/users/resend-code", body, { ...options, auth: credentials }),
     // Login and recovery
     login: (body, options) => open("/auth/login", body, options),
     /** Sends a code to log in by; `verify` takes it. */
-    sendCode: (body, options) => post("/auth/send-otp", body, options),
-    forgotPassword: (body, options) => post("/auth/forgot-password", body, options),
+    sendCode: (body, options) => postForCode("/auth/send-otp", body, options),
+    forgotPassword: (body, options) => postForCode("/auth/forgot-password", body, options),
     resetPassword: (body, options) => post("/auth/reset-password", body, options),
     /** Forgets the session at once; rejects when the server could not be told. */
     async logout(options) {
@@ -454,7 +511,7 @@ function createClient({
     exportMe: (options) => request("GET", "/users/me/export", { ...options, auth: true }),
     /** Ends every other session. */
     changePassword: (body, options) => post("/users/me/password", body, { ...options, auth: true }),
-    addContact: (body, options) => post("/users/me/contacts", body, { ...options, auth: true }),
+    addContact: (body, options) => postForCode("/users/me/contacts", body, { ...options, auth: true }),
     verifyContact: (body, options) => post("/users/me/contacts/verify", body, { ...options, auth: true }),
     removeContact: (contact, body, options) => request("DELETE", `/users/me/contacts/${contact}`, { ...options, body, auth: true }),
     sessions: (options) => request("GET", "/users/me/sessions", { ...options, auth: true }),

@@ -57,6 +57,16 @@ async function whenOnline(form, action) {
   }
 }
 
+/** Makes a call that sends a code, and says so while it must be proven first that no robot asks. */
+export async function provingIn(form, call) {
+  const note = $(".proving", form);
+  try {
+    return await call({ onChallenge: () => say(note, "challenge.working") });
+  } finally {
+    say(note, "");
+  }
+}
+
 function addReveal(input) {
   const button = labelled(element("button", { type: "button", className: "reveal", ariaPressed: "false" }), "password.show");
   button.setAttribute("aria-controls", input.id);

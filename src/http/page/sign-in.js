@@ -1,6 +1,6 @@
 import { client, identifierOf, page } from "./client.js";
 import { pending, typed } from "./pending.js";
-import { onSubmit } from "./form.js";
+import { onSubmit, provingIn } from "./form.js";
 import { $, startOfflineNote } from "./ui.js";
 import { currentLanguage, startLanguage } from "./words.js";
 import { codeStep } from "./code-step.js";
@@ -13,9 +13,9 @@ const code = codeStep($("[data-step=code]"), $("#inbox"), {
     purpose === "password_reset"
       ? client.resetPassword({ ...address, verification_id, otp, new_password })
       : client.verify({ verification_id, otp }),
-  resend: ({ purpose, verification_id, address }) => {
-    if (purpose === "registration") return client.resend({ verification_id });
-    return purpose === "login" ? client.sendCode(address) : client.forgotPassword(address);
+  resend: ({ purpose, verification_id, address }, options) => {
+    if (purpose === "registration") return client.resend({ verification_id }, options);
+    return purpose === "login" ? client.sendCode(address, options) : client.forgotPassword(address, options);
   },
   done: (_, verification, values) => (verification.purpose === "password_reset" ? signInAgain(verification, values) : enter()),
   back: ({ purpose }) => ORIGINS[purpose],
@@ -48,16 +48,19 @@ function awaitCode(address, { verification }) {
   location.hash = "code";
 }
 
-onSubmit($("#sign-up-form"), async ({ identifier, password }) => {
+const signUpForm = $("#sign-up-form");
+onSubmit(signUpForm, async ({ identifier, password }) => {
   const { email, mobile, login_id } = identifierOf(identifier);
   // What is no address goes as a number, so that the server says what is wrong with it.
   const address = email ? { email } : { mobile: mobile ?? login_id };
-  awaitCode(address, await client.register({ ...address, password, locale: currentLanguage() }));
+  const body = { ...address, password, locale: currentLanguage() };
+  awaitCode(address, await provingIn(signUpForm, (options) => client.register(body, options)));
 });
 
-onSubmit($("#sign-in-form"), async ({ identifier, password }, by) => {
+const signInForm = $("#sign-in-form");
+onSubmit(signInForm, async ({ identifier, password }, by) => {
   const address = identifierOf(identifier);
-  if (by === "code") return awaitCode(address, await client.sendCode(address));
+  if (by === "code") return awaitCode(address, await provingIn(signInForm, (options) => client.sendCode(address, options)));
   try {
     await client.login({ ...address, password });
     enter();
@@ -67,9 +70,10 @@ onSubmit($("#sign-in-form"), async ({ identifier, password }, by) => {
   }
 });
 
-onSubmit($("#forgot-form"), async ({ identifier }) => {
+const forgotForm = $("#forgot-form");
+onSubmit(forgotForm, async ({ identifier }) => {
   const address = identifierOf(identifier);
-  awaitCode(address, await client.forgotPassword(address));
+  awaitCode(address, await provingIn(forgotForm, (options) => client.forgotPassword(address, options)));
 });
 
 const identifiers = document.querySelectorAll("[name=identifier]");

@@ -67,6 +67,7 @@ export default {
 
   "offline.now": "You are offline. We'll go on when you're back.",
   "wait.again": "Again in {clock}",
+  "challenge.working": "Checking that this is not a robot…",
 
   "field.required": "This is needed.",
   "field.invalid": "This doesn't look right.",

@@ -67,6 +67,7 @@ export default {
 
   "offline.now": "आप ऑफ़लाइन हैं। वापस आते ही हम आगे बढ़ेंगे।",
   "wait.again": "{clock} में फिर",
+  "challenge.working": "जाँच रहे हैं कि यह कोई रोबोट नहीं है…",
 
   "field.required": "यह ज़रूरी है।",
   "field.invalid": "यह सही नहीं लगता।",

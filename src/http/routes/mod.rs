@@ -20,9 +20,9 @@ use super::{
     Api,
     error_code::ErrorCode::{
         self, AccountExists, AccountNotActivated, Forbidden, IdempotencyKeyReused, InvalidCode, InvalidCredentials,
-        InvalidIdempotencyKey, InvalidLoginCode, InvalidToken, MissingToken, NotFound, ReauthenticationRequired,
-        RequestInProgress, TokenReused, TooManyAttempts, TooManyRequests, UnknownVerification, VerificationIdRequired,
-        WrongPassword,
+        InvalidFields, InvalidIdempotencyKey, InvalidLoginCode, InvalidToken, MalformedBody, MissingToken, NotFound,
+        ReauthenticationRequired, RequestInProgress, TokenReused, TooManyAttempts, TooManyRequests,
+        UnknownVerification, VerificationIdRequired, WrongPassword,
     },
     openapi::{alias, call, plain},
 };
@@ -42,7 +42,7 @@ pub(super) fn api() -> OpenApiRouter<Api> {
         .routes(call("/auth/verify-otp", routes!(verification::verify), &[&[InvalidCode, InvalidLoginCode, AccountExists, VerificationIdRequired, TooManyAttempts]]))
         .routes(alias("/auth/verify", "verifyCode", routes!(verification::verify), &[&[InvalidCode, InvalidLoginCode, AccountExists, VerificationIdRequired, TooManyAttempts]]))
         .routes(call("/auth/resend-otp", routes!(registration::resend), &[&[UnknownVerification, VerificationIdRequired, TooManyRequests], &KEY]))
-        .routes(call("/auth/verifications/{verification_id}", routes!(verification::status), &[&[UnknownVerification]]))
+        .routes(call("/auth/verifications/{verification_id}", routes!(verification::status), &[&[UnknownVerification, InvalidFields, MalformedBody]]))
         .routes(call("/users/activate", routes!(activation::activate), &[&[InvalidCode, InvalidCredentials, AccountExists], &LIMITS]))
         .routes(call("/users/resend-code", routes!(activation::resend_code), &[&[InvalidCredentials], &LIMITS]))
         // Recovery
