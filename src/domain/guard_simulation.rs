@@ -44,7 +44,7 @@ impl Scenario {
     pub const ALL: [Self; 7] =
         [Self::Nobody, Self::OneRange, Self::TwentyRanges, Self::Slow, Self::Mixed, Self::OwnTenth, Self::MixedThin];
 
-    /// What it is, for the tables.
+    /// The attack's name in the tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Nobody => "nobody attacks",
@@ -81,7 +81,7 @@ pub enum Attacker {
     Solves,
 }
 
-/// What became of a run.
+/// The result of a run.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Outcome {
     /// Messages the attacker asked for.

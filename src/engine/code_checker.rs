@@ -40,7 +40,7 @@ pub(crate) struct Subject {
     pub(crate) purpose: Purpose,
     /// `None` if nothing matches.
     pub(crate) challenge: Option<Challenge>,
-    /// What the caller named in the place of an id, if it named no id.
+    /// The destination that the caller named, if it named no id.
     named: Option<NamedDestination>,
     /// How many digits the code has, if that is known.
     digits: Option<u32>,

@@ -117,7 +117,7 @@ impl RateLimits {
 
     /// Counts an attempt without an id where no code lives, by the policy that a code there would have.
     pub(crate) async fn count_attempt_at_nobody(&self, way: Way<'_>, policy: CodePolicy) -> Result<(), Error> {
-        let subject = vec![(format!("{}:{}", way.purpose.as_str(), way.record_key()), 1)];
+        let subject = vec![(way_name(way), 1)];
         let limit = RateLimit::of(Quota::new(policy.tries, policy.ttl));
         self.reserve(Operation::CodeAttempt, "code-tries", subject, &limit, Timestamp::default()).await.map(drop)
     }
@@ -156,7 +156,7 @@ impl RateLimits {
         Ok(if adds { length > 0 && length.is_multiple_of(most) } else { length >= most })
     }
 
-    /// What a caller is told of a password that is closed.
+    /// The answer for a password that is closed.
     pub(crate) fn password_closed(&self) -> Error {
         let most = self.settings.login_failures_in_a_row.unwrap_or_default();
         let quota = Quota::new(most, DAY);
@@ -230,6 +230,12 @@ impl RateLimits {
     }
 }
 
+/// The hash comes first: counters that fill the memory are grouped by the first digits of their subject, and a purpose
+/// must not be such a group.
+fn way_name(way: Way<'_>) -> String {
+    format!("{}:{}", way.record_key(), way.purpose.as_str())
+}
+
 /// Identifiers are hashed: the name of a counter is no place for an address.
 pub(super) fn identifier_name(identifier: &str) -> String {
     hex(&sha256(identifier.to_ascii_lowercase().as_bytes()))
@@ -254,5 +260,18 @@ impl Reservation {
         if let Err(error) = self.limiter.cancel(&self.key).await {
             tracing::debug!(%error, "a use stays counted");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Email, Purpose};
+
+    #[test]
+    fn the_name_of_a_way_begins_with_its_hash() {
+        let address = Address::Email(Email::parse("ann@example.com").unwrap());
+        let way = Way::new(Purpose::Login, &address);
+        assert_eq!(way_name(way), format!("{}:login", address.hash()));
     }
 }

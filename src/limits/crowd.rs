@@ -1,4 +1,4 @@
-//! Which names of counters belong together when there are too many of them.
+//! Groups of counters' names, for when there are too many of them.
 
 use std::{collections::HashMap, net::IpAddr};
 

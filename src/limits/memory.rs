@@ -103,6 +103,10 @@ impl Limiter for MemoryLimits {
 
     async fn in_a_row(&self, name: &str, most: u32, adds: bool, now: Timestamp) -> Result<u32, Unavailable> {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = rows.get(name).filter(|row| !row.is_over(most, now)).map_or(0, |row| row.count);
+        if !adds {
+            return Ok(count);
+        }
         if rows.len() >= self.bound && !rows.contains_key(name) {
             rows.retain(|_, row| !row.is_over(most, now));
             if rows.len() >= self.bound {
@@ -111,17 +115,8 @@ impl Limiter for MemoryLimits {
                 rows.retain(|_, row| row.count > shortest);
             }
         }
-        let row = rows.entry(name.to_owned()).or_insert(Row { count: 0, last: now });
-        if row.is_over(most, now) {
-            row.count = 0;
-        }
-        if adds {
-            *row = Row { count: row.count.saturating_add(1), last: now };
-        }
-        let count = row.count;
-        if count == 0 {
-            rows.remove(name);
-        }
+        let count = count.saturating_add(1);
+        rows.insert(name.to_owned(), Row { count, last: now });
         Ok(count)
     }
 

@@ -19,7 +19,7 @@ pub struct IdempotencyService {
     pub(crate) answers: Arc<dyn AnswerStore>,
 }
 
-/// What a client calls its request, and what it asks for.
+/// The client's name for its request, and the call and body that it stands for.
 #[derive(Debug, Clone)]
 pub struct RequestKey {
     /// The path of the call.

@@ -1,4 +1,4 @@
-//! Whatever a hostile client sends, mutations of a corpus, is answered, and never by an error of the server.
+//! Mutations of a corpus, as a hostile client sends them: each is answered, and never by an error of the server.
 
 use proptest::{
     prelude::*,
