@@ -13,6 +13,7 @@ use crate::{
 
 static RESERVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("reserve.lua")));
 
+static CANCEL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("cancel.lua")));
 static IN_A_ROW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("in_a_row.lua")));
 
 /// The counters of a fleet.
@@ -52,10 +53,12 @@ impl Limiter for RedisLimits {
     }
 
     async fn cancel(&self, key: &LimitKey) -> Result<(), Unavailable> {
+        let mut script = CANCEL.prepare_invoke();
         for (name, _) in &key.names {
-            self.client.run::<i64>(cmd("ZREM").arg(self.key(name)).arg(&key.use_id)).await?;
+            script.key(self.key(name));
         }
-        Ok(())
+        script.arg(&key.use_id);
+        self.client.invoke::<i64>(&script).await.map(drop)
     }
 
     async fn in_a_row(&self, name: &str, most: u32, adds: bool, now: Timestamp) -> Result<u32, Unavailable> {

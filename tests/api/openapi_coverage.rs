@@ -33,7 +33,7 @@ async fn every_operation_and_error_code_is_exercised() {
         super::contacts::all(),
         super::delivery::all(),
         super::validation::all(),
-        super::limits::all().into_iter().filter(|(name, _)| !name.contains("who_fills")).collect(),
+        super::limits::all(),
         super::login::all(),
         super::camel_case_clients::all(),
         super::outages::all(),
