@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     crypto::HashError,
     domain::{FieldCode, FieldError, IssuedCode, Quota, TakenIdentifier, Unavailable},
+    puzzles::Puzzle,
     store::StoreError,
 };
 
@@ -62,6 +63,9 @@ pub enum Error {
     /// The same request, by its `Idempotency-Key`, is running.
     #[error("the same request is running; try again")]
     InProgress,
+    /// A puzzle must be solved first.
+    #[error("solve the challenge, and send the same request with its solution as `challenge`")]
+    ChallengeRequired(Box<Puzzle>),
     /// A limit of requests is reached.
     #[error("too many requests")]
     TooManyRequests(ExceededLimit),

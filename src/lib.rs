@@ -14,6 +14,8 @@ pub mod http;
 pub mod limits;
 pub mod metrics;
 pub mod notify;
+pub mod outbound;
+pub mod puzzles;
 pub mod redis;
 pub mod services;
 pub mod store;

@@ -23,6 +23,9 @@ const EVENTS: &str = "enroll_events_waiting";
 const EVENTS_AGE: &str = "enroll_events_oldest_seconds";
 const PUBLISHED: &str = "enroll_events_published_total";
 const LIMITS: &str = "enroll_limits_exceeded_total";
+const CHALLENGES: &str = "enroll_challenges_total";
+const PREFIXES_HELD: &str = "enroll_abuse_prefixes_held";
+const CEILINGS: &str = "enroll_abuse_beyond_ceiling_total";
 const DEPENDENCY_UP: &str = "enroll_dependency_up";
 const BUILD: &str = "enroll_build_info";
 
@@ -75,6 +78,9 @@ fn describe() {
     describe_gauge!(EVENTS_AGE, Unit::Seconds, "Time for which the oldest event has waited");
     describe_counter!(PUBLISHED, "Events by outcome (confirmed, unroutable, refused)");
     describe_counter!(LIMITS, "Requests refused by a limit, by its policy");
+    describe_counter!(CHALLENGES, "Challenges before a code (asked, solved, wrong)");
+    describe_gauge!(PREFIXES_HELD, "Prefixes of mobile numbers whose messages need a challenge");
+    describe_counter!(CEILINGS, "Messages asked for beyond a ceiling, by country, or `all` for the ceiling over all");
     describe_gauge!(DEPENDENCY_UP, "Whether the last check of a dependency found it well");
     describe_gauge!(BUILD, "The version that runs");
 }
@@ -140,6 +146,21 @@ pub fn published(outcome: &'static str) {
 /// A request was refused by a limit.
 pub fn limit_exceeded(policy: &'static str) {
     counter!(LIMITS, "policy" => policy).increment(1);
+}
+
+/// A challenge was `asked` for, `solved`, or its solution `wrong`.
+pub fn challenge(outcome: &'static str) {
+    counter!(CHALLENGES, "outcome" => outcome).increment(1);
+}
+
+/// The prefixes that are held.
+pub fn prefixes_held(count: usize) {
+    gauge!(PREFIXES_HELD).set(number(count));
+}
+
+/// A message was asked for beyond the ceiling of a country, or of `all`.
+pub fn ceiling_reached(region: &str) {
+    counter!(CEILINGS, "region" => region.to_owned()).increment(1);
 }
 
 /// What a check of a dependency found.

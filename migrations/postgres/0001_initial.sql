@@ -171,3 +171,37 @@ CREATE TABLE root_keys (
     id            text PRIMARY KEY, -- derived from the key, and tells nothing of it
     first_used_at timestamptz NOT NULL
 );
+
+-- The pumping guard's counts by five minutes: of a prefix of mobile numbers, and for the ceilings of a region and of all.
+CREATE TABLE prefix_counts (
+    prefix     text NOT NULL, -- digits; two letters; or '*'
+    slot       bigint NOT NULL, -- five minutes since 1970
+    sent       bigint NOT NULL,
+    verified   bigint NOT NULL,
+    unripe     bigint NOT NULL, -- neither verified nor two minutes old
+    changed_at timestamptz NOT NULL,
+    PRIMARY KEY (prefix, slot)
+);
+CREATE INDEX prefix_counts_changed ON prefix_counts (changed_at);
+CREATE INDEX prefix_counts_slot ON prefix_counts (slot);
+
+-- The prefixes that are held, or were lifted.
+CREATE TABLE prefix_states (
+    prefix     text PRIMARY KEY,
+    held_since bigint, -- milliseconds
+    lifted_at  bigint, -- milliseconds; what was counted before it does not count
+    slot       bigint NOT NULL, -- that of the lift, and what it had counted
+    sent       bigint NOT NULL,
+    verified   bigint NOT NULL,
+    unripe     bigint NOT NULL,
+    changed_at timestamptz NOT NULL
+);
+
+-- The networks that an account's sessions were opened from: from there a few more codes are sent.
+CREATE TABLE known_networks (
+    user_id uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    network bytea NOT NULL, -- SHA-256 of the account's id and the network
+    seen_at timestamptz NOT NULL,
+    PRIMARY KEY (user_id, network)
+);
+CREATE INDEX known_networks_seen ON known_networks (seen_at);

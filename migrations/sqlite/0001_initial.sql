@@ -172,3 +172,37 @@ CREATE TABLE root_keys (
     id            TEXT PRIMARY KEY, -- derived from the key, and tells nothing of it
     first_used_at INTEGER NOT NULL
 ) STRICT;
+
+-- The pumping guard's counts by five minutes: of a prefix of mobile numbers, and for the ceilings of a region and of all.
+CREATE TABLE prefix_counts (
+    prefix     TEXT NOT NULL, -- digits; two letters; or '*'
+    slot       INTEGER NOT NULL, -- five minutes since 1970
+    sent       INTEGER NOT NULL,
+    verified   INTEGER NOT NULL,
+    unripe     INTEGER NOT NULL, -- neither verified nor two minutes old
+    changed_at INTEGER NOT NULL,
+    PRIMARY KEY (prefix, slot)
+) STRICT;
+CREATE INDEX prefix_counts_changed ON prefix_counts (changed_at);
+CREATE INDEX prefix_counts_slot ON prefix_counts (slot);
+
+-- The prefixes that are held, or were lifted.
+CREATE TABLE prefix_states (
+    prefix     TEXT PRIMARY KEY,
+    held_since INTEGER, -- milliseconds
+    lifted_at  INTEGER, -- milliseconds; what was counted before it does not count
+    slot       INTEGER NOT NULL, -- that of the lift, and what it had counted
+    sent       INTEGER NOT NULL,
+    verified   INTEGER NOT NULL,
+    unripe     INTEGER NOT NULL,
+    changed_at INTEGER NOT NULL
+) STRICT;
+
+-- The networks that an account's sessions were opened from: from there a few more codes are sent.
+CREATE TABLE known_networks (
+    user_id BLOB NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    network BLOB NOT NULL, -- SHA-256 of the account's id and the network
+    seen_at INTEGER NOT NULL,
+    PRIMARY KEY (user_id, network)
+) STRICT;
+CREATE INDEX known_networks_seen ON known_networks (seen_at);

@@ -8,7 +8,7 @@ use crate::{
     crypto::Tokens,
     domain::{OsRandom, SystemClock},
     engine::{Core, DeferredLines, EventLog, SessionOpener, SessionTurns},
-    services::{AccountService, AuditService, DeliveryService, SessionService},
+    services::{AbuseService, AccountService, AuditService, DeliveryService, SessionService},
     store::Store,
 };
 use anyhow::{Context as _, bail};
@@ -23,6 +23,8 @@ pub struct AdminServices {
     pub sessions: SessionService,
     /// The audit.
     pub audit: AuditService,
+    /// The pumping guard.
+    pub abuse: AbuseService,
     /// Messages and events.
     pub deliveries: DeliveryService,
 }
@@ -51,11 +53,13 @@ pub async fn admin_services(settings: &Settings) -> anyhow::Result<AdminServices
         core: core.clone(),
         tokens: Tokens::new(core.keyring.clone(), settings.tokens.clone()),
         settings: settings.sessions,
+        deferred: event_log.deferred.clone(),
     };
     Ok(AdminServices {
         store,
         accounts: AccountService { core: core.clone(), event_log: event_log.clone() },
         audit: AuditService { core: core.clone() },
+        abuse: AbuseService { core: core.clone(), settings: settings.abuse.numbers },
         deliveries: DeliveryService { core: core.clone() },
         sessions: SessionService { core, opener, event_log },
     })

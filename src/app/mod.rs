@@ -235,6 +235,7 @@ fn spawn(workers: Workers, stop: &CancellationToken) -> JoinSet<()> {
     tasks.spawn(workers.delivery.run(stop.clone()));
     tasks.spawn(workers.event_relay.run(stop.clone()));
     tasks.spawn(workers.deferred.run(stop.clone()));
+    tasks.spawn(workers.counts.run(stop.clone()));
     tasks.spawn(workers.health.run(stop.clone()));
     tasks.spawn(workers.verifications.run(stop.clone()));
     tasks

@@ -11,19 +11,23 @@ use crate::{
     config::Settings,
     crypto::{Hasher, Tokens},
     engine::{
-        CodeChecker, CodeIssuer, Core, DeferredLines, DeferredReceivers, EventLog, Gauges, Notices, PasswordChecker,
-        RateLimits, Readiness, SessionOpener, VerificationWatch,
+        CodeChecker, CodeIssuer, CodeLength, Core, DeferredLines, DeferredReceivers, EventLog, Gauges, Notices,
+        PasswordChecker, PumpingGuard, PuzzleMaster, RateLimits, Readiness, SendGate, ServiceCounts, SessionOpener,
+        VerificationWatch,
     },
     http,
     limits::{Limiter, MemoryLimits, RedisLimits},
     notify::{Inbox, TwilioCallback},
+    puzzles::ProofOfWork,
     redis::RedisClient,
     services::{
         AccountService, CodeRequestService, ContactService, DeliveryService, IdempotencyService, LoginService,
         ProfileService, RecoveryService, RegistrationService, ResendService, SessionService, StatusService,
         VerificationService,
     },
-    workers::{DB_PERMITS, DeferredWriter, DeliveryWorker, EventRelay, HealthMonitor, Pruner, VerificationWatcher},
+    workers::{
+        CountSync, DB_PERMITS, DeferredWriter, DeliveryWorker, EventRelay, HealthMonitor, Pruner, VerificationWatcher,
+    },
 };
 
 /// Destinations and counters in memory; beyond it requests are refused, and nothing is forgotten.
@@ -39,6 +43,7 @@ pub(super) struct Engine<'a> {
     core: Core,
     pub(super) readiness: Readiness,
     inbox: Option<Arc<Inbox>>,
+    gate: SendGate,
     issuer: CodeIssuer,
     checker: CodeChecker,
     passwords: PasswordChecker,
@@ -56,6 +61,7 @@ pub(super) struct Workers {
     pub(super) delivery: DeliveryWorker,
     pub(super) event_relay: EventRelay,
     pub(super) deferred: DeferredWriter,
+    pub(super) counts: CountSync,
     pub(super) health: HealthMonitor,
     pub(super) pruner: Pruner,
     pub(super) verifications: VerificationWatcher,
@@ -90,8 +96,18 @@ impl<'a> Engine<'a> {
             settings: settings.limits.clone(),
             deferred: lines,
         };
-        let issuer =
-            CodeIssuer { core: core.clone(), codes, wake: Arc::<Notify>::default(), settings: settings.codes.clone() };
+        let abuse = &settings.abuse;
+        let counts = ServiceCounts::new(abuse.numbers);
+        let guard = PumpingGuard { mode: abuse.guard, settings: abuse.numbers, counts: counts.clone() };
+        let gate = send_gate(settings, core.clone(), rate_limits.clone(), guard.clone());
+        let issuer = CodeIssuer {
+            core: core.clone(),
+            codes,
+            guard,
+            length: CodeLength { counts, limit: settings.limits.wrong_codes },
+            wake: Arc::<Notify>::default(),
+            settings: settings.codes.clone(),
+        };
         let hashes_at_once = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             checker: CodeChecker { core: core.clone(), issuer: issuer.clone(), rate_limits: rate_limits.clone() },
@@ -101,17 +117,20 @@ impl<'a> Engine<'a> {
                 hasher: Hasher::new(settings.hashing, hashes_at_once),
                 event_log: event_log.clone(),
                 fresh_for: settings.sessions.fresh_for,
+                conceal_accounts: settings.codes.conceal_accounts,
             },
             opener: SessionOpener {
                 core: core.clone(),
                 tokens: Tokens::new(core.keyring.clone(), settings.tokens.clone()),
                 settings: settings.sessions,
+                deferred: event_log.deferred.clone(),
             },
             watch: VerificationWatch::new(core.clone(), draining),
             notices: Notices { core: core.clone() },
             readiness: Readiness::new(core.store.clone(), redis, Arc::clone(&core.clock)),
             settings,
             core,
+            gate,
             inbox,
             issuer,
             rate_limits,
@@ -135,6 +154,7 @@ impl<'a> Engine<'a> {
             delivery: DeliveryWorker {
                 core: core.clone(),
                 codes: self.issuer.codes,
+                test_identities: settings.codes.test_identities.clone(),
                 notifiers: build_notifiers(settings, &core.clock, self.inbox),
                 templates: settings.notify.templates.clone(),
                 wake: self.issuer.wake,
@@ -148,6 +168,7 @@ impl<'a> Engine<'a> {
                 keep_unroutable: settings.keep_unroutable,
                 refused: HashMap::new(),
             },
+            counts: CountSync { core: core.clone(), counts: self.gate.guard.counts, event_log: self.event_log.clone() },
             deferred: DeferredWriter { event_log: self.event_log, deferred: self.deferred },
             health: HealthMonitor(self.readiness),
             verifications: VerificationWatcher(self.watch),
@@ -157,7 +178,7 @@ impl<'a> Engine<'a> {
 
     fn services(&self) -> http::Services {
         let Self { settings, core, issuer, checker, passwords, rate_limits, .. } = self;
-        let Self { opener, notices, event_log, .. } = self;
+        let Self { opener, notices, event_log, gate, .. } = self;
         let core = || core.clone();
         let login = LoginService {
             core: core(),
@@ -171,6 +192,7 @@ impl<'a> Engine<'a> {
         let resend = ResendService {
             core: core(),
             issuer: issuer.clone(),
+            gate: gate.clone(),
             rate_limits: rate_limits.clone(),
             registration_ttl: settings.registrations_ttl,
         };
@@ -178,9 +200,11 @@ impl<'a> Engine<'a> {
             registration: RegistrationService {
                 core: core(),
                 issuer: issuer.clone(),
+                gate: gate.clone(),
                 rate_limits: rate_limits.clone(),
                 hasher: passwords.hasher.clone(),
                 passwords: passwords.clone(),
+                notices: notices.clone(),
                 event_log: event_log.clone(),
                 ttl: settings.registrations_ttl,
             },
@@ -193,6 +217,7 @@ impl<'a> Engine<'a> {
                 resend: resend.clone(),
                 login: login.clone(),
                 event_log: event_log.clone(),
+                conceal_accounts: settings.codes.conceal_accounts,
             },
             status: StatusService {
                 core: core(),
@@ -201,7 +226,12 @@ impl<'a> Engine<'a> {
                 watch: self.watch.clone(),
             },
             idempotency: IdempotencyService { core: core(), answers: Arc::clone(&self.answers) },
-            code_request: CodeRequestService { core: core(), issuer: issuer.clone(), rate_limits: rate_limits.clone() },
+            code_request: CodeRequestService {
+                core: core(),
+                issuer: issuer.clone(),
+                gate: gate.clone(),
+                rate_limits: rate_limits.clone(),
+            },
             recovery: RecoveryService {
                 core: core(),
                 checker: checker.clone(),
@@ -213,6 +243,7 @@ impl<'a> Engine<'a> {
             contacts: ContactService {
                 core: core(),
                 issuer: issuer.clone(),
+                gate: gate.clone(),
                 checker: checker.clone(),
                 passwords: passwords.clone(),
                 rate_limits: rate_limits.clone(),
@@ -229,6 +260,7 @@ impl<'a> Engine<'a> {
             sessions: SessionService { core: core(), opener: opener.clone(), event_log: event_log.clone() },
             deliveries: DeliveryService { core: core() },
             readiness: self.readiness.clone(),
+            gate: gate.clone(),
             inbox: self.inbox.clone(),
             twilio: settings.notify.twilio().and_then(TwilioCallback::new),
             phone: settings.phone.clone(),
@@ -238,4 +270,17 @@ impl<'a> Engine<'a> {
             resend,
         }
     }
+}
+
+fn send_gate(settings: &Settings, core: Core, rate_limits: RateLimits, guard: PumpingGuard) -> SendGate {
+    let abuse = &settings.abuse;
+    let puzzles = match &abuse.site_verify {
+        Some(provider) => PuzzleMaster::SiteVerify(provider.clone()),
+        None => PuzzleMaster::ProofOfWork(ProofOfWork {
+            keyring: core.keyring.clone(),
+            random: Arc::clone(&core.random),
+            cost: abuse.pow_cost,
+        }),
+    };
+    SendGate { core, rate_limits, guard, mode: abuse.challenge, puzzles, trusts_loopback: abuse.trusts_loopback }
 }

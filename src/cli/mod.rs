@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 the command line or the settings are invalid. `--json` prints one JSON value a line,
 //! for programs.
 
+mod abuse;
 mod audit;
 mod backup;
 mod check_config;
@@ -25,7 +26,7 @@ use crate::{
     app::{Application, Environment, admin_services, migrate},
     config::{LogFormat, Settings, Sources},
     crypto::RootKey,
-    domain::{Address, OsRandom, Random, guard_simulation},
+    domain::{Address, OsRandom, Random},
     http, telemetry,
 };
 
@@ -96,20 +97,7 @@ enum Command {
     Limits(Limits),
     /// The guard against SMS pumping, which no request asks yet
     #[command(subcommand)]
-    Abuse(Abuse),
-}
-
-#[derive(Subcommand)]
-enum Abuse {
-    /// Simulate attacks beside honest people, and print how many messages go out
-    Simulate {
-        /// Another seed is another day
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-        /// The seconds of one core that a challenge costs at the usual price
-        #[arg(long, default_value_t = 0.05)]
-        seconds: f64,
-    },
+    Abuse(abuse::Abuse),
 }
 
 #[derive(Subcommand)]
@@ -197,7 +185,7 @@ async fn execute(command: Command, settings: &Settings, as_json: bool) -> anyhow
         }
         Command::Users(command) => return users::run(command, settings, as_json).await,
         Command::Sessions(command) => return sessions::run(command, settings, as_json).await,
-        Command::Abuse(Abuse::Simulate { seed, seconds }) => output::line(guard_simulation::table(seed, seconds)),
+        Command::Abuse(command) => return abuse::run(command, settings, as_json).await,
         Command::Limits(Limits::Lift { address }) => lift(settings, &address, as_json).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -36,7 +36,7 @@ for _, quota in ipairs(try.budget) do
   if nth_newest and nth_newest + quota[2] >= allowed_at then allowed_at, exhausted = nth_newest + quota[2], quota end
 end
 local is_spent = allowed_at > try.now
-if is_spent and (not try.with_id or extra_is_spent) then
+if is_spent and (not try.with_id or not try.allows_extra or extra_is_spent) then
   return {'budget', string.format('%.0f %.0f %.0f', exhausted[1], exhausted[2], allowed_at)}
 end
 

@@ -158,7 +158,7 @@ impl Destination {
         let exhausted = attempt.budget.next_allowed(&times, now);
         if let Some((quota, allowed_at)) = exhausted {
             let extra_is_spent = self.attempts.iter().any(|attempt| attempt.is_extra_of(id, code.generation));
-            if !attempt.with_id || extra_is_spent {
+            if !attempt.with_id || !attempt.allows_extra || extra_is_spent {
                 return Verdict::NoBudget(quota, Timestamp::from_millis(allowed_at));
             }
         }

@@ -39,6 +39,7 @@ pub use redis::RedisCodes;
 ///     key,
 ///     generation: 1,
 ///     with_id: true,
+///     allows_extra: true,
 ///     macs: vec!["mac".into()],
 ///     claim_id: "mine".into(),
 ///     known: FailedAttempts::default(),
@@ -102,6 +103,8 @@ pub struct Attempt {
     pub generation: i64,
     /// Whether the caller presents the `verification_id` (or the password, by Basic).
     pub with_id: bool,
+    /// Whether a code takes one more attempt once the budget is spent.
+    pub allows_extra: bool,
     /// The presented code under every accepted key.
     pub macs: Vec<String>,
     /// Identifies the claim on a match; nobody else knows it.

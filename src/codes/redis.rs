@@ -85,6 +85,7 @@ impl CodeStore for RedisCodes {
             "id": attempt.key.verification,
             "generation": attempt.generation,
             "with_id": attempt.with_id,
+            "allows_extra": attempt.allows_extra,
             "macs": attempt.macs,
             "claim_id": attempt.claim_id,
             "claim_ms": CLAIM_MS,

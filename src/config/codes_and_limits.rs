@@ -5,9 +5,11 @@ use std::time::Duration;
 use super::{reader::Reader, settings::DAY};
 use crate::{
     crypto::HashingCost,
-    domain::{CodePolicy, RateLimit},
+    domain::{CodePolicy, Quota, RateLimit, TestIdentities},
     engine::{CodeSettings, LimitSettings},
 };
+
+const HOUR: Duration = Duration::from_hours(1);
 
 macro_rules! policy {
     ($settings:ident, $purpose:literal, $digits:literal, $ttl:literal, $tries:literal) => {
@@ -28,6 +30,8 @@ pub(super) fn codes(settings: &mut Reader, limits: &LimitSettings) -> CodeSettin
         contact_change: policy!(settings, "contact_change", 6, 600, 5),
         resend_after: settings.seconds("codes.resend_after", 30, 0..=3_600),
         sends_per_destination: limits.sends_per_destination.clone(),
+        test_identities: TestIdentities::default(),
+        conceal_accounts: settings.flag("privacy.conceal_accounts", false),
     }
 }
 
@@ -42,19 +46,30 @@ pub(super) fn registrations_ttl(settings: &mut Reader, codes: &CodeSettings) -> 
 
 pub(super) fn limits(settings: &mut Reader, enabled: bool) -> LimitSettings {
     let in_a_row = settings.u32("limits.login_failures_in_a_row", 100, 1..=10_000);
+    let wrong_codes = settings.parsed("limits.wrong_codes", Some(Quota::new(200, HOUR)), |text| match text {
+        "none" => Ok(None),
+        text => {
+            let limit = RateLimit::parse(text).ok().filter(|limit| limit.iter().count() == 1);
+            limit
+                .and_then(|limit| limit.shortest())
+                .map(Some)
+                .ok_or("must be a count and seconds, such as 200/3600, or none")
+        }
+    });
     let mut limit = |setting: &'static str, default: &str| {
         let limit = settings.parsed(setting, None, |text| RateLimit::parse(text).map(Some));
         let limit = limit.unwrap_or_else(|| RateLimit::parse(default).unwrap_or_default());
         if enabled { limit } else { RateLimit::unlimited() }
     };
     LimitSettings {
-        sends_per_client: limit("limits.sends_per_client", "5/60"),
+        sends_per_client: limit("limits.sends_per_client", "5/60,40/3600,200/86400"),
         sends_per_destination: limit("limits.sends_per_destination", "5/3600,10/86400"),
         wrong_tries_per_destination: limit("limits.wrong_tries_per_destination", "10/3600,20/86400"),
         wrong_tries_per_client: limit("limits.wrong_tries_per_client", "50/3600"),
         login_failures_per_identifier: limit("limits.login_failures_per_identifier", "10/3600"),
         login_failures_per_client: limit("limits.login_failures_per_client", "50/3600"),
         logins_per_client: limit("limits.logins_per_client", "60/60"),
+        wrong_codes: wrong_codes.filter(|_| enabled),
         login_failures_in_a_row: enabled.then_some(in_a_row),
     }
 }

@@ -3,16 +3,19 @@
 //! Defaults come first, then `enroll.toml`, then `.env`, then the environment; an unknown name stops the start, and
 //! all problems are reported at once.
 
+mod abuse;
 mod codes_and_limits;
 mod notify;
 mod reader;
 mod secrets;
 mod settings;
 mod sources;
+mod test_identities;
 #[cfg(test)]
 mod tests;
 mod warnings;
 
+pub use abuse::AbuseSettings;
 pub use notify::{NotifySettings, ProviderSettings};
 pub use reader::Problem;
 pub use settings::{LogFormat, Settings};

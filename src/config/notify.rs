@@ -45,7 +45,7 @@ impl NotifySettings {
         self.sms.iter().chain(&self.email).any(|provider| matches!(provider, ProviderSettings::Console))
     }
 
-    fn is_console_alone(&self) -> bool {
+    pub(super) fn is_console_alone(&self) -> bool {
         self.sms.iter().chain(&self.email).all(|provider| matches!(provider, ProviderSettings::Console))
     }
 

@@ -6,10 +6,12 @@ use ipnet::IpNet;
 
 use super::{
     Problem, Sources,
+    abuse::{AbuseSettings, abuse},
     codes_and_limits::{codes, hashing, limits, registrations_ttl},
     notify::{NotifySettings, notify},
     reader::Reader,
     secrets::{keyring, tokens},
+    test_identities::test_identities,
 };
 use crate::{
     crypto::{HashingCost, Keyring, TokenSettings},
@@ -52,6 +54,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// Whether there are rate limits.
     pub limits_enabled: bool,
+    /// The pumping guard, and challenges.
+    pub abuse: AbuseSettings,
     /// The cost of a password hash.
     pub hashing: HashingCost,
     /// The least characters of a password.
@@ -138,9 +142,15 @@ impl Settings {
         let (tokens, sessions) = tokens(settings);
         let limits_enabled = settings.flag("limits.enabled", true);
         let limits = limits(settings, limits_enabled);
-        let codes = codes(settings, &limits);
+        let mut codes = codes(settings, &limits);
+        let phone = phone(settings);
+        codes.test_identities = test_identities(settings, &codes, &phone);
         not_built_yet(settings);
+        let notify = notify(settings, embedded, &server);
+        // On a laptop: nothing is sent, and nobody else can reach it.
+        let trusts_loopback = embedded && server.trusted_proxies.is_empty() && notify.is_console_alone();
         Self {
+            abuse: abuse(settings, trusts_loopback),
             redis,
             redis_timeout: settings.seconds("redis.timeout", 1, 1..=10),
             rabbitmq: rabbitmq(settings),
@@ -158,8 +168,8 @@ impl Settings {
             limits,
             hashing: hashing(settings),
             password_min_length: settings.u32("passwords.min_length", 8, 8..=64) as usize,
-            phone: phone(settings),
-            notify: notify(settings, embedded, &server),
+            phone,
+            notify,
             audit_keep: Duration::from_secs(u64::from(settings.u32("audit.keep", 90, 1..=3_650)) * DAY),
             otlp_endpoint: otlp_endpoint(settings),
             log: log_format(settings),
@@ -175,7 +185,6 @@ impl Settings {
 
 /// Accepted only with the values that they have anyway, so that nobody relies on them.
 fn not_built_yet(settings: &mut Reader) {
-    settings.not_built(&["privacy.conceal_accounts"], "false");
     settings.not_built(&["events.personal_data"], "false");
 }
 

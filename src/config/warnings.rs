@@ -1,7 +1,11 @@
 //! Settings that are valid and unwise.
 
 use super::Settings;
-use crate::events::RabbitUrl;
+use crate::{
+    domain::{Clock as _, SystemClock},
+    engine::{GuardMode, PuzzleMode},
+    events::RabbitUrl,
+};
 
 impl Settings {
     /// Everything in these settings that is valid and unwise.
@@ -26,6 +30,22 @@ impl Settings {
         warn(everybody, "ENROLL__SERVER__TRUSTED_PROXIES trusts everybody: each client can choose its own IP");
         let empty_vhost = self.rabbitmq.as_ref().is_some_and(RabbitUrl::has_empty_vhost);
         warn(empty_vhost, "AMQP_URL ends with a slash, which names the virtual host \"\"; the default one is %2f");
+        let (now, identities) = (SystemClock.now(), &self.codes.test_identities);
+        let live = identities.live(now).count();
+        let known = format!("{live} test identities: whoever knows their codes can use these addresses");
+        warn(live > 0, &known);
+        for address in identities.ended(now) {
+            warn(
+                true,
+                &format!("the last day of the test identity {} is over: it is like any other", address.masked()),
+            );
+        }
+        let cannot_ask = self.abuse.guard == GuardMode::Enforce && self.abuse.challenge == PuzzleMode::Off;
+        warn(cannot_ask, "ENROLL__ABUSE__CHALLENGE is off: the guard holds nobody, only the ceilings refuse");
+        let cannot_solve = self.abuse.guard == GuardMode::Enforce && !self.server.camel_prefixes.is_empty();
+        let older = "older clients (ENROLL__SERVER__CAMEL_PREFIXES) solve no challenges: ENROLL__ABUSE__GUARD=watch \
+            serves them all the same";
+        warn(cannot_solve, older);
         for (name, meant) in &self.misspelled {
             let meant = meant.as_deref().unwrap_or("ENROLL__SECTION__KEY");
             warn(true, &format!("{name} is ignored: the name is {meant}"));

@@ -21,7 +21,7 @@ struct DerivedKeys {
     root: Zeroizing<[u8; 32]>,
     /// Eight hexadecimal digits that name the key and reveal nothing of it.
     id: String,
-    macs: [hmac::Key; 3],
+    macs: [hmac::Key; 4],
     access_token: Zeroizing<[u8; 32]>,
     seal: LessSafeKey,
 }
@@ -35,6 +35,8 @@ pub enum MacPurpose {
     RefreshToken,
     /// The salt of the first pending password of a destination.
     PendingSalt,
+    /// Puzzles: a secret for each part of one.
+    Puzzle,
 }
 
 /// The current root key, which signs and seals, and the previous ones, which are still accepted.
@@ -63,7 +65,7 @@ impl RootKey {
         let seal = UnboundKey::new(&AES_256_GCM, &*derive(&root, "seal")).expect("the key has the cipher's length");
         Self(Arc::new(DerivedKeys {
             id: hex(&derive(&root, "key id")[..4]),
-            macs: [mac("code"), mac("refresh token"), mac("pending password salt")],
+            macs: [mac("code"), mac("refresh token"), mac("pending password salt"), mac("puzzle")],
             access_token: derive(&root, "access token"),
             seal: LessSafeKey::new(seal),
             root,

@@ -189,7 +189,10 @@ impl AuditLine {
             LoginMethod::Code => "code",
         };
         let (kind, outcome) = match event {
-            EventKind::RegistrationRequested { .. } => return None, // its code was issued
+            // Its code was issued; the others are about no account and no address.
+            EventKind::RegistrationRequested { .. }
+            | EventKind::CeilingReached { .. }
+            | EventKind::WrongCodesReached { .. } => return None,
             EventKind::UserRegistered { .. } => (AuditKind::AccountCreated, "done"),
             EventKind::UserActivated { channel, .. } => {
                 (AuditKind::Verified, (*channel)?.as_str()) // an operator's account has proven nothing

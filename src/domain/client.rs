@@ -1,8 +1,9 @@
 //! The party at the other end of a request.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
+use uuid::Uuid;
 
 use super::sha256;
 
@@ -23,6 +24,14 @@ pub fn site_of(ip: IpAddr) -> IpNet {
     let length = if ip.is_ipv4() { 24 } else { 48 };
     IpNet::new_assert(ip, length).trunc()
 }
+
+/// SHA-256 of the site of an IP address, for this account alone.
+pub fn site_hash(ip: IpAddr, user: Uuid) -> Vec<u8> {
+    sha256(&[user.as_bytes(), site_of(ip).to_string().as_bytes()].concat()).to_vec()
+}
+
+/// How long the site of an account's session is known.
+pub const KNOWN_FOR: Duration = Duration::from_hours(90 * 24);
 
 impl Client {
     /// The network that limits count by: the IPv4 address, or the /64 of an IPv6 address (a subscriber has a
@@ -47,6 +56,11 @@ impl Client {
         }
         let tag = around(48);
         [(64, 1), (56, 4), (48, 16)].map(|(length, times)| (format!("{{{tag}}}{}", around(length)), times)).to_vec()
+    }
+
+    /// SHA-256 of its site, for this account alone.
+    pub fn site_hash(&self, user: Uuid) -> Vec<u8> {
+        site_hash(self.ip, user)
     }
 
     /// SHA-256 of the [`network`](Self::network): it is only ever compared, so it is stored hashed.

@@ -36,7 +36,12 @@ impl OneTimeCode {
 
     /// Whether it has this many digits.
     pub fn has_digits(&self, digits: u32) -> bool {
-        self.0.expose_secret().len() == digits as usize
+        self.digits() == digits
+    }
+
+    /// How many digits it has.
+    pub fn digits(&self) -> u32 {
+        u32::try_from(self.0.expose_secret().len()).unwrap_or(u32::MAX)
     }
 
     /// The digits, for hashing and for the message.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Channel, Timestamp};
+use super::{Channel, Purpose, Timestamp};
 
 /// News for other programs: ids, purposes, channels and times, never an address, a code, a password or a
 /// token.
@@ -59,6 +59,12 @@ pub enum EventKind {
     /// The account was deleted.
     #[serde(rename = "user.deleted")]
     UserDeleted { user_id: Uuid },
+    /// So many messages went to a country (two letters), or to all (null), that the next ones need a challenge.
+    #[serde(rename = "abuse.ceiling_reached")]
+    CeilingReached { region: Option<String> },
+    /// So many codes of a purpose were wrong that short ones have six digits for an hour.
+    #[serde(rename = "limits.wrong_codes_reached")]
+    WrongCodesReached { purpose: Purpose },
 }
 
 /// How a person authenticated.
@@ -98,6 +104,7 @@ impl EventKind {
     pub fn user(&self) -> Option<Uuid> {
         match self {
             Self::LoginFailed { user_id, .. } => *user_id,
+            Self::CeilingReached { .. } | Self::WrongCodesReached { .. } => None,
             Self::RegistrationRequested { user_id, .. }
             | Self::UserRegistered { user_id }
             | Self::UserActivated { user_id, .. }

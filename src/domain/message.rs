@@ -65,11 +65,14 @@ pub enum NoticeKind {
     ContactRequested,
     /// The email or mobile was changed.
     ContactChanged,
+    /// Somebody registered with the address, which is an account's.
+    AlreadyRegistered,
 }
 
 impl NoticeKind {
     /// Every kind, for checking templates.
-    pub const ALL: [Self; 3] = [Self::PasswordReset, Self::ContactRequested, Self::ContactChanged];
+    pub const ALL: [Self; 4] =
+        [Self::PasswordReset, Self::ContactRequested, Self::ContactChanged, Self::AlreadyRegistered];
 
     /// The name of its template.
     pub fn as_str(self) -> &'static str {
@@ -77,6 +80,7 @@ impl NoticeKind {
             Self::PasswordReset => "password_was_reset",
             Self::ContactRequested => "contact_change_requested",
             Self::ContactChanged => "contact_was_changed",
+            Self::AlreadyRegistered => "already_registered",
         }
     }
 }

@@ -36,6 +36,8 @@ pub const DAY_MS: i64 = 86_400_000;
 #[error("must be a list of COUNT/SECONDS with counts of 1 to 10000 and seconds of 1 to 86400, for example 5/3600")]
 pub struct RateLimitError;
 
+const HOUR: Duration = Duration::from_hours(1);
+
 impl Quota {
     /// At most `count` in any span of this length.
     pub fn new(count: u32, span: Duration) -> Self {
@@ -85,6 +87,26 @@ impl RateLimit {
     #[must_use]
     pub fn times(&self, factor: u32) -> Self {
         Self(self.iter().map(|quota| Quota { count: quota.count.saturating_mul(factor), ..quota }).collect())
+    }
+
+    /// The same spans, of which the shortest alone refuses: within the longer ones uses are counted all the same.
+    #[must_use]
+    pub fn shortest_alone(&self) -> Self {
+        let shortest = self.shortest();
+        let eased = |quota: Quota| Quota { count: u32::MAX, ..quota };
+        Self(self.iter().map(|quota| if Some(quota) == shortest { quota } else { eased(quota) }).collect())
+    }
+
+    /// For callers that are known: two more in spans of up to an hour, four more in longer ones.
+    #[must_use]
+    pub fn for_known(&self) -> Self {
+        let more = |quota: Quota| if quota.span() <= HOUR { 2 } else { 4 };
+        Self(self.iter().map(|quota| Quota { count: quota.count.saturating_add(more(quota)), ..quota }).collect())
+    }
+
+    /// The quota of the shortest span.
+    pub fn shortest(&self) -> Option<Quota> {
+        self.iter().min_by_key(|quota| quota.millis)
     }
 
     /// The longest span: older uses do not count.

@@ -20,6 +20,11 @@ impl Timestamp {
         Self(millis.saturating_mul(1_000))
     }
 
+    /// The first moment of a day in UTC, such as `2027-01-31`.
+    pub fn of_day(day: &str) -> Option<Self> {
+        OffsetDateTime::parse(&format!("{day}T00:00:00Z"), &Rfc3339).ok().map(Self::from)
+    }
+
     /// Microseconds since 1970.
     pub const fn micros(self) -> i64 {
         self.0

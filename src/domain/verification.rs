@@ -79,6 +79,11 @@ impl DeliveryState {
         }
     }
 
+    /// Whether it can't change any more.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Verified | Self::Expired)
+    }
+
     /// Parses the name; `None` for a state that only a newer version knows.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
@@ -143,7 +148,7 @@ impl Challenge {
     /// Whether attempts at its code are judged. For codes that strangers may request, a changed account does
     /// not show here: that its codes are dead is found when one is used.
     pub fn is_live(&self, now: Timestamp) -> bool {
-        !matches!(self.state(now), DeliveryState::Verified | DeliveryState::Expired)
+        !self.state(now).is_final()
     }
 
     /// Whether its code can still be right, so that it is worth sending.
@@ -160,6 +165,24 @@ impl Challenge {
             _ if now >= *expires_at || is_gone => DeliveryState::Expired,
             _ if purpose.is_open_to_strangers() => DeliveryState::Sent,
             state => *state,
+        }
+    }
+
+    /// The state that a client is told where accounts are concealed: nothing that depends on an account.
+    pub fn concealed_state(&self, now: Timestamp) -> DeliveryState {
+        match self.verification.state {
+            DeliveryState::Verified => DeliveryState::Verified,
+            _ if now >= self.verification.expires_at => DeliveryState::Expired,
+            _ => DeliveryState::Sent,
+        }
+    }
+
+    /// When [`concealed_state`](Self::concealed_state) changed.
+    pub fn concealed_changed_at(&self, now: Timestamp) -> Timestamp {
+        match self.concealed_state(now) {
+            DeliveryState::Verified => self.verification.changed_at,
+            DeliveryState::Expired => self.verification.expires_at,
+            _ => self.verification.issued_at,
         }
     }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{CodeIssuer, Core, RateLimits, VerificationRef, code_issuer::log_verification, once_on_conflict};
+use super::{
+    CodeIssuer, CodeSettings, Core, RateLimits, VerificationRef, code_issuer::log_verification, once_on_conflict,
+};
 use crate::{
     codes::{Attempt, Claim, CodeKey, Verdict},
     domain::{
@@ -97,8 +99,7 @@ impl CodeChecker {
         let purpose_of_id = by_id.as_ref().map(|challenge| challenge.verification.purpose);
         let purpose = submission.purpose.or(purpose_of_id.filter(|purpose| *purpose == Purpose::Login));
         let purpose = purpose.unwrap_or(Purpose::Registration);
-        let policy_digits =
-            address.as_ref().map(|address| self.issuer.settings.policy(purpose, address.channel()).digits);
+        let policy_digits = address.as_ref().map(|address| self.named_digits(purpose, address));
         let digits = by_id.as_ref().map(|challenge| challenge.verification.digits).or(policy_digits);
         let challenge = match (by_id, address) {
             (Some(challenge), _) if challenge.verification.purpose != purpose => None,
@@ -119,6 +120,13 @@ impl CodeChecker {
             login_id_hash: submission.login_id.as_ref().map(LoginId::hash),
         });
         Ok(Subject { purpose, challenge, named, digits, with_id: id.is_some() })
+    }
+
+    /// The digits of a code that an address alone names: of its policy, or of a test identity.
+    fn named_digits(&self, purpose: Purpose, address: &Address) -> u32 {
+        let CodeSettings { test_identities, .. } = &self.issuer.settings;
+        let known = test_identities.code(address, self.core.now()).map(OneTimeCode::digits);
+        known.unwrap_or_else(|| self.issuer.settings.policy(purpose, address.channel()).digits)
     }
 
     /// Whether the verification was requested with these identifiers, or its registration has the address.
@@ -207,7 +215,7 @@ impl CodeChecker {
     {
         let reservation = self.rate_limits.count_attempt(client).await?;
         let now = self.core.now();
-        let Some(challenge) = subject.challenge.filter(|challenge| challenge.is_live(now)) else {
+        let Some(challenge) = subject.challenge.filter(|challenge| self.is_judged(challenge, now)) else {
             let counted = self.count_at_nobody(subject.purpose, subject.named).await;
             if counted.is_err() {
                 reservation.cancel().await;
@@ -227,6 +235,10 @@ impl CodeChecker {
                 let outcome = once_on_conflict(|| use_it(challenge.verification.clone())).await;
                 if outcome.is_err() {
                     self.release(&claim).await;
+                } else {
+                    let Verification { purpose, destination, issued_at, .. } = &challenge.verification;
+                    self.issuer.guard.verified(*purpose, destination, *issued_at, now);
+                    self.issuer.length.judged(*purpose, true, now);
                 }
                 outcome
             }
@@ -234,6 +246,13 @@ impl CodeChecker {
         };
         reservation.cancel().await;
         outcome
+    }
+
+    /// Whether attempts at the code are judged. Where accounts are concealed they are to its end: that its registration
+    /// is gone would tell that another was proven.
+    fn is_judged(&self, challenge: &Challenge, now: Timestamp) -> bool {
+        let is_concealed = self.issuer.settings.conceal_accounts;
+        if is_concealed { !challenge.concealed_state(now).is_final() } else { challenge.is_live(now) }
     }
 
     /// Counts an attempt without an id where no code lives: it ends in the same refusal as where one does, which
@@ -283,6 +302,7 @@ impl CodeChecker {
                 Err(Error::InvalidCode)
             }
             Verdict::Wrong(attempt) => {
+                self.issuer.length.judged(challenge.verification.purpose, false, now);
                 let line = wrong_code_line(challenge, client, now);
                 self.core.store.record_failed_attempt(challenge.verification.way(), attempt, &line).await?;
                 Err(Error::InvalidCode)
@@ -303,6 +323,7 @@ impl CodeChecker {
             key: CodeKey { destination: record_key, purpose: *purpose, verification: *id },
             generation: *generation,
             with_id,
+            allows_extra: self.issuer.settings.test_identities.code(destination, self.core.now()).is_none(),
             macs: self.core.keyring.code_macs(*purpose, destination, (*id, *generation), code),
             claim_id: hex(&self.core.random.bytes::<8>()),
             known: challenge.destination.failed_attempts(*purpose),

@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::Core;
+use super::{CodeLength, Core, PumpingGuard};
 use crate::{
     codes::{CodeKey, CodeStore, LiveCode},
     crypto::Keyring,
     domain::{
         Address, AuditKind, AuditLine, Channel, Client, CodeMessage, CodePolicy, DeliveryState, DestinationRecord,
-        Holder, IssuedCode, MessagePayload, OneTimeCode, Origin, Purpose, Quota, RateLimit, Registration, Timestamp,
-        Verification, Way, hex, message_owner,
+        Holder, IssuedCode, KNOWN_FOR, MessagePayload, OneTimeCode, Origin, Purpose, Quota, RateLimit, Registration,
+        TestIdentities, Timestamp, Verification, Way, hex, message_owner,
     },
     error::{Error, ExceededLimit},
     metrics,
@@ -37,6 +37,10 @@ pub struct CodeSettings {
     pub resend_after: Duration,
     /// The limit of codes for one destination.
     pub sends_per_destination: RateLimit,
+    /// The addresses whose code is known beforehand.
+    pub test_identities: TestIdentities,
+    /// Whether nothing may tell who has an account.
+    pub conceal_accounts: bool,
 }
 
 impl CodeSettings {
@@ -57,6 +61,10 @@ impl CodeSettings {
 pub struct CodeIssuer {
     pub(crate) core: Core,
     pub(crate) codes: Arc<dyn CodeStore>,
+    /// Counts what is sent.
+    pub(crate) guard: PumpingGuard,
+    /// How long they are.
+    pub(crate) length: CodeLength,
     /// Wakes the delivery worker.
     pub(crate) wake: Arc<Notify>,
     pub(crate) settings: CodeSettings,
@@ -82,13 +90,18 @@ impl<'a> NewCode<'a> {
         Way { purpose: self.purpose, destination: self.destination, login_id_hash: self.login_id_hash.as_deref() }
     }
 
-    pub(crate) fn registration(registration: &'a Registration, destination: &'a Address, is_first: bool) -> Self {
+    pub(crate) fn registration(
+        registration: &'a Registration,
+        destination: &'a Address,
+        is_first: bool,
+        holder: Holder,
+    ) -> Self {
         Self {
             purpose: Purpose::Registration,
             destination,
             verification_id: registration.verification_id,
             is_first,
-            holder: Holder::Registration,
+            holder,
             login_id_hash: None,
             locale: registration.locale.clone(),
         }
@@ -100,10 +113,23 @@ impl<'a> NewCode<'a> {
     }
 }
 
+/// The policy of codes to one destination.
+const DESTINATION_SENDS: &str = "destination-sends";
+
+/// Who asks for a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// Anybody.
+    Stranger,
+    /// Somebody at a network that opened a session of the account: a few more codes are sent.
+    Known,
+}
+
 /// A code whose transaction is not committed yet, or that is not live yet.
 pub(crate) struct InactiveCode {
     live: LiveCode,
     issued: IssuedCode,
+    issued_at: Timestamp,
 }
 
 impl CodeIssuer {
@@ -122,16 +148,20 @@ impl CodeIssuer {
 
     /// Begins the transaction that issues a code, unless it comes too soon: then, mostly, by a look at the row alone,
     /// which keeps nobody waiting and writes nothing.
-    pub(crate) async fn begin(&self, way: Way<'_>) -> Result<(Tx, DestinationRecord, Timestamp), Error> {
+    pub(crate) async fn begin(
+        &self,
+        way: Way<'_>,
+        caller: Caller,
+    ) -> Result<(Tx, DestinationRecord, Timestamp), Error> {
         let mut record = self.core.store.read().await?.destination(&way.record_key()).await?;
         let now = self.core.now();
         let is_settled = !record.history.settle(now); // times in the future are settled under the lock
         if is_settled {
-            self.check_cooldown(&record, way.purpose, now)?;
+            self.check_cooldown(&record, way.purpose, caller, now)?;
         }
         let mut tx = self.core.store.begin().await?;
         let (record, now) = self.lock(&mut tx, way).await?;
-        self.check_cooldown(&record, way.purpose, now)?;
+        self.check_cooldown(&record, way.purpose, caller, now)?;
         Ok((tx, record, now))
     }
 
@@ -140,11 +170,16 @@ impl CodeIssuer {
         &self,
         destination: &DestinationRecord,
         purpose: Purpose,
+        caller: Caller,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let Some((quota, allowed_at)) = self.next_send(destination, purpose, now) else { return Ok(()) };
+        let CodeSettings { resend_after, sends_per_destination: limit, .. } = &self.settings;
+        let eased = limit.for_known();
+        let limit = if caller == Caller::Known { &eased } else { limit };
+        let next = destination.history.next_send(purpose, *resend_after, limit, now);
+        let Some((quota, allowed_at)) = next else { return Ok(()) };
         let (policy, quota) = match quota {
-            Some(quota) => ("destination-sends", quota),
+            Some(quota) => (DESTINATION_SENDS, quota),
             None => ("resend", Quota::new(1, self.settings.resend_after)),
         };
         Err(Error::TooManyRequests(ExceededLimit { policy, quota, retry_after: allowed_at.after(now) }))
@@ -152,17 +187,26 @@ impl CodeIssuer {
 
     /// How long until the next code may be requested.
     pub(crate) fn resend_in(&self, destination: &DestinationRecord, purpose: Purpose, now: Timestamp) -> Duration {
-        self.next_send(destination, purpose, now).map_or(Duration::ZERO, |(_, allowed_at)| allowed_at.after(now))
+        let CodeSettings { resend_after, sends_per_destination, .. } = &self.settings;
+        let next = destination.history.next_send(purpose, *resend_after, sends_per_destination, now);
+        next.map_or(Duration::ZERO, |(_, allowed_at)| allowed_at.after(now))
     }
 
-    fn next_send(
+    /// Whether a refused caller is known to the account after all: a session of it was opened from its network. Where
+    /// accounts are concealed nobody is, for it would tell.
+    pub(crate) async fn is_known(
         &self,
-        destination: &DestinationRecord,
-        purpose: Purpose,
-        now: Timestamp,
-    ) -> Option<(Option<Quota>, Timestamp)> {
-        let CodeSettings { resend_after, sends_per_destination, .. } = &self.settings;
-        destination.history.next_send(purpose, *resend_after, sends_per_destination, now)
+        refusal: &Error,
+        user: Option<Uuid>,
+        client: &Client,
+    ) -> Result<bool, StoreError> {
+        let Error::TooManyRequests(exceeded) = refusal else { return Ok(false) };
+        if exceeded.policy != DESTINATION_SENDS || self.settings.conceal_accounts {
+            return Ok(false);
+        }
+        let user = user.unwrap_or_default(); // nobody's is looked for alike
+        let since = self.core.now().minus(KNOWN_FOR);
+        self.core.store.read().await?.knows_network(user, &client.site_hash(user), since).await
     }
 
     /// Writes the send, the verification and the message; the caller has checked the cooldown, and commits.
@@ -175,7 +219,9 @@ impl CodeIssuer {
         now: Timestamp,
     ) -> Result<InactiveCode, StoreError> {
         log_verification(new.verification_id);
-        record.history.record_send(new.purpose, now);
+        if self.settings.test_identities.code(new.destination, now).is_none() {
+            record.history.record_send(new.purpose, now);
+        }
         tx.update_history(&new.way().record_key(), &record.history).await?;
         let verification = self.write_verification(tx, new, now).await?;
         let message = self.write_message(tx, &verification, new.locale.clone(), now).await?;
@@ -185,7 +231,7 @@ impl CodeIssuer {
             live.mac = hex(&self.core.random.bytes::<32>());
             live.phantom = true;
         }
-        Ok(InactiveCode { live, issued: self.issued(&verification, record, now) })
+        Ok(InactiveCode { live, issued: self.issued(&verification, record, now), issued_at: verification.issued_at })
     }
 
     async fn write_verification(
@@ -200,7 +246,7 @@ impl CodeIssuer {
             generation: 1,
             purpose: new.purpose,
             destination: new.destination.clone(),
-            digits: policy.digits,
+            digits: self.digits(new.purpose, new.destination, now),
             tries: policy.tries,
             state: DeliveryState::Queued,
             changed_at: now,
@@ -228,7 +274,7 @@ impl CodeIssuer {
         let message = CodeMessage {
             to: verification.destination.clone(),
             purpose: verification.purpose,
-            code: OneTimeCode::generate(&**random, verification.digits).expose().to_owned(),
+            code: self.draw(verification, now).expose().to_owned(),
             verification_id: verification.id,
             generation: verification.generation,
             tries: verification.tries,
@@ -252,6 +298,33 @@ impl CodeIssuer {
         Ok(message)
     }
 
+    /// The digits of a code that is issued now.
+    pub(crate) fn digits(&self, purpose: Purpose, destination: &Address, now: Timestamp) -> u32 {
+        match self.settings.test_identities.code(destination, now) {
+            Some(code) => code.digits(),
+            None => self.length.digits(purpose, self.settings.policy(purpose, destination.channel()).digits, now),
+        }
+    }
+
+    fn draw(&self, verification: &Verification, now: Timestamp) -> OneTimeCode {
+        let known = self.settings.test_identities.code(&verification.destination, now);
+        known.cloned().unwrap_or_else(|| OneTimeCode::generate(&*self.core.random, verification.digits))
+    }
+
+    /// The holder of a code for a registration: nobody, where an account has proven the address and nothing may tell
+    /// so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AccountExists`] where it may be told.
+    pub(crate) async fn registration_holder(&self, tx: &mut Tx, destination: &Address) -> Result<Holder, Error> {
+        match tx.taken_identifier(&destination.clone().into()).await? {
+            None => Ok(Holder::Registration),
+            Some(_) if self.settings.conceal_accounts => Ok(Holder::Phantom),
+            Some(taken) => Err(Error::taken(taken)),
+        }
+    }
+
     /// The code of a verification, as its owner is told of it.
     pub(crate) fn issued(
         &self,
@@ -271,6 +344,7 @@ impl CodeIssuer {
 
     /// Makes a committed code live and wakes the delivery worker, which sends it even if this fails.
     pub(crate) async fn activate(&self, code: InactiveCode) -> Result<IssuedCode, Error> {
+        self.guard.sent(code.issued.purpose, &code.issued.destination, code.issued_at);
         let put = self.codes.put(&code.live, self.core.now()).await;
         self.wake.notify_one();
         put?;

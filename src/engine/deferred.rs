@@ -1,6 +1,7 @@
-//! Lines that are written after their response, as far as they can be: failed logins and refusals.
+//! What is written after its response, as far as it can be: failed logins, refusals, networks.
 
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use crate::{
     domain::{Address, AuditKind, AuditLine, Client, Event, Origin, Timestamp},
@@ -13,6 +14,7 @@ use crate::{
 pub struct DeferredLines {
     failed_logins: mpsc::Sender<(Event, AuditLine)>,
     refusals: mpsc::Sender<AuditLine>,
+    networks: mpsc::Sender<(Uuid, Vec<u8>)>,
 }
 
 /// The other end.
@@ -21,18 +23,30 @@ pub struct DeferredReceivers {
     pub failed_logins: mpsc::Receiver<(Event, AuditLine)>,
     /// Requests about an address that a limit refused.
     pub refusals: mpsc::Receiver<AuditLine>,
+    /// Accounts, and the networks that sessions of theirs were opened from.
+    pub networks: mpsc::Receiver<(Uuid, Vec<u8>)>,
 }
 
 impl DeferredLines {
     /// Buffers of this size, and their other end.
     pub fn bounded(size: usize) -> (Self, DeferredReceivers) {
-        let ((failed_logins, logins_end), (refusals, refusals_end)) = (mpsc::channel(size), mpsc::channel(size));
-        (Self { failed_logins, refusals }, DeferredReceivers { failed_logins: logins_end, refusals: refusals_end })
+        let (failed_logins, logins_end) = mpsc::channel(size);
+        let (refusals, refusals_end) = mpsc::channel(size);
+        let (networks, networks_end) = mpsc::channel(size);
+        let receivers = DeferredReceivers { failed_logins: logins_end, refusals: refusals_end, networks: networks_end };
+        (Self { failed_logins, refusals, networks }, receivers)
     }
 
     pub(crate) fn failed_login(&self, event: Event, line: AuditLine) {
         if self.failed_logins.try_send((event, line)).is_err() {
             tracing::debug!("more logins fail than are recorded");
+        }
+    }
+
+    /// Notes the network that a session was opened from.
+    pub(crate) fn session_opened(&self, user: Uuid, network: Vec<u8>) {
+        if self.networks.try_send((user, network)).is_err() {
+            tracing::debug!("more sessions are opened than networks are remembered");
         }
     }
 

@@ -2,7 +2,10 @@
 
 use super::Core;
 use crate::{
-    domain::{Address, DAY, MessagePayload, Notice, NoticeKind, Purpose, Timestamp, User, Way, message_owner},
+    domain::{
+        Address, DAY, DestinationRecord, MessagePayload, Notice, NoticeKind, Purpose, Timestamp, User, Way,
+        message_owner,
+    },
     store::{QueuedMessage, StoreError, Tx},
     telemetry,
 };
@@ -32,6 +35,23 @@ impl Notices {
             }
         }
         Ok(not_told)
+    }
+
+    /// Tells the owner of an address that somebody registered it, unless it was told within the hour. The record is the
+    /// address's, locked, and the caller writes it.
+    pub(crate) async fn tell_registered(
+        &self,
+        tx: &mut Tx,
+        record: &mut DestinationRecord,
+        address: &Address,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let notice = NoticeKind::AlreadyRegistered;
+        let owner = tx.user_by_address(address).await?.filter(|owner| owner.disabled_at.is_none());
+        match owner.filter(|_| record.history.record_notice(notice, now)) {
+            Some(owner) => self.enqueue(tx, &owner, std::slice::from_ref(address), notice, None, now).await,
+            None => Ok(()),
+        }
     }
 
     /// Queues the notice to each address; the caller commits, and wakes the delivery worker.

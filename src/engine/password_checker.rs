@@ -25,6 +25,8 @@ pub struct PasswordChecker {
     pub(crate) event_log: EventLog,
     /// How long after its opening a session proves by itself who is there.
     pub(crate) fresh_for: Duration,
+    /// Whether nothing may tell who has an account.
+    pub(crate) conceal_accounts: bool,
 }
 
 /// An address and a password, as HTTP Basic carries them.
@@ -131,12 +133,22 @@ impl PasswordChecker {
             Identifier::Address(address) => reader.user_by_address(address).await?,
             Identifier::LoginId(login_id) => reader.user_by_login_id(login_id).await?,
         };
-        let account = account.filter(|user| user.disabled_at.is_none());
+        let account = account.filter(|user| user.disabled_at.is_none() && self.opens(user, identifier));
         let pending = match (&account, identifier) {
-            (None, Identifier::Address(address)) => self.pending(&mut reader, address).await?,
+            (None, Identifier::Address(address)) if !self.conceal_accounts => {
+                self.pending(&mut reader, address).await?
+            }
             _ => Vec::new(),
         };
         Ok(Candidates { account, pending })
+    }
+
+    /// Where accounts are concealed, an unproven address opens none.
+    fn opens(&self, user: &User, by: &Identifier) -> bool {
+        match by {
+            Identifier::Address(address) => !self.conceal_accounts || user.proven_address(address).is_some(),
+            Identifier::LoginId(_) => true,
+        }
     }
 
     /// The registration pending with this address and password, otherwise the account that has both: by one hash for

@@ -1,6 +1,6 @@
 //! Rate limits: uses are counted before the thing is done.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Core, DeferredLines};
 use crate::{
@@ -26,6 +26,8 @@ pub struct LimitSettings {
     pub login_failures_per_client: RateLimit,
     /// Calls of a client that hash a password.
     pub logins_per_client: RateLimit,
+    /// Wrong codes of a purpose over the whole service, beyond which short codes are longer; `None`: any number.
+    pub wrong_codes: Option<Quota>,
     /// Wrong passwords in a row, by whatever name, that close an account's password; `None`: any number.
     pub login_failures_in_a_row: Option<u32>,
 }
@@ -51,6 +53,14 @@ pub(crate) struct Reservation {
     key: LimitKey,
 }
 
+/// A code that a client asked for, counted.
+pub(crate) enum SendCount {
+    /// Within all its limits.
+    Within(Reservation),
+    /// Within the shortest alone; and the longer one that is spent.
+    BeyondLonger(Reservation, ExceededLimit),
+}
+
 /// A password that was counted before it is compared.
 #[must_use]
 pub(crate) struct PasswordAttempt([Reservation; 2]);
@@ -69,29 +79,41 @@ impl Operation {
     }
 }
 
+const CLIENT_SENDS: &str = "client-sends";
 const IN_A_ROW: &str = "failures-in-a-row";
 /// The policy of wrong passwords of an identifier.
 pub(crate) const IDENTIFIER_FAILURES: &str = "identifier-failures";
 
 impl RateLimits {
-    /// Sends a code for this client, which is counted before. The count is cancelled if that fails, except for
-    /// [`Error::AccountExists`]: the answer tells who is registered.
-    pub(crate) async fn count_send<T>(
-        &self,
-        client: &Client,
-        destination: Option<&Address>,
-        send: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
+    /// Counts a code that this client asks for.
+    pub(crate) async fn count_send(&self, client: &Client) -> Result<SendCount, Error> {
         let limit = &self.settings.sends_per_client;
-        let reservation = self.reserve_for_client(Operation::Send, "client-sends", limit, client).await?;
-        let outcome = send.await;
-        if let Some(destination) = destination {
-            self.deferred.note(&outcome, destination, client, self.core.now());
+        match self.reserve_for_client(Operation::Send, CLIENT_SENDS, limit, client).await {
+            Ok(reservation) => Ok(SendCount::Within(reservation)),
+            Err(Error::TooManyRequests(beyond)) if Some(beyond.quota.span()) > limit.shortest().map(Quota::span) => {
+                let reservation = self.count_send_within_shortest(client).await?;
+                Ok(SendCount::BeyondLonger(reservation, beyond))
+            }
+            Err(error) => Err(error),
         }
-        if !matches!(outcome, Ok(_) | Err(Error::AccountExists(_))) {
-            reservation.cancel().await;
-        }
-        outcome
+    }
+
+    /// Counts a code that this client asks for, which only the shortest of its limits can refuse.
+    pub(crate) async fn count_send_within_shortest(&self, client: &Client) -> Result<Reservation, Error> {
+        let limit = self.settings.sends_per_client.shortest_alone();
+        self.reserve_for_client(Operation::Send, CLIENT_SENDS, &limit, client).await
+    }
+
+    /// Counts the one use of a thing; `None` if it was used within `span`.
+    pub(crate) async fn use_once(&self, kind: &str, name: &str, span: Duration) -> Result<Option<Reservation>, Error> {
+        let key = LimitKey {
+            names: vec![(format!("{kind}:{}", hex(&sha256(name.as_bytes()))), 1)],
+            limit: RateLimit::of(Quota::new(1, span)),
+            since: Timestamp::default(),
+            use_id: hex(&self.core.random.bytes::<8>()),
+        };
+        let denial = self.shared.reserve(&key, self.core.now()).await?;
+        Ok(denial.is_none().then(|| Reservation { limiter: Arc::clone(&self.shared), key }))
     }
 
     /// Hashes a password for this client, which is counted before; only what was not hashed does not stay counted.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::Core;
+use super::{Core, DeferredLines};
 use crate::{
     crypto::Tokens,
-    domain::{Client, NewSession, RefreshToken, Session, SessionTokens, Timestamp, User},
+    domain::{Client, NewSession, RefreshToken, Session, SessionTokens, Timestamp, User, site_hash},
     error::Error,
     store::{StoreError, Tx},
 };
@@ -29,6 +29,7 @@ pub struct SessionOpener {
     pub(crate) core: Core,
     pub(crate) tokens: Tokens,
     pub(crate) settings: SessionSettings,
+    pub(crate) deferred: DeferredLines,
 }
 
 /// A client chooses its own `User-Agent`; more than this is cut off.
@@ -65,6 +66,9 @@ impl SessionOpener {
     /// The first tokens of a session.
     pub(crate) fn first_tokens(&self, new: NewSession) -> Result<SessionTokens, Error> {
         let opened_at = new.session.created_at;
+        if let Some(ip) = new.session.ip.as_ref().and_then(|ip| ip.parse().ok()) {
+            self.deferred.session_opened(new.user.id, site_hash(ip, new.user.id));
+        }
         self.tokens(new.user, &new.session, opened_at)
     }
 

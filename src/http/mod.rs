@@ -28,7 +28,7 @@ use self::{
 };
 use crate::{
     domain::{AuditLine, PhoneRules, SessionSummary, User},
-    engine::{Gauges, Readiness},
+    engine::{Gauges, Readiness, SendGate},
     notify::{Inbox, TwilioCallback},
     services::{
         CodeRequestService, ContactService, DeliveryService, IdempotencyService, LoginService, ProfileService,
@@ -58,6 +58,7 @@ pub struct Services {
     pub(crate) profile: ProfileService,
     pub(crate) sessions: SessionService,
     pub(crate) readiness: Readiness,
+    pub(crate) gate: SendGate,
     pub(crate) inbox: Option<Arc<Inbox>>,
     /// Checks Twilio's reports, if they can be checked.
     pub(crate) twilio: Option<TwilioCallback>,

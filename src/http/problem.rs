@@ -13,12 +13,13 @@ use super::{
     docs::errors,
     error_code::ErrorCode,
     open_enum::{ErrorCodeName, FieldErrorCode},
-    views::VerificationView,
+    views::{ChallengeView, VerificationView},
 };
 use crate::{
     domain::{FieldError, IssuedCode},
     error::{Error, ExceededLimit},
     metrics,
+    puzzles::Puzzle,
 };
 
 /// An error as clients see it (RFC 9457). The request log writes it out, because it knows the request's id.
@@ -31,6 +32,8 @@ pub(super) struct Problem {
     errors: Vec<FieldError>,
     /// The verification that is still pending.
     verification: Option<Box<IssuedCode>>,
+    /// The challenge to be solved.
+    challenge: Option<Box<Puzzle>>,
     /// The limit that was reached, and in how many seconds it allows another try.
     limit: Option<(&'static str, u64)>,
     headers: Vec<(&'static str, String)>,
@@ -69,6 +72,9 @@ pub(super) struct ProblemBody<'a> {
     /// With `account_not_activated`: the verification that is still pending.
     #[serde(skip_serializing_if = "Option::is_none")]
     verification: Option<VerificationView>,
+    /// With `challenge_required`: the challenge to be solved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    challenge: Option<ChallengeView>,
 }
 
 /// An invalid field.
@@ -93,6 +99,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             verification: None,
+            challenge: None,
             limit: None,
             headers: Vec::new(),
         }
@@ -160,6 +167,7 @@ impl Problem {
             retry_after: self.limit.map(|(_, seconds)| seconds),
             policy: self.limit.map(|(policy, _)| policy),
             verification: self.verification.as_deref().map(VerificationView::from),
+            challenge: self.challenge.as_deref().map(ChallengeView::from),
         };
         let json = serde_json::to_vec(&body).unwrap_or_default();
         let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
@@ -177,6 +185,7 @@ fn what_was_too_much(policy: &str) -> &'static str {
     match policy {
         "client-sends" => "too many codes were requested from this client",
         "destination-sends" => "too many codes were requested for this address",
+        "message-ceiling" => "more messages are asked for than may go out",
         "resend" => "a code was sent a moment ago",
         "client-hashes" => "this client sent too many passwords",
         "client-guesses" => "this client sent too many wrong codes",
@@ -209,6 +218,7 @@ fn code_of(error: &Error) -> ErrorCode {
         Error::UnknownVerification => ErrorCode::UnknownVerification,
         Error::KeyReused => ErrorCode::IdempotencyKeyReused,
         Error::InProgress => ErrorCode::RequestInProgress,
+        Error::ChallengeRequired(_) => ErrorCode::ChallengeRequired,
         Error::TooManyRequests(_) => ErrorCode::TooManyRequests,
         Error::TooManyAttempts(_) => ErrorCode::TooManyAttempts,
         Error::Unavailable(_) => ErrorCode::Unavailable,
@@ -227,6 +237,7 @@ impl From<Error> for Problem {
                 return problem.with_limit(exceeded);
             }
             Error::NotActivated(code) => problem.verification = Some(code),
+            Error::ChallengeRequired(puzzle) => problem.challenge = Some(puzzle),
             Error::InvalidToken | Error::TokenReused => {
                 return problem.with("www-authenticate", r#"Bearer error="invalid_token""#);
             }

@@ -9,9 +9,12 @@ use super::{
     open_enum::{ChannelName, PurposeName, VerificationState},
     problem::whole_seconds,
 };
-use crate::domain::{
-    AuditLine, Email, Identifiers, IssuedCode, LoginId, Mobile, SessionSummary, SessionTokens, Timestamp, User,
-    Verification,
+use crate::{
+    domain::{
+        AuditLine, Email, Identifiers, IssuedCode, LoginId, Mobile, SessionSummary, SessionTokens, Timestamp, User,
+        Verification,
+    },
+    puzzles::Puzzle,
 };
 
 /// A verification, whose code is on its way.
@@ -79,6 +82,38 @@ impl From<&IssuedCode> for VerificationView {
 impl ResentVerificationView {
     pub(super) fn new(code: &IssuedCode, with_id: bool) -> Self {
         Self { verification_id: with_id.then_some(code.verification_id), code: code.into() }
+    }
+}
+
+/// What must be solved first: ALTCHA's proof of work, or a provider's widget.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Challenge)]
+#[serde(tag = "kind")]
+pub(super) enum ChallengeView {
+    /// ALTCHA's challenge, version 2. The solution is base64 of `{challenge: {parameters, signature}, solution:
+    /// {counter, derivedKey}}`; it is good for this address and network, once, for five minutes.
+    #[serde(rename = "pow")]
+    ProofOfWork {
+        /// Send them back as they are.
+        #[schema(value_type = Object)]
+        parameters: serde_json::Value,
+        signature: String,
+    },
+    /// The solution is the token that the widget gives.
+    #[serde(rename = "siteverify")]
+    SiteVerify {
+        site_key: String,
+        #[schema(example = "turnstile")]
+        provider: String,
+    },
+}
+
+impl From<&Puzzle> for ChallengeView {
+    fn from(puzzle: &Puzzle) -> Self {
+        match puzzle.clone() {
+            Puzzle::ProofOfWork { parameters, signature } => Self::ProofOfWork { parameters, signature },
+            Puzzle::SiteVerify { site_key, provider } => Self::SiteVerify { site_key, provider },
+        }
     }
 }
 

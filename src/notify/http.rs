@@ -2,20 +2,16 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, RequestBuilder, Response, header, redirect::Policy};
+use reqwest::{Client, RequestBuilder, Response, header};
 
 use super::{Fault, SendError, failover::TRY_TIMEOUT};
-use crate::telemetry;
+use crate::{outbound, telemetry};
 
-/// Follows no redirect: a message goes where the settings say.
+pub(super) use crate::outbound::body_of;
+
+/// A client of a provider's API.
 pub(super) fn client() -> Client {
-    Client::builder()
-        .timeout(TRY_TIMEOUT)
-        .connect_timeout(Duration::from_secs(2))
-        .redirect(Policy::none())
-        .user_agent(concat!("enroll/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .expect("the TLS library is built in")
+    outbound::client(TRY_TIMEOUT)
 }
 
 /// The request with the context of its trace.
@@ -39,22 +35,6 @@ pub(super) fn unreachable(error: &reqwest::Error) -> SendError {
     } else {
         "the connection broke".to_owned()
     })
-}
-
-/// No answer that matters is longer.
-const LONGEST_BODY: usize = 64 * 1024;
-
-/// The body, up to a bound: the rest is left.
-pub(super) async fn body_of(mut response: Response) -> Vec<u8> {
-    let mut body = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        let room = LONGEST_BODY - body.len();
-        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if body.len() == LONGEST_BODY {
-            break;
-        }
-    }
-    body
 }
 
 /// A part of a URL as its owner wrote it.

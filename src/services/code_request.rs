@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{Address, Client, Holder, IssuedCode, LoginId, Purpose, User, Way},
-    engine::{CodeIssuer, Core, InactiveCode, NewCode, RateLimits, once_on_conflict},
+    engine::{Caller, CodeIssuer, Core, InactiveCode, NewCode, RateLimits, SendGate, once_on_conflict},
     error::Error,
     store::{Reader, StoreError},
 };
@@ -12,6 +12,7 @@ use crate::{
 pub struct CodeRequestService {
     pub(crate) core: Core,
     pub(crate) issuer: CodeIssuer,
+    pub(crate) gate: SendGate,
     pub(crate) rate_limits: RateLimits,
 }
 
@@ -31,16 +32,37 @@ impl CodeRequestService {
     /// # Errors
     ///
     /// [`Error::TooManyRequests`], alike for known and unknown.
-    pub async fn send(&self, purpose: Purpose, request: &CodeRequest, client: &Client) -> Result<IssuedCode, Error> {
-        let write = once_on_conflict(|| self.write(purpose, request, client));
-        let code = self.rate_limits.count_send(client, Some(&request.address), write).await?;
-        self.issuer.activate(code).await
+    pub async fn send(
+        &self,
+        purpose: Purpose,
+        request: &CodeRequest,
+        solution: Option<&str>,
+        client: &Client,
+    ) -> Result<IssuedCode, Error> {
+        let mut pass = self.gate.enter(client, solution).await?;
+        let write = async {
+            pass.check(purpose, &request.address).await?;
+            Box::pin(once_on_conflict(|| self.write(purpose, request, client))).await
+        };
+        let written = write.await;
+        self.rate_limits.deferred.note(&written, &request.address, client, self.core.now());
+        pass.settle(&written).await;
+        self.issuer.activate(written?).await
     }
 
     async fn write(&self, purpose: Purpose, request: &CodeRequest, client: &Client) -> Result<InactiveCode, Error> {
         let login_id_hash = request.login_id.as_ref().map(LoginId::hash);
         let way = Way { purpose, destination: &request.address, login_id_hash: login_id_hash.as_deref() };
-        let (mut tx, mut record, now) = self.issuer.begin(way).await?;
+        let begun = match self.issuer.begin(way, Caller::Stranger).await {
+            Err(refusal) => {
+                let account = find_account(&mut self.core.store.read().await?, request).await?;
+                let account = account.map(|user| user.id);
+                let is_known = self.issuer.is_known(&refusal, account, client).await?;
+                if is_known { self.issuer.begin(way, Caller::Known).await? } else { return Err(refusal) }
+            }
+            Ok(begun) => begun,
+        };
+        let (mut tx, mut record, now) = begun;
         let verification_id = self.core.random.secret_id();
         let account = find_account(&mut tx, request).await?;
         // A deletion waits, or came first; for a phantom something is looked for all the same.

@@ -8,8 +8,8 @@ use crate::{
         Verification, Way,
     },
     engine::{
-        Actor, CodeChecker, CodeIssuer, Core, CurrentPassword, EventLog, Freshness, InactiveCode, NewCode, Notices,
-        PasswordChecker, RateLimits, Subject, once_on_conflict,
+        Actor, Caller, CodeChecker, CodeIssuer, Core, CurrentPassword, EventLog, Freshness, InactiveCode, NewCode,
+        Notices, PasswordChecker, RateLimits, SendGate, Subject, once_on_conflict,
     },
     error::Error,
 };
@@ -19,6 +19,7 @@ use crate::{
 pub struct ContactService {
     pub(crate) core: Core,
     pub(crate) issuer: CodeIssuer,
+    pub(crate) gate: SendGate,
     pub(crate) checker: CodeChecker,
     pub(crate) passwords: PasswordChecker,
     pub(crate) rate_limits: RateLimits,
@@ -34,18 +35,27 @@ impl ContactService {
     /// [`Error::Invalid`] for the account's own proven address, [`Error::AccountExists`] for one that another
     /// account has proven. A wrong or missing current password as for [`ProfileService`](super::ProfileService),
     /// but any recent session is enough without it.
-    pub async fn request(&self, actor: &Actor, new: &Address, current: &CurrentPassword) -> Result<IssuedCode, Error> {
+    pub async fn request(
+        &self,
+        actor: &Actor,
+        new: &Address,
+        current: &CurrentPassword,
+        solution: Option<&str>,
+    ) -> Result<IssuedCode, Error> {
         if actor.user.proven_address(new).is_some() {
             return Err(Error::field(FieldError::new(new.field(), FieldCode::Invalid, "is already verified")));
         }
+        let mut pass = self.gate.enter(&actor.client, solution).await?;
         let write = async {
+            pass.check(Purpose::ContactChange, new).await?;
             Box::pin(self.passwords.check_current(actor, current, Freshness::Recent)).await?;
             let written = Box::pin(once_on_conflict(|| self.write(actor, new))).await;
             self.rate_limits.deferred.note(&written, new, &actor.client, self.core.now());
             written
         };
-        let code = self.rate_limits.count_send(&actor.client, None, write).await?;
-        self.issuer.activate(code).await
+        let written = write.await;
+        pass.settle(&written).await;
+        self.issuer.activate(written?).await
     }
 
     async fn write(&self, actor: &Actor, new: &Address) -> Result<InactiveCode, Error> {
@@ -57,19 +67,29 @@ impl ContactService {
         let mut to = self.notices.not_told(&mut tx, notice, before).await?;
         let (mut record, now) = self.issuer.lock(&mut tx, Way::new(Purpose::ContactChange, new)).await?;
         to.extend(self.notices.not_told(&mut tx, notice, after).await?);
-        if let Some(taken) = tx.taken_identifier(&new.clone().into()).await? {
+        let is_taken = tx.taken_identifier(&new.clone().into()).await?;
+        if let Some(taken) = is_taken.filter(|_| !self.issuer.settings.conceal_accounts) {
             return Err(Error::taken(taken));
         }
-        self.issuer.check_cooldown(&record, Purpose::ContactChange, now)?;
+        let check = |caller| self.issuer.check_cooldown(&record, Purpose::ContactChange, caller, now);
+        if let Err(refusal) = check(Caller::Stranger) {
+            let is_known = self.issuer.is_known(&refusal, Some(user.id), &actor.client).await?;
+            if is_known { check(Caller::Known)? } else { return Err(refusal) }
+        }
         if !tx.lock_user(user.id).await? {
             return Err(Error::InvalidToken); // deleted meanwhile
+        }
+        let mut holder = Holder::Account { id: user.id, epoch: user.epoch };
+        if is_taken.is_some() {
+            holder = Holder::Phantom;
+            self.notices.tell_registered(&mut tx, &mut record, new, now).await?;
         }
         let code = NewCode {
             purpose: Purpose::ContactChange,
             destination: new,
             verification_id: self.core.random.secret_id(),
             is_first: true,
-            holder: Holder::Account { id: user.id, epoch: user.epoch },
+            holder,
             login_id_hash: None,
             locale: user.locale.clone(),
         };
@@ -88,7 +108,8 @@ impl ContactService {
     pub async fn verify(&self, actor: &Actor, id: Uuid, code: &OneTimeCode) -> Result<User, Error> {
         let challenge = self.core.store.read().await?.challenge(id, self.core.now()).await?;
         let is_own = |verification: &Verification| {
-            verification.purpose == Purpose::ContactChange && verification.holder.account() == Some(actor.user.id)
+            let is_mine = [Some(actor.user.id), None].contains(&verification.holder.account()); // nobody's is as secret
+            verification.purpose == Purpose::ContactChange && is_mine
         };
         let challenge = challenge.filter(|challenge| is_own(&challenge.verification));
         let subject = Subject::owned(Purpose::ContactChange, challenge);

@@ -2,6 +2,7 @@
 //! rows, then waking the worker. Nothing slow or remote happens inside a transaction, and nothing is visible
 //! outside before its commit.
 
+mod abuse;
 mod account_import;
 mod accounts;
 mod audit;
@@ -18,6 +19,7 @@ mod sessions;
 mod verification;
 mod verification_status;
 
+pub use abuse::{AbuseService, HeldPrefix, Replayed};
 pub use account_import::{ImportConflict, ImportPlan};
 pub use accounts::{AccountDetails, AccountService};
 pub use audit::{AuditService, Timeline};

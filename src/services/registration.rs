@@ -7,12 +7,12 @@ use uuid::Uuid;
 use crate::{
     crypto::{HashParams, Hasher},
     domain::{
-        Address, Client, DestinationRecord, EventKind, Identifiers, IssuedCode, Locale, Origin, Password, PersonName,
-        Purpose, Registration, Timestamp, Way,
+        Address, Client, DestinationRecord, EventKind, Holder, Identifiers, IssuedCode, Locale, Origin, Password,
+        PersonName, Purpose, Registration, Timestamp, Way,
     },
     engine::{
-        CodeIssuer, Core, EventLog, IDENTIFIER_FAILURES, InactiveCode, NewCode, PasswordAttempt, PasswordChecker,
-        RateLimits, once_on_conflict,
+        Caller, CodeIssuer, Core, EventLog, IDENTIFIER_FAILURES, InactiveCode, NewCode, Notices, PasswordAttempt,
+        PasswordChecker, RateLimits, SendGate, once_on_conflict,
     },
     error::{Error, ExceededLimit},
     store::Tx,
@@ -23,9 +23,11 @@ use crate::{
 pub struct RegistrationService {
     pub(crate) core: Core,
     pub(crate) issuer: CodeIssuer,
+    pub(crate) gate: SendGate,
     pub(crate) rate_limits: RateLimits,
     pub(crate) hasher: Hasher,
     pub(crate) passwords: PasswordChecker,
+    pub(crate) notices: Notices,
     pub(crate) event_log: EventLog,
     /// How long a registration outlives its last code's sending.
     pub(crate) ttl: Duration,
@@ -74,14 +76,24 @@ impl RegistrationService {
     /// [`Error::AccountExists`] if an account has proven an address or has the login id;
     /// [`Error::TooManyRequests`] by any of the limits. Within `resend_after` of another's code, another password
     /// counts as a wrong one of the destination.
-    pub async fn register(&self, new: NewRegistration, client: &Client) -> Result<PendingRegistration, Error> {
-        let outcome = self.rate_limits.count_send(client, Some(&new.destination), async {
+    pub async fn register(
+        &self,
+        new: NewRegistration,
+        solution: Option<&str>,
+        client: &Client,
+    ) -> Result<PendingRegistration, Error> {
+        let mut pass = self.gate.enter(client, solution).await?;
+        let outcome = async {
+            pass.check(Purpose::Registration, &new.destination).await?;
             match Box::pin(self.write_counted(&new, client)).await? {
                 Outcome::TooSoon { error, .. } => Err(error),
                 outcome => Ok(outcome),
             }
-        });
-        match outcome.await? {
+        };
+        let outcome = outcome.await;
+        self.rate_limits.deferred.note(&outcome, &new.destination, client, self.core.now());
+        pass.settle(&outcome).await;
+        match outcome? {
             // Committed: it counts, whatever becomes of the code store.
             Outcome::Issued(user_id, code) => {
                 Ok(PendingRegistration { user_id, code: self.issuer.activate(code).await? })
@@ -152,14 +164,12 @@ impl RegistrationService {
     async fn write(&self, new: &NewRegistration, password_hash: &str, client: &Client) -> Result<Outcome, Error> {
         let mut tx = self.core.store.begin().await?;
         let (mut record, now) = self.issuer.lock(&mut tx, Way::new(Purpose::Registration, &new.destination)).await?;
-        if let Some(taken) = tx.taken_identifier(&new.identifiers).await? {
-            return Err(Error::taken(taken));
-        }
+        let holder = self.holder(&mut tx, new).await?;
         let existing = self.same_registration(&mut tx, new, password_hash, now).await?;
         if let Some(same) = existing.as_ref().filter(|pending| pending.last_code_at.plus(self.resend_after()) > now) {
             return self.unchanged(&mut tx, same, &record, now).await;
         }
-        if let Err(error) = self.issuer.check_cooldown(&record, Purpose::Registration, now) {
+        if let Err(error) = self.issuer.check_cooldown(&record, Purpose::Registration, Caller::Stranger, now) {
             let wrong_password = existing.is_none() && self.fresh_for(&record).is_some();
             return Ok(Outcome::TooSoon { error, wrong_password });
         }
@@ -170,13 +180,26 @@ impl RegistrationService {
         } else if !tx.renew_registration(&registration).await? {
             return Err(Error::Conflict); // proven meanwhile
         }
-        let code = NewCode::registration(&registration, &new.destination, is_first);
+        if holder == Holder::Phantom {
+            self.notices.tell_registered(&mut tx, &mut record, &new.destination, now).await?;
+        }
+        let code = NewCode::registration(&registration, &new.destination, is_first, holder);
         let code = self.issuer.issue(&mut tx, &mut record, &code, client, now).await?;
         let (user_id, channel) = (registration.id, new.destination.channel());
         let requested = EventKind::RegistrationRequested { user_id, channel };
         self.event_log.append(&mut tx, [requested], Origin::client(client), now).await?;
         self.event_log.commit(tx).await?;
         Ok(Outcome::Issued(user_id, code))
+    }
+
+    /// The holder of the code. Where accounts are concealed, nothing but the destination matters before its proof.
+    async fn holder(&self, tx: &mut Tx, new: &NewRegistration) -> Result<Holder, Error> {
+        if !self.issuer.settings.conceal_accounts
+            && let Some(taken) = tx.taken_identifier(&new.identifiers).await?
+        {
+            return Err(Error::taken(taken));
+        }
+        self.issuer.registration_holder(tx, &new.destination).await
     }
 
     /// The live registration with the same password; expired ones are deleted, so that their passwords may

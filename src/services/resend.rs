@@ -6,7 +6,9 @@ use uuid::Uuid;
 
 use crate::{
     domain::{Address, Client, IssuedCode, Purpose, Registration, Way},
-    engine::{CodeIssuer, Core, InactiveCode, NewCode, RateLimits, VerificationRef, once_on_conflict},
+    engine::{
+        Caller, CodeIssuer, Core, InactiveCode, NewCode, Pass, RateLimits, SendGate, VerificationRef, once_on_conflict,
+    },
     error::Error,
 };
 
@@ -15,6 +17,7 @@ use crate::{
 pub struct ResendService {
     pub(crate) core: Core,
     pub(crate) issuer: CodeIssuer,
+    pub(crate) gate: SendGate,
     pub(crate) rate_limits: RateLimits,
     /// How long a registration outlives its last code's sending.
     pub(crate) registration_ttl: Duration,
@@ -55,15 +58,41 @@ impl ResendService {
     ///
     /// [`Error::UnknownVerification`] for an id that belongs to no registration, or not to the address beside it;
     /// none for an address with nothing pending.
-    pub async fn resend(&self, reference: VerificationRef, client: &Client) -> Result<ResentCode, Error> {
-        let with_id = reference.id.is_some();
-        let write = async {
-            let target = self.target(reference, client).await?;
-            let written = once_on_conflict(|| self.write(&target, client)).await;
-            self.rate_limits.deferred.note(&written, target.destination(), client, self.core.now());
-            written
+    pub async fn resend(
+        &self,
+        reference: VerificationRef,
+        solution: Option<&str>,
+        client: &Client,
+    ) -> Result<ResentCode, Error> {
+        let mut pass = self.gate.enter(client, solution).await?;
+        let written = async {
+            // Only an id alone has to be looked up to know the address.
+            if let Some(named) = &reference.address {
+                pass.check(Purpose::Registration, named).await?;
+            }
+            self.issue(reference, &mut pass, client).await
         };
-        let code = self.rate_limits.count_send(client, None, write).await?;
+        let written = written.await;
+        pass.settle(&written).await;
+        self.activate(written?).await
+    }
+
+    /// Sends a new code on a pass that the caller settles.
+    pub(super) async fn issue(
+        &self,
+        reference: VerificationRef,
+        pass: &mut Pass<'_>,
+        client: &Client,
+    ) -> Result<(InactiveCode, bool), Error> {
+        let with_id = reference.id.is_some();
+        let target = self.target(reference, client).await?;
+        pass.check(Purpose::Registration, target.destination()).await?;
+        let written = Box::pin(once_on_conflict(|| self.write(&target, client))).await;
+        self.rate_limits.deferred.note(&written, target.destination(), client, self.core.now());
+        written.map(|code| (code, with_id))
+    }
+
+    pub(super) async fn activate(&self, (code, with_id): (InactiveCode, bool)) -> Result<ResentCode, Error> {
         Ok(ResentCode { code: self.issuer.activate(code).await?, with_id })
     }
 
@@ -91,7 +120,8 @@ impl ResendService {
 
     async fn write(&self, target: &Target, client: &Client) -> Result<InactiveCode, Error> {
         let destination = target.destination();
-        let (mut tx, mut record, now) = self.issuer.begin(Way::new(Purpose::Registration, destination)).await?;
+        let way = Way::new(Purpose::Registration, destination);
+        let (mut tx, mut record, now) = self.issuer.begin(way, Caller::Stranger).await?;
         // Read under the lock: another code may have been issued, or the account created.
         let pending = match target {
             Target::Phantom(_) => None,
@@ -114,7 +144,8 @@ impl ResendService {
                 if !tx.renew_registration(&registration).await? {
                     return Err(Error::Conflict); // proven meanwhile
                 }
-                let code = NewCode::registration(&registration, destination, false);
+                let holder = self.issuer.registration_holder(&mut tx, destination).await?;
+                let code = NewCode::registration(&registration, destination, false, holder);
                 self.issuer.issue(&mut tx, &mut record, &code, client, now).await?
             }
         };

@@ -27,6 +27,8 @@ pub struct VerificationService {
     pub(crate) resend: ResendService,
     pub(crate) login: LoginService,
     pub(crate) event_log: EventLog,
+    /// Whether nothing may tell who has an account.
+    pub(crate) conceal_accounts: bool,
 }
 
 impl VerificationService {
@@ -68,15 +70,30 @@ impl VerificationService {
     }
 
     /// Sends a new code for the registration that has this password.
-    pub async fn resend(&self, basic: &BasicCredentials, client: &Client) -> Result<ResentCode, Error> {
-        let PasswordOwner::Registration(registration) = self.passwords.check_basic(basic, client).await? else {
-            return Err(Error::InvalidCredentials);
+    pub async fn resend(
+        &self,
+        basic: &BasicCredentials,
+        solution: Option<&str>,
+        client: &Client,
+    ) -> Result<ResentCode, Error> {
+        let mut pass = self.resend.gate.enter(client, solution).await?;
+        let written = async {
+            if let Some(named) = &basic.address {
+                pass.check(Purpose::Registration, named).await?;
+            }
+            let PasswordOwner::Registration(registration) = self.passwords.check_basic(basic, client).await? else {
+                return Err(Error::InvalidCredentials);
+            };
+            let reference = VerificationRef { address: None, id: Some(registration.verification_id) };
+            self.resend.issue(reference, &mut pass, client).await
         };
-        let reference = VerificationRef { address: None, id: Some(registration.verification_id) };
-        self.resend.resend(reference, client).await.map_err(|error| match error {
+        let written = Box::pin(written).await;
+        pass.settle(&written).await;
+        let written = written.map_err(|error| match error {
             Error::UnknownVerification => Error::InvalidCredentials, // proven meanwhile
             other => other,
-        })
+        });
+        self.resend.activate(written?).await
     }
 
     /// Judges the code, then creates the account in one transaction.
@@ -102,7 +119,7 @@ impl VerificationService {
     ) -> Result<(User, Option<Session>), Error> {
         let now = self.core.now();
         let mut tx = self.core.store.begin().await?;
-        let activation = tx.activation(verification, now).await?.ok_or(Error::InvalidCode)?;
+        let activation = tx.activation(verification, self.conceal_accounts, now).await?.ok_or(Error::InvalidCode)?;
         if let Some(taken) = activation.taken {
             return Err(Error::taken(taken));
         }

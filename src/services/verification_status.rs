@@ -65,8 +65,11 @@ impl StatusService {
         let deadline = Instant::now() + wait.at_most;
         // Boxed: who waits keeps no room for the queries.
         let mut challenge = Box::pin(self.challenge(id)).await?;
-        let known = wait.known.unwrap_or_else(|| challenge.state(self.core.now()).as_str().to_owned());
-        let is_news = |challenge: &Challenge, now| !challenge.is_live(now) || challenge.state(now).as_str() != known;
+        let known = wait.known.unwrap_or_else(|| self.state(&challenge, self.core.now()).as_str().to_owned());
+        let is_news = |challenge: &Challenge, now| {
+            let state = self.state(challenge, now);
+            state.is_final() || state.as_str() != known
+        };
         if let (false, Some(mut waiting)) = (is_news(&challenge, self.core.now()), self.watch.join(&challenge)) {
             while waiting.goes_on() && !is_news(&challenge, self.core.now()) && Instant::now() < deadline {
                 let ends_in = challenge.verification.expires_at.after(self.core.now());
@@ -89,19 +92,25 @@ impl StatusService {
     async fn status_of(&self, challenge: &Challenge) -> VerificationStatus {
         let now = self.core.now();
         let mut code = self.issuer.issued(&challenge.verification, &challenge.destination, now);
-        if !challenge.is_live(now) {
+        let state = self.state(challenge, now);
+        if state.is_final() {
             code.expires_in = Duration::ZERO;
         }
+        let is_concealed = self.issuer.settings.conceal_accounts;
         VerificationStatus {
             code,
-            state: challenge.state(now),
-            changed_at: challenge.changed_at(now),
+            state,
+            changed_at: if is_concealed { challenge.concealed_changed_at(now) } else { challenge.changed_at(now) },
             attempts_left: self.attempts_left(challenge, now).await,
         }
     }
 
+    fn state(&self, challenge: &Challenge, now: Timestamp) -> DeliveryState {
+        if self.issuer.settings.conceal_accounts { challenge.concealed_state(now) } else { challenge.state(now) }
+    }
+
     async fn attempts_left(&self, challenge: &Challenge, now: Timestamp) -> Option<u32> {
-        if !challenge.is_live(now) {
+        if self.state(challenge, now).is_final() {
             return Some(0);
         }
         let Verification { id, generation, purpose, .. } = &challenge.verification;

@@ -1,4 +1,4 @@
-//! Everything in which the SQL of the two databases differs: ten fragments. A statement is one text, in which
+//! Everything in which the SQL of the two databases differs: eleven fragments. A statement is one text, in which
 //! a fragment is named where it belongs.
 
 /// A statement as each database takes it.
@@ -10,7 +10,7 @@ pub struct Sql {
     pub sqlite: &'static str,
 }
 
-/// The fragments; the first five lock, the last three read a list that is bound as JSON.
+/// The fragments; the first five lock, the last four read a list that is bound as JSON.
 macro_rules! fragment {
     ($database:ident $text:literal) => {
         $text
@@ -75,6 +75,13 @@ macro_rules! fragment {
     };
     (sqlite UUIDS) => {
         "(SELECT unhex(value, '-') FROM json_each($1))"
+    };
+    (postgres DELTAS) => {
+        "json_to_recordset($1::json) AS d (prefix text, slot bigint, sent bigint, verified bigint, unripe bigint)"
+    };
+    (sqlite DELTAS) => {
+        "(SELECT value ->> 'prefix' AS prefix, value ->> 'slot' AS slot, value ->> 'sent' AS sent,
+         value ->> 'verified' AS verified, value ->> 'unripe' AS unripe FROM json_each($1))"
     };
     // The same columns in several statements.
     ($database:ident USER) => {

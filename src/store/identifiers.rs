@@ -46,7 +46,7 @@ impl From<IdentifierRow> for Identifiers {
 #[derive(sqlx::FromRow)]
 pub(super) struct TakenRow {
     mobile_taken: bool,
-    email_taken: bool,
+    pub(super) email_taken: bool,
     login_id_taken: bool,
 }
 

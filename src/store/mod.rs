@@ -13,11 +13,13 @@ mod dialect;
 mod error;
 mod events;
 mod identifiers;
+mod known_networks;
 mod leases;
 mod node_lock;
 mod outbox;
 mod pool;
 mod pooler;
+mod prefix_counts;
 mod prune;
 mod registrations;
 mod root_keys;
@@ -46,8 +48,10 @@ pub fn statements() -> impl Iterator<Item = (&'static str, Sql)> {
         delivery_stats::STATEMENTS,
         destinations::STATEMENTS,
         events::STATEMENTS,
+        known_networks::STATEMENTS,
         leases::STATEMENTS,
         outbox::STATEMENTS,
+        prefix_counts::STATEMENTS,
         prune::STATEMENTS,
         registrations::STATEMENTS,
         root_keys::STATEMENTS,

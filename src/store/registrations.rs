@@ -123,10 +123,21 @@ impl Reader {
 }
 
 impl Tx {
-    /// The pending registration with this verification, and whether it can still become an account.
-    pub async fn activation(&mut self, verification: Uuid, now: Timestamp) -> Result<Option<Activation>, StoreError> {
+    /// The pending registration with this verification, and whether it can still become an account: with an email
+    /// beside its mobile that another account has, if it `may_hold_unproven`.
+    pub async fn activation(
+        &mut self,
+        verification: Uuid,
+        may_hold_unproven: bool,
+        now: Timestamp,
+    ) -> Result<Option<Activation>, StoreError> {
         let row: Option<ActivationRow> = fetch!(fetch_optional, self, SELECT_ACTIVATION, [verification, now])?;
-        Ok(row.map(|row| Activation { registration: row.registration.into(), taken: row.taken.into() }))
+        Ok(row.map(|ActivationRow { registration, mut taken }| {
+            let registration = Registration::from(registration);
+            let is_beside = registration.identifiers.mobile.is_some();
+            taken.email_taken = taken.email_taken && !(may_hold_unproven && is_beside);
+            Activation { registration, taken: taken.into() }
+        }))
     }
 
     /// Inserts a registration.

@@ -95,7 +95,7 @@ statements! {
         record_key, digits, tries, state, phantom, user_id, epoch, login_id_hash, changed_at, issued_at, expires_at,
         country) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
     RENEW = "UPDATE verifications SET generation = generation + 1, digits = $2, tries = $3, state = $4,
-        changed_at = $5, expires_at = $6, issued_at = $5, provider = NULL
+        changed_at = $5, expires_at = $6, issued_at = $5, phantom = $7, provider = NULL
         WHERE id = $1 AND state <> 'verified' RETURNING generation";
     MARK_VERIFIED = "UPDATE verifications SET state = 'verified', changed_at = $2,
         user_id = COALESCE($3, user_id), epoch = COALESCE(epoch, 0) WHERE id = $1 AND state <> 'verified'";
@@ -208,6 +208,7 @@ impl Tx {
                 renewed.state.as_str(),
                 renewed.changed_at,
                 renewed.expires_at,
+                renewed.holder == Holder::Phantom,
             ]
         )?;
         Ok(generation.map(|(generation,)| generation))

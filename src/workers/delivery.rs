@@ -13,8 +13,8 @@ use super::{back_off, chain};
 use crate::{
     codes::{CodeStore, LiveCode},
     domain::{
-        AuditKind, AuditLine, Channel, CodeMessage, DeliveryState, MessagePayload, Origin, Timestamp, hex,
-        message_owner, sha256,
+        AuditKind, AuditLine, Channel, CodeMessage, DeliveryState, MessagePayload, Origin, TestIdentities, Timestamp,
+        hex, message_owner, sha256,
     },
     engine::{Core, live_code},
     error::Error,
@@ -29,6 +29,7 @@ use crate::{
 pub struct DeliveryWorker {
     pub(crate) core: Core,
     pub(crate) codes: Arc<dyn CodeStore>,
+    pub(crate) test_identities: TestIdentities,
     pub(crate) notifiers: Notifiers,
     pub(crate) templates: Templates,
     /// Notified at every commit that wrote a message on this node.
@@ -156,6 +157,9 @@ impl DeliveryWorker {
         if message.phantom {
             return self.end_phantom(message, payload, now).await;
         }
+        if self.test_identities.code(payload.to(), now).is_some() {
+            return self.end_at_test_identity(message, payload, now).await;
+        }
         if now >= message.deadline || !self.is_newest(message).await? {
             return Ok(self.not_delivered(message, payload, DeliveryState::Expired, Tried::default()));
         }
@@ -192,6 +196,21 @@ impl DeliveryWorker {
             self.codes.put(&LiveCode { mac, phantom: true, ..self.live(code) }, now).await?;
         }
         let line = AuditLine { outcome: "nobody".to_owned(), ..self.line(AuditKind::NotDelivered, message, payload) };
+        Ok(Outcome::Ended(Box::new(Ending { state: DeliveryState::Sent, by: None, tried: Tried::default(), line })))
+    }
+
+    /// Nothing is sent to a test identity: its code is known.
+    async fn end_at_test_identity(
+        &self,
+        message: &LeasedMessage,
+        payload: &MessagePayload,
+        now: Timestamp,
+    ) -> Result<Outcome, Error> {
+        if let MessagePayload::Code(code) = payload {
+            self.codes.put(&self.live(code), now).await?;
+        }
+        let outcome = "test_identity".to_owned();
+        let line = AuditLine { outcome, ..self.line(AuditKind::NotDelivered, message, payload) };
         Ok(Outcome::Ended(Box::new(Ending { state: DeliveryState::Sent, by: None, tried: Tried::default(), line })))
     }
 

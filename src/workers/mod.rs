@@ -1,5 +1,6 @@
 //! Background work: delivering messages, relaying events, pruning, and checking dependencies.
 
+mod count_sync;
 mod deferred_writer;
 mod delivery;
 mod event_relay;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::Random;
 
+pub use count_sync::CountSync;
 pub use deferred_writer::DeferredWriter;
 pub use delivery::{DB_PERMITS, DeliveryWorker};
 pub use event_relay::EventRelay;

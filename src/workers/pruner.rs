@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{chain, every};
-use crate::{domain::DAY, engine::Core};
+use crate::engine::Core;
 
 /// Deletes what is past its keeping, once a minute.
 pub struct Pruner {
@@ -22,7 +22,7 @@ impl Pruner {
         let mut rounds = every(INTERVAL, stop);
         while rounds.next().await {
             let now = self.core.now();
-            match self.core.store.prune(now, now.minus(DAY), now.minus(self.audit_keep)).await {
+            match self.core.store.prune(now, now.minus(self.audit_keep)).await {
                 Ok(pruned) => tracing::debug!(pruned, "pruned"),
                 Err(error) => tracing::warn!(error = %chain(error), "not everything was pruned"),
             }

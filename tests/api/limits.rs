@@ -22,6 +22,8 @@ stories!(
     hashes_are_counted_for_the_client,
     lifting_forgets_what_was_counted,
     ipv6_clients_are_counted_by_their_network,
+    short_codes_grow_while_many_are_guessed_at,
+    known_networks_get_a_few_more,
 );
 
 async fn a_client_sends_five_a_minute(backend: Backend) {
@@ -281,4 +283,62 @@ async fn who_fills_the_counters_in_memory_is_refused_first() {
     let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
     app.verify(&ann, &other_than(&ann.otp)).await.is(400);
     app.verify(&ann, &ann.otp).await.is(200);
+}
+
+/// The attack that proved two of 3,300 made-up mailboxes: three guesses at each code of four digits.
+async fn short_codes_grow_while_many_are_guessed_at(backend: Backend) {
+    let app = TestApp::with(backend, Options::default().with("ENROLL__LIMITS__WRONG_CODES", "20/3600")).await;
+    let register = async |nth: u32| {
+        let body = json!({"email": format!("made-up-{nth}@example.com"), "password": "correct horse"});
+        app.register(body).await
+    };
+    let before = register(0).await;
+    assert_eq!(before.otp.len(), 4);
+    for nth in 1..=7 {
+        let mailbox = register(nth).await;
+        for _ in 0..3 {
+            app.verify(&mailbox, &other_than(&mailbox.otp)).await.is_problem(400, "invalid_code");
+        }
+    }
+    let after = register(100).await;
+    assert_eq!(after.otp.len(), 6, "21 were wrong");
+    app.verify(&before, &before.otp).await.is(200);
+    let app = app.restart().await;
+    app.verify(&after, "1234").await.is_invalid(&[("otp", "invalid")]);
+    if backend != Backend::Embedded {
+        app.verify(&after, &after.otp).await.is(200);
+    }
+    app.advance(3_601 + 300);
+    let later = app.register(json!({"email": "later@example.com", "password": "correct horse"})).await;
+    assert_eq!(later.otp.len(), 4);
+}
+
+async fn known_networks_get_a_few_more(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let home = "203.0.113.7";
+    let proof = json!({"verification_id": ann.verification_id, "otp": ann.otp});
+    app.post_from(home, "/auth/verify-otp", proof).await.is(200);
+    let ask = async |ip: &str| {
+        app.advance(31);
+        app.post_from(ip, "/auth/send-otp", json!({"mobile": "9876543210"})).await
+    };
+    for _ in 0..5 {
+        ask(&fresh_ip()).await.is(200);
+    }
+    ask(&fresh_ip()).await.is_problem(429, "too_many_requests");
+    for _ in 0..2 {
+        ask("203.0.113.99").await.is(200); // of the same /24
+    }
+    ask(home).await.is_problem(429, "too_many_requests");
+    app.advance(3_600);
+    let concealed = app.restart_with("ENROLL__PRIVACY__CONCEAL_ACCOUNTS", true).await;
+    let ask = async |ip: &str| {
+        concealed.advance(31);
+        concealed.post_from(ip, "/auth/forgot-password", json!({"mobile": "9876543210"})).await
+    };
+    for _ in 0..5 {
+        ask(&fresh_ip()).await.is(202);
+    }
+    ask(home).await.is_problem(429, "too_many_requests");
 }

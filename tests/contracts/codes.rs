@@ -33,6 +33,7 @@ fn attempt(key: &CodeKey, generation: i64, mac: &str) -> Attempt {
         key: key.clone(),
         generation,
         with_id: true,
+        allows_extra: true,
         macs: vec!["under another key".into(), mac.into()],
         claim_id: "mine".into(),
         known: FailedAttempts::default(),

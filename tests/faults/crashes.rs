@@ -129,7 +129,7 @@ async fn prove(sandbox: &Sandbox, backend: Backend, verification: &str) {
     let now = enroll::domain::Clock::now(&enroll::domain::SystemClock);
     let id = uuid::Uuid::parse_str(verification).unwrap();
     let mut tx = store.begin().await.unwrap();
-    let activation = tx.activation(id, now).await.unwrap().unwrap();
+    let activation = tx.activation(id, false, now).await.unwrap().unwrap();
     let destination = activation.registration.destination();
     tx.insert_user(&enroll::domain::User::from_registration(activation.registration, now)).await.unwrap();
     assert_eq!(tx.delete_registrations(&destination).await.unwrap().len(), 2, "{backend:?}");

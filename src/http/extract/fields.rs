@@ -162,6 +162,21 @@ impl LoginIdFields {
     }
 }
 
+/// The solution of a challenge.
+#[derive(Deserialize, ToSchema, Default)]
+pub(in crate::http) struct ChallengeFields {
+    /// The solution of the `challenge` of a 403 `challenge_required`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    challenge: JsonField,
+}
+
+impl ChallengeFields {
+    pub(in crate::http) fn parse(self, fields: &mut Fields) -> Option<String> {
+        fields.text("challenge", self.challenge)
+    }
+}
+
 /// A verification, named by its id, by an address, or by both.
 #[derive(Deserialize, ToSchema)]
 pub(in crate::http) struct VerificationRefFields {

@@ -50,9 +50,20 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Keyed<T> {
         let (parts, body) = request.into_parts();
         let bytes = Bytes::from_request(Request::from_parts(parts.clone(), body), state).await;
         let bytes = bytes.map_err(|_| Problem::new(ErrorCode::MalformedBody, "the body cannot be read"))?;
-        let fingerprint = sha256(&bytes);
+        let fingerprint = fingerprint(&bytes);
         let Body(body) = Body::from_request(Request::from_parts(parts, bytes.into()), state).await?;
         Ok(Self { body, key: key.map(|key| RequestKey { call, key, fingerprint }) })
+    }
+}
+
+/// Of what the request asks for: with the solution of a challenge, or with another, it is the same request.
+fn fingerprint(body: &[u8]) -> [u8; 32] {
+    match serde_json::from_slice::<serde_json::Map<_, _>>(body) {
+        Ok(mut fields) => {
+            fields.remove("challenge");
+            sha256(serde_json::Value::Object(fields).to_string().as_bytes())
+        }
+        Err(_) => sha256(body), // refused anyway
     }
 }
 
@@ -73,6 +84,19 @@ fn header_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_solution_of_a_challenge_is_no_part_of_a_request() {
+        let plain = fingerprint(br#"{"mobile": "9876543210", "password": "a horse"}"#);
+        for same in [
+            r#"{"mobile":"9876543210","password":"a horse","challenge":"e30="}"#,
+            r#"{"challenge": null, "mobile": "9876543210", "password": "a horse"}"#,
+        ] {
+            assert_eq!(fingerprint(same.as_bytes()), plain, "{same}");
+        }
+        assert_ne!(fingerprint(br#"{"mobile": "9876543211", "password": "a horse"}"#), plain);
+        assert_ne!(fingerprint(b"{"), fingerprint(b"["));
+    }
 
     #[test]
     fn a_key_is_quoted_or_bare() {

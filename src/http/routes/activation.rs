@@ -12,8 +12,8 @@ use crate::{
             auth::Basic,
             client_ip::RequestClient,
             compat::Compat,
-            fields::{CodeFields, Fields},
-            json::Body,
+            fields::{ChallengeFields, CodeFields, Fields},
+            json::{Body, OptionalBody},
         },
         middleware::request_log::log_destination,
         problem::Problem,
@@ -49,14 +49,18 @@ pub(in crate::http) async fn activate(
 /// Resend the code (HTTP Basic)
 ///
 /// The old code is dead.
-#[utoipa::path(post, path = "", operation_id = "resendActivationCode", tag = "registration", security(("basic" = [])),
+#[utoipa::path(post, path = "", operation_id = "resendActivationCode", tag = "registration", request_body(content = Option<ChallengeFields>, example = json!({})), security(("basic" = [])),
     responses((status = 200, description = "A new code is on its way", body = ResendResponse)))]
 pub(in crate::http) async fn resend_code(
     State(api): State<Api>,
     RequestClient(client): RequestClient,
     Basic(basic): Basic,
+    OptionalBody(request): OptionalBody<ChallengeFields>,
 ) -> Result<Json<ResendResponse>, Problem> {
     log(&basic);
-    let resent = api.verification.resend(&basic, &client).await;
+    let mut fields = Fields::default();
+    let solution = request.parse(&mut fields);
+    let solution = fields.finish(Some(solution))?;
+    let resent = api.verification.resend(&basic, solution.as_deref(), &client).await;
     Ok(Json(resent.map_err(|error| Problem::from(error).with_basic_challenge())?.into()))
 }

@@ -9,7 +9,7 @@ use crate::http::{
     extract::{
         auth::Bearer,
         compat::Compat,
-        fields::{AddressFields, CodeFields, CurrentPassword, Fields, verification_id},
+        fields::{AddressFields, ChallengeFields, CodeFields, CurrentPassword, Fields, verification_id},
         json::{Body, JsonField},
     },
     middleware::request_log::log_destination,
@@ -24,6 +24,8 @@ pub(in crate::http) struct ContactRequest {
     address: AddressFields,
     #[serde(flatten)]
     current: CurrentPassword,
+    #[serde(flatten)]
+    challenge: ChallengeFields,
 }
 
 /// A code is on its way to the new address.
@@ -57,9 +59,10 @@ pub(in crate::http) async fn request(
     let mut fields = Fields::default();
     let address = request.address.required(&mut fields, &api.phone);
     let current = request.current.parse(&mut fields);
+    let solution = request.challenge.parse(&mut fields);
     let new = fields.finish(address)?;
     log_destination(&new.masked());
-    let code = api.contacts.request(&actor, &new, &current).await?;
+    let code = api.contacts.request(&actor, &new, &current, solution.as_deref()).await?;
     Ok((StatusCode::ACCEPTED, Json(ContactResponse { verification: VerificationView::from(&code) })))
 }
 

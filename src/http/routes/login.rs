@@ -19,7 +19,7 @@ use crate::{
             auth::{Bearer, bearer_token},
             client_ip::RequestClient,
             compat::Compat,
-            fields::{AddressFields, Fields, LoginIdFields},
+            fields::{AddressFields, ChallengeFields, Fields, LoginIdFields},
             idempotency::{IdempotencyKeyHeader, Keyed},
             json::{Body, JsonField, OptionalBody},
         },
@@ -68,6 +68,8 @@ pub(in crate::http) struct SendRequest {
     /// With a mobile: both must be of one account.
     #[serde(flatten)]
     login_id: LoginIdFields,
+    #[serde(flatten)]
+    challenge: ChallengeFields,
 }
 
 /// A code is on its way, if there is such an account.
@@ -83,14 +85,16 @@ pub(in crate::http) struct SendResponse {
 }
 
 impl SendRequest {
-    fn parse(self, phone: &PhoneRules) -> Result<CodeRequest, Error> {
+    /// The request, and the solution of a challenge.
+    fn parse(self, phone: &PhoneRules) -> Result<(CodeRequest, Option<String>), Error> {
         let mut fields = Fields::default();
+        let solution = self.challenge.parse(&mut fields);
         let login_id = self.login_id.parse(&mut fields);
         let address = self.address.required(&mut fields, phone);
         if login_id.is_some() && matches!(address, Some(Address::Email(_))) {
             fields.error("email", FieldCode::TooManyIdentifiers, "send a `mobile` with the `login_id`, not an email");
         }
-        fields.finish(address.map(|address| CodeRequest { address, login_id }))
+        fields.finish(address.map(|address| (CodeRequest { address, login_id }, solution)))
     }
 }
 
@@ -142,10 +146,10 @@ pub(in crate::http) async fn send_code(
     RequestClient(client): RequestClient,
     Keyed { body, key }: Keyed<SendRequest>,
 ) -> Result<Json<Value>, Problem> {
-    let request = body.parse(&api.phone)?;
+    let (request, solution) = body.parse(&api.phone)?;
     log_destination(&request.address.masked());
     let send = async {
-        let code = api.code_request.send(Purpose::Login, &request, &client).await?;
+        let code = api.code_request.send(Purpose::Login, &request, solution.as_deref(), &client).await?;
         Ok(json!(SendResponse {
             status: "success",
             message: "If there is such an account, a code is on its way; send it to verify-otp.",

@@ -2,6 +2,7 @@
 //! `path` of each attribute is empty.
 
 mod activation;
+mod challenge;
 mod contacts;
 pub(super) mod dev_inbox;
 pub(super) mod health;
@@ -19,10 +20,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Api,
     error_code::ErrorCode::{
-        self, AccountExists, AccountNotActivated, Forbidden, IdempotencyKeyReused, InvalidCode, InvalidCredentials,
-        InvalidFields, InvalidIdempotencyKey, InvalidLoginCode, InvalidToken, MalformedBody, MissingToken, NotFound,
-        ReauthenticationRequired, RequestInProgress, TokenReused, TooManyAttempts, TooManyRequests,
-        UnknownVerification, VerificationIdRequired, WrongPassword,
+        self, AccountExists, AccountNotActivated, ChallengeRequired, Forbidden, IdempotencyKeyReused, InvalidCode,
+        InvalidCredentials, InvalidFields, InvalidIdempotencyKey, InvalidLoginCode, InvalidToken, MalformedBody,
+        MissingToken, NotFound, ReauthenticationRequired, RequestInProgress, TokenReused, TooManyAttempts,
+        TooManyRequests, UnknownVerification, VerificationIdRequired, WrongPassword,
     },
     openapi::{alias, call, plain},
 };
@@ -34,30 +35,32 @@ pub(super) fn api() -> OpenApiRouter<Api> {
     const TOKEN: [ErrorCode; 2] = [MissingToken, InvalidToken];
     const LIMITS: [ErrorCode; 2] = [TooManyRequests, TooManyAttempts];
     const KEY: [ErrorCode; 3] = [InvalidIdempotencyKey, RequestInProgress, IdempotencyKeyReused];
+    const SENDS: [ErrorCode; 2] = [ChallengeRequired, TooManyRequests];
     const PASSWORD: [ErrorCode; 2] = [WrongPassword, ReauthenticationRequired];
     OpenApiRouter::new()
         // Registration
-        .routes(call("/auth/register", routes!(registration::register), &[&[AccountExists], &LIMITS, &KEY]))
-        .routes(alias("/users", "createUser", routes!(registration::register), &[&[AccountExists], &LIMITS, &KEY]))
+        .routes(call("/auth/register", routes!(registration::register), &[&[AccountExists, ChallengeRequired], &LIMITS, &KEY]))
+        .routes(alias("/users", "createUser", routes!(registration::register), &[&[AccountExists, ChallengeRequired], &LIMITS, &KEY]))
         .routes(call("/auth/verify-otp", routes!(verification::verify), &[&[InvalidCode, InvalidLoginCode, AccountExists, VerificationIdRequired, TooManyAttempts]]))
         .routes(alias("/auth/verify", "verifyCode", routes!(verification::verify), &[&[InvalidCode, InvalidLoginCode, AccountExists, VerificationIdRequired, TooManyAttempts]]))
-        .routes(call("/auth/resend-otp", routes!(registration::resend), &[&[UnknownVerification, VerificationIdRequired, TooManyRequests], &KEY]))
+        .routes(call("/auth/resend-otp", routes!(registration::resend), &[&[UnknownVerification, VerificationIdRequired], &SENDS, &KEY]))
+        .routes(call("/auth/challenge", routes!(challenge::create), &[]))
         .routes(call("/auth/verifications/{verification_id}", routes!(verification::status), &[&[UnknownVerification, InvalidFields, MalformedBody]]))
         .routes(call("/users/activate", routes!(activation::activate), &[&[InvalidCode, InvalidCredentials, AccountExists], &LIMITS]))
-        .routes(call("/users/resend-code", routes!(activation::resend_code), &[&[InvalidCredentials], &LIMITS]))
+        .routes(call("/users/resend-code", routes!(activation::resend_code), &[&[InvalidCredentials, ChallengeRequired], &LIMITS]))
         // Recovery
-        .routes(call("/auth/forgot-password", routes!(recovery::forgot), &[&[TooManyRequests]]))
+        .routes(call("/auth/forgot-password", routes!(recovery::forgot), &[&SENDS]))
         .routes(call("/auth/reset-password", routes!(recovery::reset), &[&[InvalidCode], &LIMITS]))
         // Login
         .routes(call("/auth/login", routes!(login::log_in), &[&[InvalidCredentials, AccountNotActivated], &LIMITS]))
-        .routes(call("/auth/send-otp", routes!(login::send_code), &[&[TooManyRequests], &KEY]))
+        .routes(call("/auth/send-otp", routes!(login::send_code), &[&SENDS, &KEY]))
         .routes(call("/auth/refresh", routes!(login::refresh), &[&[InvalidToken, TokenReused]]))
         // The person's own account
         .routes(call("/users/me", routes!(users::me), &[&TOKEN]))
         .routes(call("/users/me", routes!(users::update), &[&TOKEN]))
         .routes(call("/users/me/export", routes!(users::export), &[&TOKEN]))
         .routes(call("/users/me/password", routes!(users::change_password), &[&TOKEN, &PASSWORD, &LIMITS]))
-        .routes(call("/users/me/contacts", routes!(contacts::request), &[&TOKEN, &PASSWORD, &[AccountExists], &LIMITS]))
+        .routes(call("/users/me/contacts", routes!(contacts::request), &[&TOKEN, &PASSWORD, &[AccountExists, ChallengeRequired], &LIMITS]))
         .routes(call("/users/me/contacts/verify", routes!(contacts::verify), &[&TOKEN, &[InvalidCode, AccountExists, TooManyAttempts]]))
         .routes(call("/users/me/sessions", routes!(sessions::list), &[&TOKEN]))
         .routes(call("/users/me/sessions/{id}", routes!(sessions::revoke), &[&TOKEN, &[NotFound]]))

@@ -12,7 +12,7 @@ use crate::{
         Api,
         extract::{
             client_ip::RequestClient,
-            fields::{AddressFields, CodeFields, Fields, VerificationRefFields, require_address},
+            fields::{AddressFields, ChallengeFields, CodeFields, Fields, VerificationRefFields, require_address},
             json::{Body, JsonField},
         },
         middleware::request_log::log_destination,
@@ -29,6 +29,15 @@ pub(in crate::http) struct ForgotResponse {
     status: &'static str,
     message: &'static str,
     verification: VerificationView,
+}
+
+/// The address of the account.
+#[derive(Deserialize, ToSchema)]
+pub(in crate::http) struct ForgotRequest {
+    #[serde(flatten)]
+    address: AddressFields,
+    #[serde(flatten)]
+    challenge: ChallengeFields,
 }
 
 /// A code, the address that it was sent to, and the new password.
@@ -65,19 +74,20 @@ impl ResetRequest {
 /// Request a code for a new password
 ///
 /// The response is the same whether or not an account has proven the address; to an unknown one nothing is sent.
-#[utoipa::path(post, path = "", operation_id = "forgotPassword", tag = "recovery", request_body(content = AddressFields, example = json!({"mobile": "9876543210"})),
+#[utoipa::path(post, path = "", operation_id = "forgotPassword", tag = "recovery", request_body(content = ForgotRequest, example = json!({"mobile": "9876543210"})),
     responses((status = 202, description = "A code is on its way, if an account has proven the address", body = ForgotResponse)))]
 pub(in crate::http) async fn forgot(
     State(api): State<Api>,
     RequestClient(client): RequestClient,
-    Body(request): Body<AddressFields>,
+    Body(request): Body<ForgotRequest>,
 ) -> Result<(StatusCode, Json<ForgotResponse>), Problem> {
     let mut fields = Fields::default();
-    let address = request.required(&mut fields, &api.phone);
+    let solution = request.challenge.parse(&mut fields);
+    let address = request.address.required(&mut fields, &api.phone);
     let address = fields.finish(address)?;
     log_destination(&address.masked());
     let request = CodeRequest { address, login_id: None };
-    let code = api.code_request.send(Purpose::PasswordReset, &request, &client).await?;
+    let code = api.code_request.send(Purpose::PasswordReset, &request, solution.as_deref(), &client).await?;
     let response = ForgotResponse {
         status: "success",
         message: "If an account has this address, a code is on its way; send it to reset-password.",

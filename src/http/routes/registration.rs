@@ -13,7 +13,7 @@ use crate::{
         Api,
         extract::{
             client_ip::RequestClient,
-            fields::{Fields, VerificationRefFields, require_address},
+            fields::{ChallengeFields, Fields, VerificationRefFields, require_address},
             idempotency::{IdempotencyKeyHeader, Keyed},
             json::JsonField,
         },
@@ -57,6 +57,17 @@ pub(in crate::http) struct RegisterRequest {
     #[serde(default, rename = "mobileNumber")]
     #[schema(ignore)]
     mobile_number: JsonField,
+    #[serde(flatten)]
+    challenge: ChallengeFields,
+}
+
+/// The registration that a new code is for.
+#[derive(Deserialize, ToSchema)]
+pub(in crate::http) struct ResendRequest {
+    #[serde(flatten)]
+    reference: VerificationRefFields,
+    #[serde(flatten)]
+    challenge: ChallengeFields,
 }
 
 /// A pending registration.
@@ -80,7 +91,8 @@ pub(in crate::http) struct ResendResponse {
 }
 
 impl RegisterRequest {
-    fn parse(self, api: &Api) -> Result<NewRegistration, Error> {
+    /// The registration, and the solution of a challenge.
+    fn parse(self, api: &Api) -> Result<(NewRegistration, Option<String>), Error> {
         let mut fields = Fields::default();
         let mobile = fields.either("mobile", self.mobile, self.mobile_number);
         let login_id = fields.either("login_id", self.login_id, self.login_id_alias);
@@ -96,6 +108,7 @@ impl RegisterRequest {
         });
         let name = fields.optional("name", self.name, PersonName::parse);
         let locale = fields.optional("locale", self.locale, Locale::parse);
+        let solution = self.challenge.parse(&mut fields);
         let destination = identifiers.destination();
         require_address(&mut fields, destination.as_ref());
         let parsed = destination.zip(password).map(|(destination, password)| NewRegistration {
@@ -105,7 +118,7 @@ impl RegisterRequest {
             locale,
             password,
         });
-        fields.finish(parsed)
+        fields.finish(parsed.map(|parsed| (parsed, solution)))
     }
 }
 
@@ -141,10 +154,13 @@ pub(in crate::http) async fn register(
     RequestClient(client): RequestClient,
     Keyed { body, key }: Keyed<RegisterRequest>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let new = body.parse(&api)?;
+    let (new, solution) = body.parse(&api)?;
     log_destination(&new.destination.masked());
     let destination = new.destination.key();
-    let register = async { Ok(json!(RegisterResponse::from(api.registration.register(new, &client).await?))) };
+    let register = async {
+        let pending = api.registration.register(new, solution.as_deref(), &client).await?;
+        Ok(json!(RegisterResponse::from(pending)))
+    };
     Ok((StatusCode::ACCEPTED, Json(api.idempotency.once(key, &destination, &client, Box::pin(register)).await?)))
 }
 
@@ -152,19 +168,23 @@ pub(in crate::http) async fn register(
 ///
 /// The old code is dead. The response is the same whether or not a registration is pending at the address.
 #[utoipa::path(post, path = "", operation_id = "resendCode", tag = "registration",
-    request_body(content = VerificationRefFields, example = json!({"mobile": "9876543210"})),
+    request_body(content = ResendRequest, example = json!({"mobile": "9876543210"})),
     params(IdempotencyKeyHeader), responses((status = 200, description = "A new code is on its way, if a registration is pending", body = ResendResponse)))]
 pub(in crate::http) async fn resend(
     State(api): State<Api>,
     RequestClient(client): RequestClient,
-    Keyed { body, key }: Keyed<VerificationRefFields>,
+    Keyed { body, key }: Keyed<ResendRequest>,
 ) -> Result<Json<Value>, Problem> {
     let mut fields = Fields::default();
-    let reference = body.parse(&mut fields, &api.phone);
+    let reference = body.reference.parse(&mut fields, &api.phone);
+    let solution = body.challenge.parse(&mut fields);
     let reference = fields.finish(Some(reference))?;
     log_destination(&reference.address.as_ref().map(Address::masked).unwrap_or_default());
     let destination = reference.address.as_ref().map(Address::key);
     let destination = destination.or(reference.id.map(|id| id.to_string())).unwrap_or_default();
-    let resend = async { Ok(json!(ResendResponse::from(api.resend.resend(reference, &client).await?))) };
+    let resend = async {
+        let resent = api.resend.resend(reference, solution.as_deref(), &client).await?;
+        Ok(json!(ResendResponse::from(resent)))
+    };
     Ok(Json(api.idempotency.once(key, &destination, &client, Box::pin(resend)).await?))
 }

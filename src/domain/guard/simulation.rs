@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::fmt::Write as _;
 
-use super::guard::{Ceiling, Counters, Decision, GuardSettings, ceiling};
+use super::{Ceiling, Counters, Decision, GuardSettings, ceiling};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -372,7 +372,8 @@ impl World {
     fn judge(&mut self, at: i64, country: usize, number: &str) -> (Option<u32>, Ceiling) {
         let to_region = within(&mut self.sent[country], at, self.settings.ceiling_per_country.1);
         let in_all = within(&mut self.sent[5], at, self.settings.ceiling.1);
-        let ceiling = ceiling(to_region, in_all, &self.settings);
+        let by_country = ceiling(to_region, self.settings.ceiling_per_country);
+        let ceiling = by_country.max(ceiling(in_all, self.settings.ceiling));
         let factor = match self.counters.decision(number, at) {
             Decision::Held { factor, since } => {
                 if since == at {

@@ -1,0 +1,41 @@
+//! The networks that an account's sessions were opened from.
+
+use uuid::Uuid;
+
+use super::{
+    Reader, StoreError, Writer,
+    connection::{execute, fetch},
+    dialect::statements,
+};
+use crate::domain::{DAY, Timestamp};
+
+/// An account keeps so many, those seen last.
+const KEPT: i64 = 16;
+
+statements! {
+    KNOWS = "SELECT EXISTS (SELECT 1 FROM known_networks WHERE user_id = $1 AND network = $2 AND seen_at > $3)";
+    SEE = "INSERT INTO known_networks (user_id, network, seen_at)
+        SELECT id, $2, $3 FROM users WHERE id = $1 AND NOT EXISTS
+        (SELECT 1 FROM known_networks WHERE user_id = $1 AND network = $2 AND seen_at > $4)
+        ON CONFLICT (user_id, network) DO UPDATE SET seen_at = excluded.seen_at";
+    FORGET_OLDEST = "DELETE FROM known_networks WHERE user_id = $1 AND network NOT IN
+        (SELECT network FROM known_networks WHERE user_id = $1 ORDER BY seen_at DESC LIMIT $2)";
+}
+
+impl Reader {
+    /// Whether a session of the account was opened from the network, named by its hash, since then.
+    pub async fn knows_network(&mut self, user: Uuid, network: &[u8], since: Timestamp) -> Result<bool, StoreError> {
+        let (knows,): (bool,) = fetch!(fetch_one, self, KNOWS, [user, network, since])?;
+        Ok(knows)
+    }
+}
+
+impl Writer {
+    /// Remembers the network of an account's session, once a day.
+    pub async fn see_network(&mut self, user: Uuid, network: &[u8], now: Timestamp) -> Result<(), StoreError> {
+        if execute!(self, SEE, [user, network, now, now.minus(DAY)])? > 0 {
+            execute!(self, FORGET_OLDEST, [user, KEPT])?;
+        }
+        Ok(())
+    }
+}
