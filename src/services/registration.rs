@@ -152,7 +152,7 @@ impl RegistrationService {
     async fn write(&self, new: &NewRegistration, password_hash: &str, client: &Client) -> Result<Outcome, Error> {
         let mut tx = self.core.store.begin().await?;
         let (mut record, now) = self.issuer.lock(&mut tx, Way::new(Purpose::Registration, &new.destination)).await?;
-        if let Some(taken) = tx.taken_identifier(&new.identifiers).await? {
+        if let Some(taken) = tx.taken_identifier(&new.identifiers, None, now).await? {
             return Err(Error::taken(taken));
         }
         let existing = self.same_registration(&mut tx, new, password_hash, now).await?;

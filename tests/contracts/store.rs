@@ -160,7 +160,7 @@ async fn accounts_collide_by_what_they_have_proven(backend: Backend) {
 
     let mut reader = store.read().await.unwrap();
     let email = Address::Email(Email::parse("ANN@example.com").unwrap());
-    let mut taken = async |address: Address| reader.taken_identifier(&address.into()).await.unwrap();
+    let mut taken = async |address: Address| reader.taken_identifier(&address.into(), None, now()).await.unwrap();
     assert_eq!(taken(email.clone()).await, Some(TakenIdentifier::Email));
     assert_eq!(taken(Address::Mobile(mobile)).await, Some(TakenIdentifier::Mobile));
     assert_eq!(taken(Address::Email(Email::parse("eve@example.com").unwrap())).await, None);
@@ -301,7 +301,7 @@ async fn a_session_is_valid_while_everything_holds(backend: Backend) {
         counter: 0,
         salt: vec![7; 16],
         epoch: user.epoch,
-        by_code: false,
+        opened_by: None,
         user_agent: Some("curl".into()),
         ip: Some("192.0.2.1".into()),
         created_at: now(),
