@@ -51,6 +51,9 @@ pub enum Error {
     /// Another account has the identifier.
     #[error("an account with this email, mobile or login id already exists")]
     AccountExists(Vec<FieldError>),
+    /// It is the account's only proven address.
+    #[error("the only verified email or mobile cannot be removed")]
+    LastContact,
     /// The address does not identify one registration.
     #[error("send the `verification_id` that `register` returned")]
     VerificationIdRequired,

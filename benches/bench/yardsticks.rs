@@ -75,8 +75,8 @@ pub async fn seed(url: &str) {
         "INSERT INTO users (id, mobile, email_verified, mobile_verified, password_hash, epoch, created_at, updated_at)
          SELECT md5('m' || n)::uuid, '+me' || n, false, true, repeat('x', 97), 0, now(), now()
          FROM generate_series(1, 50000) n",
-        "INSERT INTO sessions (id, user_id, counter, salt, epoch, by_code, ip, created_at, rotated_at, ends_at, expires_at)
-         SELECT md5('s' || n)::uuid, md5('m' || n)::uuid, 0, '\\x00', 0, true, '127.0.0.1', now(), now(),
+        "INSERT INTO sessions (id, user_id, counter, salt, epoch, opened_by, ip, created_at, rotated_at, ends_at, expires_at)
+         SELECT md5('s' || n)::uuid, md5('m' || n)::uuid, 0, '\\x00', 0, '\\x00', '127.0.0.1', now(), now(),
             now() + interval '1 day', now() + interval '1 day' FROM generate_series(1, 50000) n",
         "ANALYZE",
     ];
@@ -106,8 +106,8 @@ INSERT INTO users (id, mobile, email_verified, mobile_verified, password_hash, e
 DELETE FROM registrations WHERE destination_key = '+bench' || :n RETURNING id;
 UPDATE verifications SET state = 'verified', changed_at = now()
     WHERE id = md5('v' || :n)::uuid AND state <> 'verified' RETURNING id;
-INSERT INTO sessions (id, user_id, counter, salt, epoch, by_code, ip, created_at, rotated_at, ends_at, expires_at)
-    VALUES (md5('t' || :n)::uuid, md5('u' || :n)::uuid, 0, '\\x00', 0, true, '127.0.0.1', now(), now(), now(), now());
+INSERT INTO sessions (id, user_id, counter, salt, epoch, opened_by, ip, created_at, rotated_at, ends_at, expires_at)
+    VALUES (md5('t' || :n)::uuid, md5('u' || :n)::uuid, 0, '\\x00', 0, '\\x00', '127.0.0.1', now(), now(), now(), now());
 INSERT INTO events (body) VALUES (repeat('x', 200)::bytea), (repeat('x', 200)::bytea), (repeat('x', 200)::bytea);
 COMMIT;
 ";
@@ -128,7 +128,7 @@ UPDATE sessions SET counter = counter + 1, rotated_at = now(),
     ends_at = CASE WHEN expires_at < now() THEN expires_at ELSE now() + interval '30 days' END
     WHERE id = md5('s' || :n)::uuid AND salt = '\\x00' AND revoked_at IS NULL AND ends_at > now()
     AND EXISTS (SELECT 1 FROM users u WHERE u.id = user_id AND u.epoch = sessions.epoch AND u.disabled_at IS NULL)
-    RETURNING id, user_id, counter, salt, epoch, by_code, user_agent, ip, created_at, rotated_at, ends_at, expires_at;
+    RETURNING id, user_id, counter, salt, epoch, opened_by, user_agent, ip, created_at, rotated_at, ends_at, expires_at;
 SELECT u.id, u.email, u.email_verified, u.mobile, u.mobile_verified, u.login_id, u.name, u.locale, u.password_hash,
     u.epoch, u.disabled_at, u.created_at, u.updated_at FROM users u WHERE u.id = md5('m' || :n)::uuid;
 ";

@@ -5,8 +5,12 @@ CREATE TABLE users (
     email           text,
     email_key       text, -- lower-cased
     email_verified  boolean NOT NULL,
+    email_verified_at timestamptz,
+    email_suspended_until timestamptz, -- opens nothing, and till then nobody else proves it
     mobile          text, -- E.164
     mobile_verified boolean NOT NULL,
+    mobile_verified_at timestamptz,
+    mobile_suspended_until timestamptz,
     login_id        text,
     login_id_key    text, -- lower-cased
     name            text,
@@ -18,9 +22,9 @@ CREATE TABLE users (
     created_at      timestamptz NOT NULL,
     updated_at      timestamptz NOT NULL
 );
--- An unproven address keeps nobody from proving it.
-CREATE UNIQUE INDEX users_email_key ON users (email_key) WHERE email_verified;
-CREATE UNIQUE INDEX users_mobile_key ON users (mobile) WHERE mobile_verified;
+-- An unproven address keeps nobody from proving it, unless it is suspended: whoever proves it first clears that once it is past.
+CREATE UNIQUE INDEX users_email_key ON users (email_key) WHERE email_verified OR email_suspended_until IS NOT NULL;
+CREATE UNIQUE INDEX users_mobile_key ON users (mobile) WHERE mobile_verified OR mobile_suspended_until IS NOT NULL;
 CREATE UNIQUE INDEX users_login_id_key ON users (login_id_key);
 -- The holders of an address, proven or not.
 CREATE INDEX users_email ON users (email_key);
@@ -92,7 +96,7 @@ CREATE TABLE sessions (
     counter    bigint NOT NULL, -- grows by one with each refresh
     salt       bytea NOT NULL,
     epoch      bigint NOT NULL, -- valid only while it is the user's
-    by_code    boolean NOT NULL, -- opened by a one-time code, not by the password
+    opened_by  bytea, -- SHA-256 of the address whose code opened it; none: the password did
     user_agent text,
     ip         text,
     created_at timestamptz NOT NULL,

@@ -6,8 +6,12 @@ CREATE TABLE users (
     email           TEXT,
     email_key       TEXT, -- lower-cased
     email_verified  INTEGER NOT NULL,
+    email_verified_at INTEGER,
+    email_suspended_until INTEGER, -- opens nothing, and till then nobody else proves it
     mobile          TEXT, -- E.164
     mobile_verified INTEGER NOT NULL,
+    mobile_verified_at INTEGER,
+    mobile_suspended_until INTEGER,
     login_id        TEXT,
     login_id_key    TEXT, -- lower-cased
     name            TEXT,
@@ -19,9 +23,9 @@ CREATE TABLE users (
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL
 ) STRICT;
--- An unproven address keeps nobody from proving it.
-CREATE UNIQUE INDEX users_email_key ON users (email_key) WHERE email_verified;
-CREATE UNIQUE INDEX users_mobile_key ON users (mobile) WHERE mobile_verified;
+-- An unproven address keeps nobody from proving it, unless it is suspended: whoever proves it first clears that once it is past.
+CREATE UNIQUE INDEX users_email_key ON users (email_key) WHERE email_verified OR email_suspended_until IS NOT NULL;
+CREATE UNIQUE INDEX users_mobile_key ON users (mobile) WHERE mobile_verified OR mobile_suspended_until IS NOT NULL;
 CREATE UNIQUE INDEX users_login_id_key ON users (login_id_key);
 -- The holders of an address, proven or not.
 CREATE INDEX users_email ON users (email_key);
@@ -93,7 +97,7 @@ CREATE TABLE sessions (
     counter    INTEGER NOT NULL, -- grows by one with each refresh
     salt       BLOB NOT NULL,
     epoch      INTEGER NOT NULL, -- valid only while it is the user's
-    by_code    INTEGER NOT NULL, -- opened by a one-time code, not by the password
+    opened_by  BLOB, -- SHA-256 of the address whose code opened it; none: the password did
     user_agent TEXT,
     ip         TEXT,
     created_at INTEGER NOT NULL,

@@ -12,8 +12,8 @@ use crate::{
     crypto::{Hasher, Tokens},
     engine::{
         CodeChecker, CodeIssuer, CodeLength, Core, DeferredLines, DeferredReceivers, EventLog, Gauges, Notices,
-        PasswordChecker, PumpingGuard, PuzzleMaster, RateLimits, Readiness, SendGate, ServiceCounts, SessionOpener,
-        VerificationWatch,
+        PasswordChecker, PasswordWriter, PumpingGuard, PuzzleMaster, RateLimits, Readiness, SendGate, ServiceCounts,
+        SessionOpener, VerificationWatch,
     },
     http,
     limits::{Limiter, MemoryLimits, RedisLimits},
@@ -180,6 +180,7 @@ impl<'a> Engine<'a> {
         let Self { settings, core, issuer, checker, passwords, rate_limits, .. } = self;
         let Self { opener, notices, event_log, gate, .. } = self;
         let core = || core.clone();
+        let writer = PasswordWriter { notices: notices.clone(), event_log: event_log.clone() };
         let login = LoginService {
             core: core(),
             checker: checker.clone(),
@@ -237,7 +238,7 @@ impl<'a> Engine<'a> {
                 checker: checker.clone(),
                 passwords: passwords.clone(),
                 rate_limits: rate_limits.clone(),
-                notices: notices.clone(),
+                writer: writer.clone(),
                 event_log: event_log.clone(),
             },
             contacts: ContactService {
@@ -256,6 +257,8 @@ impl<'a> Engine<'a> {
                 rate_limits: rate_limits.clone(),
                 accounts: AccountService { core: core(), event_log: event_log.clone() },
                 event_log: event_log.clone(),
+                wake: Arc::clone(&issuer.wake),
+                writer,
             },
             sessions: SessionService { core: core(), opener: opener.clone(), event_log: event_log.clone() },
             deliveries: DeliveryService { core: core() },

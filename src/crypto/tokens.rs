@@ -181,7 +181,7 @@ mod tests {
             counter: 0,
             salt: vec![0; 16],
             epoch: 0,
-            by_code: false,
+            opened_by: None,
             user_agent: None,
             ip: None,
             created_at: Timestamp::default(),

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Address, Client, Event, EventKind, LoginMethod, Reason, Timestamp};
+use super::{Address, Client, ContactChange, Event, EventKind, LoginMethod, Reason, Timestamp};
 
 /// Something that happened to an account or an address, and through whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,8 +86,12 @@ kinds! {
     SessionsRevoked = "sessions_revoked",
     /// The password was replaced; the outcome is the reason.
     PasswordChanged = "password_changed",
-    /// The email or the mobile was replaced.
+    /// The email or the mobile was replaced; the outcome is the channel.
     ContactChanged = "contact_changed",
+    /// The email or the mobile was removed; the outcome is the channel.
+    ContactRemoved = "contact_removed",
+    /// The email or the mobile was suspended; the outcome is the channel.
+    ContactSuspended = "contact_suspended",
     /// The account was deleted.
     AccountDeleted = "account_deleted",
     /// An operator's command; the outcome names it.
@@ -201,7 +205,14 @@ impl AuditLine {
             EventKind::LoginFailed { method: by, .. } => (AuditKind::LoginFailed, method(by)),
             EventKind::SessionRevoked { reason, .. } => (AuditKind::SessionsRevoked, reason.as_str()),
             EventKind::PasswordChanged { reason, .. } => (AuditKind::PasswordChanged, reason.as_str()),
-            EventKind::ContactChanged { channel, .. } => (AuditKind::ContactChanged, channel.as_str()),
+            EventKind::ContactChanged { channel, change, .. } => {
+                let kind = match change {
+                    ContactChange::Replaced => AuditKind::ContactChanged,
+                    ContactChange::Removed => AuditKind::ContactRemoved,
+                    ContactChange::Suspended => AuditKind::ContactSuspended,
+                };
+                (kind, channel.as_str())
+            }
             EventKind::UserDeleted { .. } => (AuditKind::AccountDeleted, "done"),
         };
         let is_deletion = kind == AuditKind::AccountDeleted;

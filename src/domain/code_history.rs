@@ -36,8 +36,10 @@ pub struct FailedAttempts {
     pub since: Timestamp,
 }
 
-/// Between two notices of one kind to one address.
+/// Between two notices of one kind to one address, of what was only asked for.
 const NOTICE_PAUSE: Duration = Duration::from_hours(1);
+/// Notices of what was done, to one address in a day.
+const NOTICES_A_DAY: usize = 10;
 
 impl FailedAttempt {
     /// An attempt at a time in milliseconds; `extra_of` is the code whose extra attempt it was.
@@ -75,7 +77,7 @@ impl CodeHistory {
         limit: &RateLimit,
         now: Timestamp,
     ) -> Option<(Option<Quota>, Timestamp)> {
-        let sends = self.0.get(purpose.as_str()).map(|history| history.sends.as_slice()).unwrap_or_default();
+        let sends = self.times(purpose.as_str());
         let limited = limit.next_allowed(sends, now.millis());
         let limited = limited.map(|(quota, allowed)| (Some(quota), Timestamp::from_millis(allowed)));
         let last = self.last_send(purpose).filter(|_| resend_after > Duration::ZERO);
@@ -110,16 +112,25 @@ impl CodeHistory {
         self.drop_older_than_a_day(at);
     }
 
-    /// Records a notice of this kind, unless one went within the hour: of what was only asked for, strangers could
-    /// make any number.
+    /// Records a notice of this kind, unless it is one too many. Of what was only asked for, strangers could make any
+    /// number, so one goes an hour; what was done is always told, but for a flood.
     pub fn record_notice(&mut self, notice: NoticeKind, now: Timestamp) -> bool {
-        let notices = &mut self.0.entry(notice.as_str().to_owned()).or_default().sends;
-        let is_due = notices.last().is_none_or(|last| Timestamp::from_millis(*last).plus(NOTICE_PAUSE) <= now);
-        if is_due {
-            notices.push(now.millis());
-        }
         self.drop_older_than_a_day(now);
+        let is_due = if notice.is_done() {
+            let done = NoticeKind::ALL.into_iter().filter(|kind| kind.is_done());
+            done.map(|kind| self.times(kind.as_str()).len()).sum::<usize>() < NOTICES_A_DAY
+        } else {
+            let last = self.times(notice.as_str()).last();
+            last.is_none_or(|last| Timestamp::from_millis(*last).plus(NOTICE_PAUSE) <= now)
+        };
+        if is_due {
+            self.0.entry(notice.as_str().to_owned()).or_default().sends.push(now.millis());
+        }
         is_due
+    }
+
+    fn times(&self, name: &str) -> &[i64] {
+        self.0.get(name).map(|history| history.sends.as_slice()).unwrap_or_default()
     }
 
     /// Records a wrong code; a repeat of the same attempt changes nothing.

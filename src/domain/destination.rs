@@ -14,6 +14,11 @@ impl DestinationHash {
         Self(sha256(key.as_bytes()))
     }
 
+    /// Restores a hash from the database; `None` for what is not 32 octets.
+    pub fn from_stored(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
     /// The 32 octets, as the database stores them.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -53,9 +53,9 @@ pub enum EventKind {
     /// The password was replaced.
     #[serde(rename = "password.changed")]
     PasswordChanged { user_id: Uuid, reason: Reason },
-    /// The email or the mobile was replaced.
+    /// The email or the mobile was replaced, removed or suspended.
     #[serde(rename = "contact.changed")]
-    ContactChanged { user_id: Uuid, channel: Channel },
+    ContactChanged { user_id: Uuid, channel: Channel, change: ContactChange },
     /// The account was deleted.
     #[serde(rename = "user.deleted")]
     UserDeleted { user_id: Uuid },
@@ -75,6 +75,18 @@ pub enum LoginMethod {
     Password,
     /// By a one-time code.
     Code,
+}
+
+/// How an email or a mobile of an account was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContactChange {
+    /// There is a new one, which is proven.
+    Replaced,
+    /// There is none any more.
+    Removed,
+    /// It opens nothing until it is proven again.
+    Suspended,
 }
 
 /// Why a session was revoked or a password replaced.

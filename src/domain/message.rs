@@ -49,8 +49,8 @@ pub struct Notice {
     pub to: Address,
     /// The news.
     pub notice: NoticeKind,
-    /// The account's new address, masked.
-    pub new_address: Option<String>,
+    /// The address that it is about, masked.
+    pub address: Option<String>,
     /// The person's language.
     pub locale: Option<String>,
 }
@@ -61,25 +61,46 @@ pub struct Notice {
 pub enum NoticeKind {
     /// The password was reset by a code.
     PasswordReset,
+    /// The person replaced the password.
+    PasswordChanged,
     /// A change of the email or mobile was requested.
     ContactRequested,
     /// The email or mobile was changed.
     ContactChanged,
+    /// The email or mobile was removed.
+    ContactRemoved,
+    /// The email or mobile opens nothing until it is proven again.
+    ContactSuspended,
     /// Somebody registered with the address, which is an account's.
     AlreadyRegistered,
 }
 
 impl NoticeKind {
     /// Every kind, for checking templates.
-    pub const ALL: [Self; 4] =
-        [Self::PasswordReset, Self::ContactRequested, Self::ContactChanged, Self::AlreadyRegistered];
+    pub const ALL: [Self; 7] = [
+        Self::PasswordReset,
+        Self::PasswordChanged,
+        Self::ContactRequested,
+        Self::ContactChanged,
+        Self::ContactRemoved,
+        Self::ContactSuspended,
+        Self::AlreadyRegistered,
+    ];
+
+    /// Whether it tells of what was done, not of what anybody may ask for.
+    pub fn is_done(self) -> bool {
+        !matches!(self, Self::ContactRequested | Self::AlreadyRegistered)
+    }
 
     /// The name of its template.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::PasswordReset => "password_was_reset",
+            Self::PasswordChanged => "password_was_changed",
             Self::ContactRequested => "contact_change_requested",
             Self::ContactChanged => "contact_was_changed",
+            Self::ContactRemoved => "contact_was_removed",
+            Self::ContactSuspended => "contact_was_suspended",
             Self::AlreadyRegistered => "already_registered",
         }
     }

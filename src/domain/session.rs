@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{EventKind, LoginMethod, Timestamp, User};
+use super::{DestinationHash, EventKind, LoginMethod, Timestamp, User};
 
 /// A login: one row, however often its tokens are renewed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub struct Session {
     pub salt: Vec<u8>,
     /// The account's epoch at the login: the session is valid only while the two are equal.
     pub epoch: i64,
-    /// It was opened by a one-time code, not by the password.
-    pub by_code: bool,
+    /// The address whose code opened it; `None` if the password did.
+    pub opened_by: Option<DestinationHash>,
     /// The `User-Agent` of the login.
     pub user_agent: Option<String>,
     /// The client's IP address at the login.
@@ -36,7 +36,7 @@ pub struct Session {
 impl Session {
     /// The event of its login.
     pub fn login_event(&self) -> EventKind {
-        let method = if self.by_code { LoginMethod::Code } else { LoginMethod::Password };
+        let method = if self.opened_by.is_some() { LoginMethod::Code } else { LoginMethod::Password };
         EventKind::UserLoggedIn { user_id: self.user_id, session_id: self.id, method }
     }
 }

@@ -1,8 +1,10 @@
 //! An account.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
-use super::{Address, FieldError, Identifiers, Password, Registration, Timestamp};
+use super::{Address, Channel, DestinationHash, FieldError, Identifiers, Password, Registration, Timestamp};
 
 /// An account; it has proven at least one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +15,16 @@ pub struct User {
     pub identifiers: Identifiers,
     /// The email was proven by a code; an unproven one is a note that keeps nobody else from proving it.
     pub email_verified: bool,
+    /// When the email was proven.
+    pub email_verified_at: Option<Timestamp>,
+    /// The email was proven and opens nothing until it is proven again; till then nobody else may prove it.
+    pub email_suspended_until: Option<Timestamp>,
     /// The mobile was proven by a code.
     pub mobile_verified: bool,
+    /// When the mobile was proven.
+    pub mobile_verified_at: Option<Timestamp>,
+    /// As that of the email.
+    pub mobile_suspended_until: Option<Timestamp>,
     /// The person's name.
     pub name: Option<String>,
     /// The person's language.
@@ -33,13 +43,62 @@ pub struct User {
     pub updated_at: Timestamp,
 }
 
+/// How long a proof is young, and how long a suspended address stays the account's own against others.
+const SUSPENSION: Duration = Duration::from_hours(30 * 24);
+
 impl User {
     /// The addresses that it has proven, the mobile first.
     pub fn proven_addresses(&self) -> Vec<Address> {
+        self.addresses(self.mobile_verified, self.email_verified)
+    }
+
+    /// The addresses that it has proven, be it that they are suspended.
+    pub fn own_addresses(&self) -> Vec<Address> {
+        self.addresses(
+            self.mobile_verified || self.mobile_suspended_until.is_some(),
+            self.email_verified || self.email_suspended_until.is_some(),
+        )
+    }
+
+    fn addresses(&self, with_mobile: bool, with_email: bool) -> Vec<Address> {
         let Identifiers { email, mobile, .. } = &self.identifiers;
-        let mobile = mobile.clone().filter(|_| self.mobile_verified).map(Address::Mobile);
-        let email = email.clone().filter(|_| self.email_verified).map(Address::Email);
+        let mobile = mobile.clone().filter(|_| with_mobile).map(Address::Mobile);
+        let email = email.clone().filter(|_| with_email).map(Address::Email);
         mobile.into_iter().chain(email).collect()
+    }
+
+    /// The address of this channel, proven or not.
+    pub fn address_of(&self, channel: Channel) -> Option<Address> {
+        match channel {
+            Channel::Sms => self.identifiers.mobile.clone().map(Address::Mobile),
+            Channel::Email => self.identifiers.email.clone().map(Address::Email),
+        }
+    }
+
+    /// The address that a new password suspends, if the person was let in by a code to another one: that which was
+    /// proven lately and after it. Whoever added it may be a stranger, who would stay. A first password suspends
+    /// nothing.
+    pub fn suspended_by(&self, let_in_by: &DestinationHash, now: Timestamp) -> Option<Address> {
+        self.password_hash.as_ref()?;
+        let proven = self.proven_addresses();
+        let proof_of_way_in = self.verified_at(proven.iter().find(|address| address.hash() == *let_in_by)?);
+        let is_suspended = |address: &Address| {
+            let proof = self.verified_at(address).filter(|proof| proof.plus(SUSPENSION) > now);
+            proof.is_some() && proof > proof_of_way_in
+        };
+        proven.into_iter().find(is_suspended)
+    }
+
+    /// The end of a suspension that begins now.
+    pub fn suspension_end(now: Timestamp) -> Timestamp {
+        now.plus(SUSPENSION)
+    }
+
+    fn verified_at(&self, address: &Address) -> Option<Timestamp> {
+        match address {
+            Address::Mobile(_) => self.mobile_verified_at,
+            Address::Email(_) => self.email_verified_at,
+        }
     }
 
     /// The address as the account has it, if the account has proven it.
@@ -59,7 +118,11 @@ impl User {
             id: registration.id,
             identifiers: registration.identifiers,
             email_verified: !by_mobile,
+            email_verified_at: (!by_mobile).then_some(now),
+            email_suspended_until: None,
             mobile_verified: by_mobile,
+            mobile_verified_at: by_mobile.then_some(now),
+            mobile_suspended_until: None,
             name: registration.name,
             locale: registration.locale,
             password_hash: Some(registration.password_hash),
@@ -69,5 +132,59 @@ impl User {
             created_at: now,
             updated_at: now,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Email, Mobile};
+
+    fn at(days: u64) -> Timestamp {
+        Timestamp::default().plus(Duration::from_hours(24 * days))
+    }
+
+    /// An account whose addresses were proven on these days.
+    fn user(mobile: u64, email: u64) -> User {
+        let identifiers = Identifiers {
+            email: Some(Email::from_stored("ann@example.com".into())),
+            mobile: Some(Mobile::from_stored("+919876543210".into())),
+            login_id: None,
+        };
+        User {
+            id: Uuid::nil(),
+            identifiers,
+            email_verified: true,
+            email_verified_at: Some(at(email)),
+            email_suspended_until: None,
+            mobile_verified: true,
+            mobile_verified_at: Some(at(mobile)),
+            mobile_suspended_until: None,
+            name: None,
+            locale: None,
+            password_hash: Some("hash".into()),
+            epoch: 0,
+            disabled_at: None,
+            password_closed_at: None,
+            created_at: at(0),
+            updated_at: at(0),
+        }
+    }
+
+    #[test]
+    fn a_young_proof_is_suspended_by_an_older_one() {
+        let by = |user: &User, channel, now| {
+            let suspended = user.suspended_by(&user.address_of(channel).unwrap().hash(), now);
+            suspended.map(|address| address.channel())
+        };
+        let ann = user(1, 5);
+        assert_eq!(by(&ann, Channel::Sms, at(6)), Some(Channel::Email));
+        assert_eq!(by(&ann, Channel::Email, at(6)), None, "the mobile is older");
+        assert_eq!(by(&ann, Channel::Sms, at(35)), None, "it is thirty days old");
+        assert_eq!(by(&user(5, 5), Channel::Sms, at(6)), None, "proven together");
+        let unproven = User { mobile_verified: false, ..user(1, 5) };
+        assert_eq!(by(&unproven, Channel::Sms, at(6)), None, "nobody is let in by it");
+        let without_password = User { password_hash: None, ..user(1, 5) };
+        assert_eq!(by(&without_password, Channel::Sms, at(6)), None, "a first password");
     }
 }

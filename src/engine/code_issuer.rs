@@ -317,8 +317,13 @@ impl CodeIssuer {
     /// # Errors
     ///
     /// [`Error::AccountExists`] where it may be told.
-    pub(crate) async fn registration_holder(&self, tx: &mut Tx, destination: &Address) -> Result<Holder, Error> {
-        match tx.taken_identifier(&destination.clone().into()).await? {
+    pub(crate) async fn registration_holder(
+        &self,
+        tx: &mut Tx,
+        destination: &Address,
+        now: Timestamp,
+    ) -> Result<Holder, Error> {
+        match tx.taken_identifier(&destination.clone().into(), None, now).await? {
             None => Ok(Holder::Registration),
             Some(_) if self.settings.conceal_accounts => Ok(Holder::Phantom),
             Some(taken) => Err(Error::taken(taken)),

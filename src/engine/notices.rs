@@ -17,24 +17,24 @@ pub struct Notices {
 }
 
 impl Notices {
-    /// Those of the addresses that have had no notice of this kind within the hour, which from now on have. Their records
-    /// are locked.
-    pub(crate) async fn not_told(
+    /// Those of the addresses that may be told now, which is recorded. Their records are locked, in one order.
+    pub(crate) async fn due(
         &self,
         tx: &mut Tx,
         notice: NoticeKind,
-        addresses: Vec<Address>,
+        mut addresses: Vec<Address>,
     ) -> Result<Vec<Address>, StoreError> {
-        let mut not_told = Vec::new();
+        addresses.sort_by_key(Address::hash);
+        let mut due = Vec::new();
         for address in addresses {
             let (way, now) = (Way::new(Purpose::ContactChange, &address), self.core.now());
             let mut record = tx.lock_destination(way, now).await?;
             if record.history.record_notice(notice, now) {
                 tx.update_history(&way.record_key(), &record.history).await?;
-                not_told.push(address);
+                due.push(address);
             }
         }
-        Ok(not_told)
+        Ok(due)
     }
 
     /// Tells the owner of an address that somebody registered it, unless it was told within the hour. The record is the
@@ -61,14 +61,14 @@ impl Notices {
         user: &User,
         to: &[Address],
         notice: NoticeKind,
-        new_address: Option<&Address>,
+        about: Option<&Address>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         for to in to {
             let payload = MessagePayload::Notice(Notice {
                 to: to.clone(),
                 notice,
-                new_address: new_address.map(Address::masked),
+                address: about.map(Address::masked),
                 locale: user.locale.clone(),
             });
             let message = QueuedMessage {

@@ -10,7 +10,7 @@ use crate::{
     crypto::{HashParams, Hasher, MacPurpose},
     domain::{
         Address, AuditKind, AuditLine, Client, DestinationHash, EventKind, Identifier, LoginMethod, Origin, Password,
-        Reason, Registration, Timestamp, User,
+        Reason, Registration, Session, Timestamp, User,
     },
     error::Error,
     store::{Reader, StoreError},
@@ -202,7 +202,8 @@ impl PasswordChecker {
         Ok(pending)
     }
 
-    /// Confirms the session's owner before an irreversible action.
+    /// Confirms the session's owner before an irreversible action. Returns the session that took the password's place,
+    /// if none was sent.
     ///
     /// # Errors
     ///
@@ -213,9 +214,9 @@ impl PasswordChecker {
         actor: &Actor,
         current: &CurrentPassword,
         enough: Freshness,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Session>, Error> {
         let current = match current {
-            CurrentPassword::Missing => return self.check_freshness(actor.session, enough).await,
+            CurrentPassword::Missing => return self.fresh_session(actor.session, enough).await.map(Some),
             CurrentPassword::Invalid => None,
             CurrentPassword::Present(current) => Some(current),
         };
@@ -224,7 +225,7 @@ impl PasswordChecker {
             let current = current.ok_or(Error::WrongPassword)?;
             let is_right = self.is_right(actor.user.password_hash.as_deref(), current, &actor.client).await?;
             Box::pin(self.note_judged(actor.user.id, is_right, &actor.client)).await?;
-            if is_right { Ok(()) } else { Err(Box::pin(self.missed_current(actor)).await) }
+            if is_right { Ok(None) } else { Err(Box::pin(self.missed_current(actor)).await) }
         })
         .await
     }
@@ -274,12 +275,21 @@ impl PasswordChecker {
         counted.await.err().unwrap_or(Error::WrongPassword)
     }
 
-    async fn check_freshness(&self, session: Uuid, enough: Freshness) -> Result<(), Error> {
+    /// The account as it is now, after a change came between; whoever gave a password that was replaced meanwhile gave
+    /// a wrong one.
+    pub(crate) async fn reread(&self, actor: &Actor) -> Result<User, Error> {
+        let mut reader = self.core.store.read().await?;
+        let user = reader.session_user(actor.session, actor.user.id, self.core.now()).await?;
+        let user = user.ok_or(Error::InvalidToken)?;
+        if user.password_hash == actor.user.password_hash { Ok(user) } else { Err(Error::WrongPassword) }
+    }
+
+    async fn fresh_session(&self, session: Uuid, enough: Freshness) -> Result<Session, Error> {
         let now = self.core.now();
         let (session, _) = self.core.store.read().await?.session(session, now).await?.ok_or(Error::InvalidToken)?;
         let is_recent = session.created_at.plus(self.fresh_for) > now;
-        let is_fresh = is_recent && (session.by_code || enough == Freshness::Recent);
-        if is_fresh { Ok(()) } else { Err(Error::ReauthenticationRequired) }
+        let is_fresh = is_recent && (session.opened_by.is_some() || enough == Freshness::Recent);
+        if is_fresh { Ok(session) } else { Err(Error::ReauthenticationRequired) }
     }
 
     async fn is_right(&self, stored: Option<&str>, password: &Password, client: &Client) -> Result<bool, Error> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Core, DeferredLines};
 use crate::{
     crypto::Tokens,
-    domain::{Client, NewSession, RefreshToken, Session, SessionTokens, Timestamp, User, site_hash},
+    domain::{Address, Client, NewSession, RefreshToken, Session, SessionTokens, Timestamp, User, site_hash},
     error::Error,
     store::{StoreError, Tx},
 };
@@ -36,14 +36,14 @@ pub struct SessionOpener {
 const LONGEST_USER_AGENT: usize = 400;
 
 impl SessionOpener {
-    /// Inserts a session of the user, whose tokens are valid once the transaction is committed; `None` if the
-    /// account changed since it was read.
+    /// Inserts a session of the user, opened by a code to an address or else by the password. Its tokens are valid once
+    /// the transaction is committed. `None` if the account changed since it was read.
     pub(crate) async fn open(
         &self,
         tx: &mut Tx,
         user: &User,
         client: &Client,
-        by_code: bool,
+        opened_by: Option<&Address>,
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError> {
         let expires_at = now.plus(self.settings.session_ttl);
@@ -53,7 +53,7 @@ impl SessionOpener {
             counter: 0,
             salt: self.core.random.bytes::<16>().to_vec(),
             epoch: user.epoch,
-            by_code,
+            opened_by: opened_by.map(Address::hash),
             user_agent: client.user_agent.as_ref().map(|text| text.chars().take(LONGEST_USER_AGENT).collect()),
             ip: Some(client.ip.to_canonical().to_string()),
             created_at: now,

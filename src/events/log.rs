@@ -26,6 +26,7 @@ impl EventPublisher for LogPublisher {
                 but = data("but"),
                 method = data("method"),
                 channel = data("channel"),
+                change = data("change"),
                 reason = data("reason"),
                 client = data("client"),
                 "event"

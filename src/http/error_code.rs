@@ -49,6 +49,7 @@ error_codes! {
     MethodNotAllowed 405 "method_not_allowed" "see `Allow`"
     RequestTimeout 408 "request_timeout" "the body did not arrive in time"
     AccountExists 409 "account_exists" "an account has the email, mobile or login id; see `errors`"
+    LastContact 409 "last_contact" "the account's only verified email or mobile cannot be removed"
     VerificationIdRequired 409 "verification_id_required" "send the `verification_id` that `register` returned"
     RequestInProgress 409 "request_in_progress" "the same request, by its `Idempotency-Key`, is running"
     BodyTooLarge 413 "body_too_large" "the body is longer than 16 KiB"

@@ -214,6 +214,7 @@ fn code_of(error: &Error) -> ErrorCode {
         Error::ReauthenticationRequired => ErrorCode::ReauthenticationRequired,
         Error::NotFound => ErrorCode::NotFound,
         Error::AccountExists(_) => ErrorCode::AccountExists,
+        Error::LastContact => ErrorCode::LastContact,
         Error::VerificationIdRequired => ErrorCode::VerificationIdRequired,
         Error::UnknownVerification => ErrorCode::UnknownVerification,
         Error::KeyReused => ErrorCode::IdempotencyKeyReused,
@@ -253,6 +254,7 @@ impl From<Error> for Problem {
             Error::Conflict | Error::Overloaded | Error::InProgress => return problem.with("retry-after", "1"),
             Error::Internal(cause) => tracing::error!(cause = %format!("{cause:#}"), "internal error"),
             Error::InvalidCode
+            | Error::LastContact
             | Error::VerificationIdRequired
             | Error::UnknownVerification
             | Error::KeyReused

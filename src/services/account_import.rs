@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::accounts::{AccountDetails, AccountService, BATCH};
 use crate::{
-    domain::{Address, Email, EventKind, LoginId, Origin, User},
+    domain::{Address, ContactChange, Email, EventKind, LoginId, Origin, User},
     engine::once_on_conflict,
     error::Error,
     store::StoreError,
@@ -111,7 +111,9 @@ impl AccountService {
                 tx.move_sessions_to_epoch(existing.id, None, epoch).await?;
             }
             let user_id = existing.id;
-            let events = changed.iter().map(|new| EventKind::ContactChanged { user_id, channel: new.channel() });
+            let change = ContactChange::Replaced;
+            let events =
+                changed.iter().map(|new| EventKind::ContactChanged { user_id, channel: new.channel(), change });
             self.event_log.append(&mut tx, events, Origin::command("users_import"), now).await?;
         }
         Ok(self.event_log.commit(tx).await?)

@@ -38,7 +38,11 @@ impl AccountDetails {
         User {
             id,
             email_verified: self.identifiers.email.is_some(),
+            email_verified_at: self.identifiers.email.as_ref().map(|_| now),
+            email_suspended_until: None,
             mobile_verified: self.identifiers.mobile.is_some(),
+            mobile_verified_at: self.identifiers.mobile.as_ref().map(|_| now),
+            mobile_suspended_until: None,
             identifiers: self.identifiers,
             name: self.name.map(|name| name.as_str().to_owned()),
             locale: self.locale.map(|locale| locale.as_str().to_owned()),
@@ -72,7 +76,7 @@ impl AccountService {
     /// [`Error::AccountExists`] if another account has an identifier.
     pub async fn create(&self, details: AccountDetails) -> Result<User, Error> {
         let mut tx = self.core.store.begin().await?;
-        if let Some(taken) = tx.taken_identifier(&details.identifiers).await? {
+        if let Some(taken) = tx.taken_identifier(&details.identifiers, None, self.core.now()).await? {
             return Err(Error::taken(taken));
         }
         let users = self.insert(&mut tx, vec![details], "users_create").await?;

@@ -1,11 +1,11 @@
-//! Changing the email or the mobile of an account.
+//! Changing and removing the email or the mobile of an account.
 
 use uuid::Uuid;
 
 use crate::{
     domain::{
-        Address, EventKind, FieldCode, FieldError, Holder, IssuedCode, NoticeKind, OneTimeCode, Origin, Purpose, User,
-        Verification, Way,
+        Address, Channel, ContactChange, EventKind, FieldCode, FieldError, Holder, IssuedCode, NoticeKind, OneTimeCode,
+        Origin, Purpose, User, Verification, Way,
     },
     engine::{
         Actor, Caller, CodeChecker, CodeIssuer, Core, CurrentPassword, EventLog, Freshness, InactiveCode, NewCode,
@@ -14,7 +14,7 @@ use crate::{
     error::Error,
 };
 
-/// Replaces an account's email or mobile; a new one counts only once its code proves it.
+/// Replaces and removes an account's email or mobile; a new one counts only once its code proves it.
 #[derive(Clone)]
 pub struct ContactService {
     pub(crate) core: Core,
@@ -27,8 +27,12 @@ pub struct ContactService {
     pub(crate) event_log: EventLog,
 }
 
+/// An account changes meanwhile; several times in a row hardly ever.
+const TRIES: usize = 3;
+
 impl ContactService {
-    /// Sends a code to the new address, and informs the old one.
+    /// Sends a code to the new address, and informs the old one. One that the account holds unproven, or suspended, is
+    /// proven in the same way.
     ///
     /// # Errors
     ///
@@ -64,10 +68,10 @@ impl ContactService {
         let notice = NoticeKind::ContactRequested;
         // Several records are locked in one order.
         let (before, after) = informed_addresses(user, new).into_iter().partition(|to| to.hash() < new.hash());
-        let mut to = self.notices.not_told(&mut tx, notice, before).await?;
+        let mut to = self.notices.due(&mut tx, notice, before).await?;
         let (mut record, now) = self.issuer.lock(&mut tx, Way::new(Purpose::ContactChange, new)).await?;
-        to.extend(self.notices.not_told(&mut tx, notice, after).await?);
-        let is_taken = tx.taken_identifier(&new.clone().into()).await?;
+        to.extend(self.notices.due(&mut tx, notice, after).await?);
+        let is_taken = tx.taken_identifier(&new.clone().into(), Some(user.id), now).await?;
         if let Some(taken) = is_taken.filter(|_| !self.issuer.settings.conceal_accounts) {
             return Err(Error::taken(taken));
         }
@@ -124,17 +128,60 @@ impl ContactService {
         let Holder::Account { id, epoch } = proven.holder else { return Err(Error::InvalidCode) };
         let (now, new) = (self.core.now(), &proven.destination);
         let mut tx = self.core.store.begin().await?;
+        let notice = NoticeKind::ContactChanged;
+        let to = self.notices.due(&mut tx, notice, informed_addresses(&actor.user, new)).await?;
         let epoch = tx.change_contact(id, epoch, new, now).await?.ok_or(Error::InvalidCode)?;
         tx.move_sessions_to_epoch(id, None, epoch).await?;
         tx.delete_registrations(new).await?;
         if !tx.mark_verified(proven.id, None, now).await? {
             return Err(Error::InvalidCode);
         }
-        let to = informed_addresses(&actor.user, new);
-        self.notices.enqueue(&mut tx, &actor.user, &to, NoticeKind::ContactChanged, Some(new), now).await?;
-        let changed = EventKind::ContactChanged { user_id: id, channel: new.channel() };
+        self.notices.enqueue(&mut tx, &actor.user, &to, notice, Some(new), now).await?;
+        let (channel, change) = (new.channel(), ContactChange::Replaced);
+        let changed = EventKind::ContactChanged { user_id: id, channel, change };
         self.event_log.append(&mut tx, [changed], Origin::client(&actor.client).about(new), now).await?;
         let user = tx.user(id).await?.ok_or(Error::InvalidCode)?;
+        self.event_log.commit(tx).await?;
+        Ok(user)
+    }
+
+    /// Removes the account's address of this channel, if there is one, and informs it. Sessions stay, other codes are
+    /// dead.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LastContact`] for the only proven address. A wrong or missing current password as for
+    /// [`ProfileService::change_password`](super::ProfileService::change_password).
+    pub async fn remove(&self, actor: &Actor, channel: Channel, current: &CurrentPassword) -> Result<User, Error> {
+        Box::pin(self.passwords.check_current(actor, current, Freshness::RecentByCode)).await?;
+        let _turn = self.core.turns.take(actor.session).await?;
+        let mut user = actor.user.clone();
+        for _ in 0..TRIES {
+            let Some(address) = user.address_of(channel) else { return Ok(user) };
+            if user.proven_addresses() == [address.clone()] {
+                return Err(Error::LastContact);
+            }
+            if let Some(changed) = Box::pin(once_on_conflict(|| self.take(&user, &address, actor))).await? {
+                self.issuer.wake.notify_one();
+                return Ok(changed);
+            }
+            user = self.passwords.reread(actor).await?;
+        }
+        Err(Error::Conflict)
+    }
+
+    /// `None` if the account changed since it was read.
+    async fn take(&self, user: &User, address: &Address, actor: &Actor) -> Result<Option<User>, Error> {
+        let (now, notice) = (self.core.now(), NoticeKind::ContactRemoved);
+        let mut tx = self.core.store.begin().await?;
+        let to = self.notices.due(&mut tx, notice, vec![address.clone()]).await?;
+        let Some(epoch) = tx.remove_contact(user, address.channel(), now).await? else { return Ok(None) };
+        tx.move_sessions_to_epoch(user.id, None, epoch).await?;
+        self.notices.enqueue(&mut tx, user, &to, notice, Some(address), now).await?;
+        let (user_id, channel, change) = (user.id, address.channel(), ContactChange::Removed);
+        let removed = EventKind::ContactChanged { user_id, channel, change };
+        self.event_log.append(&mut tx, [removed], Origin::client(&actor.client).about(address), now).await?;
+        let user = tx.user(user.id).await?;
         self.event_log.commit(tx).await?;
         Ok(user)
     }

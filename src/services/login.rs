@@ -93,13 +93,13 @@ impl LoginService {
     async fn open_by_password(&self, user: &User, client: &Client) -> Result<NewSession, Error> {
         let now = self.core.now();
         let mut tx = self.core.store.begin().await?;
-        if let Some(session) = self.opener.open(&mut tx, user, client, false, now).await? {
+        if let Some(session) = self.opener.open(&mut tx, user, client, None, now).await? {
             return self.commit_session(tx, user.clone(), session, Origin::client(client), now).await;
         }
         // Changed since its hash was read: by a new address, which leaves the password valid, or by more.
         let user = tx.user(user.id).await?.filter(|changed| changed.password_hash == user.password_hash);
         let user = user.ok_or(Error::InvalidCredentials)?;
-        let session = self.opener.open(&mut tx, &user, client, false, now).await?;
+        let session = self.opener.open(&mut tx, &user, client, None, now).await?;
         self.commit_session(tx, user, session.ok_or(Error::InvalidCredentials)?, Origin::client(client), now).await
     }
 
@@ -108,7 +108,8 @@ impl LoginService {
         let now = self.core.now();
         let mut tx = self.core.store.begin().await?;
         let user = tx.user(id).await?.filter(|user| user.epoch == epoch).ok_or(Error::InvalidCode)?;
-        let session = self.opener.open(&mut tx, &user, client, true, now).await?.ok_or(Error::InvalidCode)?;
+        let by = Some(&proven.destination);
+        let session = self.opener.open(&mut tx, &user, client, by, now).await?.ok_or(Error::InvalidCode)?;
         if !tx.mark_verified(proven.id, None, now).await? {
             return Err(Error::InvalidCode);
         }

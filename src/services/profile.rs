@@ -1,9 +1,18 @@
 //! Changes of people's own accounts.
 
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
 use super::AccountService;
 use crate::{
-    domain::{AuditLine, EventKind, FieldUpdate, Origin, Password, Reason, SessionSummary, User, Verification},
-    engine::{Actor, Core, CurrentPassword, EventLog, Freshness, PasswordChecker, RateLimits, once_on_conflict},
+    domain::{
+        AuditLine, EventKind, FieldUpdate, NoticeKind, Origin, Password, Reason, SessionSummary, User, Verification,
+    },
+    engine::{
+        Actor, Core, CurrentPassword, EventLog, Freshness, NewPassword, PasswordChecker, PasswordWriter, RateLimits,
+        once_on_conflict,
+    },
     error::Error,
 };
 
@@ -12,9 +21,12 @@ use crate::{
 pub struct ProfileService {
     pub(crate) core: Core,
     pub(crate) passwords: PasswordChecker,
+    pub(crate) writer: PasswordWriter,
     pub(crate) rate_limits: RateLimits,
     pub(crate) accounts: AccountService,
     pub(crate) event_log: EventLog,
+    /// Wakes the delivery worker.
+    pub(crate) wake: Arc<Notify>,
 }
 
 /// The newest lines of the audit that an export holds.
@@ -58,7 +70,8 @@ impl ProfileService {
         writer.user(user.id).await?.ok_or(Error::InvalidToken)
     }
 
-    /// Replaces the password; every session but this one ends.
+    /// Replaces the password; every session but this one ends, and the owner is informed. Without the current one, in a
+    /// session that a code opened, the other address is suspended as by a reset.
     ///
     /// # Errors
     ///
@@ -66,7 +79,8 @@ impl ProfileService {
     /// unless the session was opened by a code within `fresh_for`.
     pub async fn change_password(&self, actor: &Actor, current: &CurrentPassword, new: &Password) -> Result<(), Error> {
         actor.user.check_password(new).map_err(|error| Error::field(error.at("new_password")))?;
-        self.passwords.check_current(actor, current, Freshness::RecentByCode).await?;
+        let session = self.passwords.check_current(actor, current, Freshness::RecentByCode).await?;
+        let let_in_by = session.and_then(|session| session.opened_by);
         let hashing = self.passwords.hash_new(new, &actor.client);
         let hash = match current {
             CurrentPassword::Missing => self.rate_limits.count_hash(&actor.client, hashing).await?,
@@ -74,28 +88,26 @@ impl ProfileService {
         };
         let mut user = actor.user.clone();
         for _ in 0..TRIES {
-            if once_on_conflict(|| self.set_password(&user, actor, &hash)).await? {
+            let notice = NoticeKind::PasswordChanged;
+            let client = &actor.client;
+            let new = NewPassword { user: &user, hash: &hash, let_in_by: let_in_by.as_ref(), notice, client };
+            if Box::pin(once_on_conflict(|| self.set_password(new, actor))).await? {
+                self.wake.notify_one();
                 return Ok(());
             }
-            user = self.unless_password_changed(actor).await?;
+            user = self.passwords.reread(actor).await?;
         }
         Err(Error::Conflict)
     }
 
-    /// The account as it is now; whoever gave a password that was replaced meanwhile gave a wrong one.
-    async fn unless_password_changed(&self, actor: &Actor) -> Result<User, Error> {
-        let mut reader = self.core.store.read().await?;
-        let user = reader.session_user(actor.session, actor.user.id, self.core.now()).await?;
-        let user = user.ok_or(Error::InvalidToken)?;
-        if user.password_hash == actor.user.password_hash { Ok(user) } else { Err(Error::WrongPassword) }
-    }
-
     /// `false` if the account changed since it was read.
-    async fn set_password(&self, user: &User, actor: &Actor, hash: &str) -> Result<bool, Error> {
+    async fn set_password(&self, new: NewPassword<'_>, actor: &Actor) -> Result<bool, Error> {
+        let user = new.user;
         let now = self.core.now();
         let mut tx = self.core.store.begin().await?;
-        let Some(epoch) = tx.change_password(user, hash, now).await? else { return Ok(false) };
-        tx.move_sessions_to_epoch(user.id, Some(actor.session), epoch).await?;
+        let Some(replaced) = self.writer.replace(&mut tx, new, now).await? else { return Ok(false) };
+        tx.move_sessions_to_epoch(user.id, Some(actor.session), replaced.epoch).await?;
+        self.writer.tell(&mut tx, &replaced, now).await?;
         let reason = Reason::PasswordChanged;
         let changed = EventKind::PasswordChanged { user_id: user.id, reason };
         let revoked = EventKind::all_revoked(user.id, Some(actor.session), reason);
@@ -114,7 +126,7 @@ impl ProfileService {
         let mut user = actor.user.clone();
         for _ in 0..TRIES {
             match once_on_conflict(|| self.accounts.remove(&user, Origin::default())).await {
-                Err(Error::Conflict) => user = self.unless_password_changed(actor).await?,
+                Err(Error::Conflict) => user = self.passwords.reread(actor).await?,
                 done => return done,
             }
         }

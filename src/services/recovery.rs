@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{Address, Client, EventKind, Holder, NoticeKind, Origin, Password, Reason, User, Verification},
-    engine::{CodeChecker, CodeSubmission, Core, EventLog, Notices, PasswordChecker, RateLimits},
+    engine::{CodeChecker, CodeSubmission, Core, EventLog, NewPassword, PasswordChecker, PasswordWriter, RateLimits},
     error::Error,
 };
 
@@ -13,12 +13,13 @@ pub struct RecoveryService {
     pub(crate) checker: CodeChecker,
     pub(crate) passwords: PasswordChecker,
     pub(crate) rate_limits: RateLimits,
-    pub(crate) notices: Notices,
+    pub(crate) writer: PasswordWriter,
     pub(crate) event_log: EventLog,
 }
 
 impl RecoveryService {
-    /// Sets the password and ends every session, live code and pending contact change; the owner is informed.
+    /// Sets the password and ends every session, live code and pending contact change; the owner is informed. The other
+    /// address is suspended where it was proven lately, and after this one.
     ///
     /// # Errors
     ///
@@ -47,12 +48,13 @@ impl RecoveryService {
         let mut tx = self.core.store.begin().await?;
         let user = tx.user(id).await?.filter(|user| user.epoch == epoch).ok_or(Error::InvalidCode)?;
         user.check_password(new).map_err(|error| Error::field(error.at("new_password")))?;
-        tx.change_password(&user, hash, now).await?.ok_or(Error::InvalidCode)?;
+        let (let_in_by, notice) = (proven.destination.hash(), NoticeKind::PasswordReset);
+        let new = NewPassword { user: &user, hash, let_in_by: Some(&let_in_by), notice, client };
+        let replaced = self.writer.replace(&mut tx, new, now).await?.ok_or(Error::InvalidCode)?;
         if !tx.mark_verified(proven.id, None, now).await? {
             return Err(Error::InvalidCode);
         }
-        let to = user.proven_addresses();
-        self.notices.enqueue(&mut tx, &user, &to, NoticeKind::PasswordReset, None, now).await?;
+        self.writer.tell(&mut tx, &replaced, now).await?;
         let reason = Reason::PasswordReset;
         let changed = EventKind::PasswordChanged { user_id: id, reason };
         let events = [changed, EventKind::all_revoked(id, None, reason)];

@@ -164,7 +164,7 @@ impl RegistrationService {
     async fn write(&self, new: &NewRegistration, password_hash: &str, client: &Client) -> Result<Outcome, Error> {
         let mut tx = self.core.store.begin().await?;
         let (mut record, now) = self.issuer.lock(&mut tx, Way::new(Purpose::Registration, &new.destination)).await?;
-        let holder = self.holder(&mut tx, new).await?;
+        let holder = self.holder(&mut tx, new, now).await?;
         let existing = self.same_registration(&mut tx, new, password_hash, now).await?;
         if let Some(same) = existing.as_ref().filter(|pending| pending.last_code_at.plus(self.resend_after()) > now) {
             return self.unchanged(&mut tx, same, &record, now).await;
@@ -193,13 +193,13 @@ impl RegistrationService {
     }
 
     /// The holder of the code. Where accounts are concealed, nothing but the destination matters before its proof.
-    async fn holder(&self, tx: &mut Tx, new: &NewRegistration) -> Result<Holder, Error> {
+    async fn holder(&self, tx: &mut Tx, new: &NewRegistration, now: Timestamp) -> Result<Holder, Error> {
         if !self.issuer.settings.conceal_accounts
-            && let Some(taken) = tx.taken_identifier(&new.identifiers).await?
+            && let Some(taken) = tx.taken_identifier(&new.identifiers, None, now).await?
         {
             return Err(Error::taken(taken));
         }
-        self.issuer.registration_holder(tx, &new.destination).await
+        self.issuer.registration_holder(tx, &new.destination, now).await
     }
 
     /// The live registration with the same password; expired ones are deleted, so that their passwords may

@@ -144,7 +144,7 @@ impl ResendService {
                 if !tx.renew_registration(&registration).await? {
                     return Err(Error::Conflict); // proven meanwhile
                 }
-                let holder = self.issuer.registration_holder(&mut tx, destination).await?;
+                let holder = self.issuer.registration_holder(&mut tx, destination, now).await?;
                 let code = NewCode::registration(&registration, destination, false, holder);
                 self.issuer.issue(&mut tx, &mut record, &code, client, now).await?
             }

@@ -134,7 +134,8 @@ impl VerificationService {
         if !own_ended || !tx.mark_verified(verification, Some(user.id), now).await? {
             return Err(Error::InvalidCode);
         }
-        let session = if open_session { self.opener.open(&mut tx, &user, client, true, now).await? } else { None };
+        let by = Some(&destination);
+        let session = if open_session { self.opener.open(&mut tx, &user, client, by, now).await? } else { None };
         let (user_id, channel) = (user.id, Some(destination.channel()));
         let mut events = vec![EventKind::UserRegistered { user_id }, EventKind::UserActivated { user_id, channel }];
         events.extend(session.as_ref().map(Session::login_event));

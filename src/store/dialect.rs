@@ -85,7 +85,8 @@ macro_rules! fragment {
     };
     // The same columns in several statements.
     ($database:ident USER) => {
-        "u.id, u.email, u.email_verified, u.mobile, u.mobile_verified, u.login_id, u.name, u.locale,
+        "u.id, u.email, u.email_verified, u.email_verified_at, u.email_suspended_until, u.mobile, u.mobile_verified,
+         u.mobile_verified_at, u.mobile_suspended_until, u.login_id, u.name, u.locale,
          u.password_hash, u.epoch, u.disabled_at, u.password_closed_at, u.created_at, u.updated_at"
     };
     ($database:ident REGISTRATION) => {

@@ -73,8 +73,10 @@ statements! {
     SELECT_NEWEST_WITH_MOBILE = "SELECT ", REGISTRATION, " FROM registrations r
         WHERE r.mobile = $1 AND r.expires_at > $2 ORDER BY r.created_at DESC, r.id DESC LIMIT 1";
     SELECT_ACTIVATION = "SELECT ", REGISTRATION, ",
-        EXISTS (SELECT 1 FROM users u WHERE u.email_verified AND u.email_key = r.email_key) AS email_taken,
-        EXISTS (SELECT 1 FROM users u WHERE u.mobile_verified AND u.mobile = r.mobile) AS mobile_taken,
+        EXISTS (SELECT 1 FROM users u WHERE u.email_key = r.email_key
+        AND (u.email_verified OR u.email_suspended_until > $2)) AS email_taken,
+        EXISTS (SELECT 1 FROM users u WHERE u.mobile = r.mobile
+        AND (u.mobile_verified OR u.mobile_suspended_until > $2)) AS mobile_taken,
         EXISTS (SELECT 1 FROM users u WHERE u.login_id_key = r.login_id_key) AS login_id_taken
         FROM registrations r WHERE r.verification_id = $1 AND r.expires_at > $2";
     INSERT = "INSERT INTO registrations (id, verification_id, destination_key, email, email_key, mobile, login_id,

@@ -8,7 +8,7 @@ use super::{
     dialect::statements,
     users::UserRow,
 };
-use crate::domain::{RefreshToken, Session, SessionSummary, Timestamp, User};
+use crate::domain::{DestinationHash, RefreshToken, Session, SessionSummary, Timestamp, User};
 
 #[derive(sqlx::FromRow)]
 struct SessionRow {
@@ -17,7 +17,7 @@ struct SessionRow {
     counter: i64,
     salt: Vec<u8>,
     epoch: i64,
-    by_code: bool,
+    opened_by: Option<Vec<u8>>,
     user_agent: Option<String>,
     ip: Option<String>,
     created_at: Timestamp,
@@ -34,7 +34,7 @@ impl From<SessionRow> for Session {
             counter: row.counter,
             salt: row.salt,
             epoch: row.epoch,
-            by_code: row.by_code,
+            opened_by: row.opened_by.as_deref().and_then(DestinationHash::from_stored),
             user_agent: row.user_agent,
             ip: row.ip,
             created_at: row.created_at,
@@ -64,7 +64,7 @@ statements! {
     SELECT_USER = "SELECT ", USER, " FROM sessions s JOIN users u ON u.id = s.user_id
         WHERE s.id = $1 AND u.id = $2 AND s.revoked_at IS NULL AND s.ends_at > $3 AND s.expires_at > $3
         AND s.epoch = u.epoch AND u.disabled_at IS NULL";
-    SELECT = "SELECT s.id, s.user_id, s.counter, s.salt, s.epoch, s.by_code, s.user_agent, s.ip, s.created_at,
+    SELECT = "SELECT s.id, s.user_id, s.counter, s.salt, s.epoch, s.opened_by, s.user_agent, s.ip, s.created_at,
         s.rotated_at, s.ends_at, s.expires_at FROM sessions s JOIN users u ON u.id = s.user_id
         WHERE s.id = $1 AND s.revoked_at IS NULL AND s.ends_at > $2 AND s.epoch = u.epoch AND u.disabled_at IS NULL";
     SELECT_SUMMARIES = "SELECT id, user_agent, ip, created_at, rotated_at AS last_used_at FROM sessions
@@ -73,7 +73,7 @@ statements! {
         ends_at = CASE WHEN expires_at < $5 THEN expires_at ELSE $5 END
         WHERE id = $1 AND counter = $2 AND salt = $4 AND revoked_at IS NULL AND ends_at > $3
         AND EXISTS (SELECT 1 FROM users u WHERE u.id = user_id AND u.epoch = sessions.epoch AND u.disabled_at IS NULL)
-        RETURNING id, user_id, counter, salt, epoch, by_code, user_agent, ip, created_at, rotated_at, ends_at,
+        RETURNING id, user_id, counter, salt, epoch, opened_by, user_agent, ip, created_at, rotated_at, ends_at,
         expires_at";
     REVOKE = "UPDATE sessions SET revoked_at = $3
         WHERE id = $1 AND user_id = COALESCE($2, user_id) AND revoked_at IS NULL AND ends_at > $3 RETURNING user_id";
@@ -84,7 +84,7 @@ statements! {
         (SELECT id FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND epoch = $3 AND ends_at > $4
         ORDER BY created_at DESC, id DESC LIMIT $2)
         RETURNING id, revoked_at IS NULL AND epoch = $3 AND ends_at > $4";
-    INSERT = "INSERT INTO sessions (id, user_id, counter, salt, epoch, by_code, user_agent, ip, created_at,
+    INSERT = "INSERT INTO sessions (id, user_id, counter, salt, epoch, opened_by, user_agent, ip, created_at,
         rotated_at, ends_at, expires_at) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11
         FROM users WHERE id = $2 AND epoch = $5 AND disabled_at IS NULL", FOR_SHARE;
 }
@@ -181,7 +181,7 @@ impl Tx {
                 new.counter,
                 &new.salt,
                 new.epoch,
-                new.by_code,
+                new.opened_by.as_ref().map(DestinationHash::as_bytes),
                 &new.user_agent,
                 &new.ip,
                 new.created_at,

@@ -9,7 +9,7 @@ use super::{
     dialect::statements,
     identifiers::IdentifierColumns,
 };
-use crate::domain::{Address, FieldUpdate, Timestamp, User};
+use crate::domain::{Address, Channel, FieldUpdate, Timestamp, User};
 
 statements! {
     UPDATE_PROFILE = "UPDATE users SET name = CASE WHEN $3 THEN $4 ELSE name END,
@@ -24,13 +24,31 @@ statements! {
         WHERE id = $1 AND disabled_at IS NULL";
     CHANGE_PASSWORD = "UPDATE users SET password_hash = $3, epoch = epoch + 1, updated_at = $4
         WHERE id = $1 AND epoch = $2 RETURNING epoch";
-    CHANGE_EMAIL = "UPDATE users SET email = $4, email_key = $5, email_verified = true, epoch = epoch + 1,
-        updated_at = $3 WHERE id = $1 AND epoch = $2 AND disabled_at IS NULL RETURNING epoch";
-    CHANGE_MOBILE = "UPDATE users SET mobile = $4, mobile_verified = true, epoch = epoch + 1, updated_at = $3
+    CHANGE_EMAIL = "UPDATE users SET email = $4, email_key = $5, email_verified = true, email_verified_at = $3,
+        email_suspended_until = NULL, epoch = epoch + 1, updated_at = $3
         WHERE id = $1 AND epoch = $2 AND disabled_at IS NULL RETURNING epoch";
+    CHANGE_MOBILE = "UPDATE users SET mobile = $4, mobile_verified = true, mobile_verified_at = $3,
+        mobile_suspended_until = NULL, epoch = epoch + 1, updated_at = $3
+        WHERE id = $1 AND epoch = $2 AND disabled_at IS NULL RETURNING epoch";
+    REMOVE_EMAIL = "UPDATE users SET email = NULL, email_key = NULL, email_verified = false,
+        email_verified_at = NULL, email_suspended_until = NULL, epoch = epoch + 1, updated_at = $3
+        WHERE id = $1 AND epoch = $2 AND disabled_at IS NULL RETURNING epoch";
+    REMOVE_MOBILE = "UPDATE users SET mobile = NULL, mobile_verified = false, mobile_verified_at = NULL,
+        mobile_suspended_until = NULL, epoch = epoch + 1, updated_at = $3
+        WHERE id = $1 AND epoch = $2 AND disabled_at IS NULL RETURNING epoch";
+    SUSPEND_EMAIL = "UPDATE users SET email_verified = false, email_verified_at = NULL, email_suspended_until = $2
+        WHERE id = $1";
+    SUSPEND_MOBILE = "UPDATE users SET mobile_verified = false, mobile_verified_at = NULL,
+        mobile_suspended_until = $2 WHERE id = $1";
     UPDATE = "UPDATE users SET email = COALESCE($4, email), email_key = COALESCE($5, email_key),
-        email_verified = (email_verified OR $6), mobile = COALESCE($7, mobile),
-        mobile_verified = (mobile_verified OR $8), login_id = COALESCE($9, login_id),
+        email_verified = (email_verified OR $6),
+        email_verified_at = CASE WHEN $6 AND NOT (email_verified AND email_key = $5) THEN $3 ELSE email_verified_at END,
+        email_suspended_until = CASE WHEN $6 THEN NULL ELSE email_suspended_until END,
+        mobile = COALESCE($7, mobile), mobile_verified = (mobile_verified OR $8),
+        mobile_verified_at = CASE WHEN $8 AND NOT (mobile_verified AND mobile = $7) THEN $3
+        ELSE mobile_verified_at END,
+        mobile_suspended_until = CASE WHEN $8 THEN NULL ELSE mobile_suspended_until END,
+        login_id = COALESCE($9, login_id),
         login_id_key = COALESCE($10, login_id_key), name = COALESCE($11, name), locale = COALESCE($12, locale),
         epoch = epoch + $13, updated_at = $3 WHERE id = $1 AND epoch = $2 RETURNING epoch";
     DELETE = "DELETE FROM users WHERE id = $1 AND epoch = $2";
@@ -107,6 +125,7 @@ impl Tx {
         address: &Address,
         now: Timestamp,
     ) -> Result<Option<i64>, StoreError> {
+        self.release_addresses(std::slice::from_ref(address), now).await?;
         let epoch: Option<(i64,)> = match address {
             Address::Email(email) => {
                 fetch!(fetch_optional, self, CHANGE_EMAIL, [user, epoch, now, email.as_str(), email.key()])
@@ -118,6 +137,31 @@ impl Tx {
         Ok(epoch.map(|(epoch,)| epoch))
     }
 
+    /// Takes the email or the mobile from the account and returns the new epoch; `None` if the account changed
+    /// meanwhile.
+    pub async fn remove_contact(
+        &mut self,
+        user: &User,
+        channel: Channel,
+        now: Timestamp,
+    ) -> Result<Option<i64>, StoreError> {
+        let statement = match channel {
+            Channel::Sms => REMOVE_MOBILE,
+            Channel::Email => REMOVE_EMAIL,
+        };
+        let epoch: Option<(i64,)> = fetch!(fetch_optional, self, statement, [user.id, user.epoch, now])?;
+        Ok(epoch.map(|(epoch,)| epoch))
+    }
+
+    /// From now on the address opens nothing, until it is proven again; the account's row is locked.
+    pub async fn suspend_contact(&mut self, user: Uuid, channel: Channel, until: Timestamp) -> Result<(), StoreError> {
+        let statement = match channel {
+            Channel::Sms => SUSPEND_MOBILE,
+            Channel::Email => SUSPEND_EMAIL,
+        };
+        execute!(self, statement, [user, until]).map(drop)
+    }
+
     /// Gives an account the values that `new` has and keeps the others; new addresses step its epoch. Returns
     /// the epoch; `None` if the account changed meanwhile.
     pub async fn update_user(
@@ -127,6 +171,7 @@ impl Tx {
         step_epoch: bool,
         now: Timestamp,
     ) -> Result<Option<i64>, StoreError> {
+        self.release_addresses(&new.proven_addresses(), now).await?;
         let columns = IdentifierColumns::from(&new.identifiers);
         let epoch: Option<(i64,)> = fetch!(
             fetch_optional,
@@ -158,14 +203,13 @@ impl Tx {
         }
         // What anyone requested for a proven address names the person; a pending registration of an unproven
         // one is somebody else's.
-        let proven: Vec<String> = user.proven_addresses().iter().map(Address::key).collect();
-        let gone: Vec<(Uuid,)> =
-            fetch!(fetch_all, self, DELETE_VERIFICATIONS, [user.id, proven.first(), proven.get(1)])?;
+        let own: Vec<String> = user.own_addresses().iter().map(Address::key).collect();
+        let gone: Vec<(Uuid,)> = fetch!(fetch_all, self, DELETE_VERIFICATIONS, [user.id, own.first(), own.get(1)])?;
         for (verification,) in gone {
             execute!(self, DELETE_VERIFICATION_MESSAGES, [verification])?;
         }
         execute!(self, DELETE_MESSAGES, [user.id])?;
-        let hashes: Vec<_> = user.proven_addresses().iter().map(Address::hash).collect();
+        let hashes: Vec<_> = user.own_addresses().iter().map(Address::hash).collect();
         self.forget_audit(user.id, &hashes).await?;
         Ok(true)
     }

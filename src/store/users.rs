@@ -5,11 +5,11 @@ use uuid::Uuid;
 
 use super::{
     Reader, StoreError, Tx,
-    connection::{fetch, on},
+    connection::{execute, fetch, on},
     dialect::statements,
     identifiers::{IdentifierColumns, IdentifierRow, TakenRow},
 };
-use crate::domain::{Address, Identifiers, LoginId, TakenIdentifier, Timestamp, User};
+use crate::domain::{Address, Channel, Identifiers, LoginId, TakenIdentifier, Timestamp, User};
 
 #[derive(sqlx::FromRow)]
 pub(super) struct UserRow {
@@ -17,7 +17,11 @@ pub(super) struct UserRow {
     #[sqlx(flatten)]
     identifiers: IdentifierRow,
     email_verified: bool,
+    email_verified_at: Option<Timestamp>,
+    email_suspended_until: Option<Timestamp>,
     mobile_verified: bool,
+    mobile_verified_at: Option<Timestamp>,
+    mobile_suspended_until: Option<Timestamp>,
     name: Option<String>,
     locale: Option<String>,
     password_hash: Option<String>,
@@ -34,7 +38,11 @@ impl From<UserRow> for User {
             id: row.id,
             identifiers: row.identifiers.into(),
             email_verified: row.email_verified,
+            email_verified_at: row.email_verified_at,
+            email_suspended_until: row.email_suspended_until,
             mobile_verified: row.mobile_verified,
+            mobile_verified_at: row.mobile_verified_at,
+            mobile_suspended_until: row.mobile_suspended_until,
             name: row.name,
             locale: row.locale,
             password_hash: row.password_hash,
@@ -50,10 +58,10 @@ impl From<UserRow> for User {
 statements! {
     SELECT = "SELECT ", USER, " FROM users u WHERE u.id = $1";
     SELECT_BY_EMAIL = "SELECT ", USER, " FROM users u
-        WHERE u.email_key = $1 AND (u.email_verified OR u.disabled_at IS NULL)
+        WHERE u.email_key = $1 AND u.email_suspended_until IS NULL AND (u.email_verified OR u.disabled_at IS NULL)
         ORDER BY u.email_verified DESC, u.created_at, u.id LIMIT 1";
     SELECT_BY_MOBILE = "SELECT ", USER, " FROM users u
-        WHERE u.mobile = $1 AND (u.mobile_verified OR u.disabled_at IS NULL)
+        WHERE u.mobile = $1 AND u.mobile_suspended_until IS NULL AND (u.mobile_verified OR u.disabled_at IS NULL)
         ORDER BY u.mobile_verified DESC, u.created_at, u.id LIMIT 1";
     SELECT_BY_LOGIN_ID = "SELECT ", USER, " FROM users u WHERE u.login_id_key = $1";
     SELECT_PAGE = "SELECT ", USER, " FROM users u WHERE u.id > $1 ORDER BY u.id LIMIT $2";
@@ -61,13 +69,20 @@ statements! {
     SELECT_BY_MOBILES = "SELECT ", USER, " FROM users u WHERE u.mobile_verified AND u.mobile IN ", TEXTS;
     SELECT_BY_LOGIN_IDS = "SELECT ", USER, " FROM users u WHERE u.login_id_key IN ", TEXTS;
     SELECT_ANY = "SELECT EXISTS (SELECT 1 FROM users)";
-    SELECT_TAKEN = "SELECT EXISTS (SELECT 1 FROM users WHERE mobile_verified AND mobile = $1) AS mobile_taken,
-        EXISTS (SELECT 1 FROM users WHERE email_verified AND email_key = $2) AS email_taken,
-        EXISTS (SELECT 1 FROM users WHERE login_id_key = $3) AS login_id_taken";
+    SELECT_TAKEN = "SELECT
+        EXISTS (SELECT 1 FROM users u WHERE u.mobile = $1 AND u.id IS DISTINCT FROM $5
+        AND (u.mobile_verified OR u.mobile_suspended_until > $4)) AS mobile_taken,
+        EXISTS (SELECT 1 FROM users u WHERE u.email_key = $2 AND u.id IS DISTINCT FROM $5
+        AND (u.email_verified OR u.email_suspended_until > $4)) AS email_taken,
+        EXISTS (SELECT 1 FROM users u WHERE u.login_id_key = $3 AND u.id IS DISTINCT FROM $5) AS login_id_taken";
+    RELEASE_EMAILS = "UPDATE users SET email_suspended_until = NULL
+        WHERE email_suspended_until <= $2 AND email_key IN ", TEXTS;
+    RELEASE_MOBILES = "UPDATE users SET mobile_suspended_until = NULL
+        WHERE mobile_suspended_until <= $2 AND mobile IN ", TEXTS;
     LOCK = "SELECT id FROM users WHERE id = $1", FOR_KEY_SHARE;
-    INSERT = "INSERT INTO users (id, email, email_key, email_verified, mobile, mobile_verified, login_id,
-        login_id_key, name, locale, password_hash, epoch, disabled_at, created_at, updated_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+    INSERT = "INSERT INTO users (id, email, email_key, email_verified, email_verified_at, mobile, mobile_verified,
+        mobile_verified_at, login_id, login_id_key, name, locale, password_hash, epoch, disabled_at, created_at,
+        updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
 }
 
 impl Reader {
@@ -124,11 +139,16 @@ impl Reader {
         Ok(any)
     }
 
-    /// The first identifier that an account has: a proven address, or the login id.
-    pub async fn taken_identifier(&mut self, of: &Identifiers) -> Result<Option<TakenIdentifier>, StoreError> {
-        let columns = IdentifierColumns::from(of);
-        let row: TakenRow =
-            fetch!(fetch_one, self, SELECT_TAKEN, [columns.mobile, &columns.email_key, &columns.login_id_key])?;
+    /// The first identifier that an account has, other than `but`: a proven address, one that is suspended, or the
+    /// login id.
+    pub async fn taken_identifier(
+        &mut self,
+        of: &Identifiers,
+        but: Option<Uuid>,
+        now: Timestamp,
+    ) -> Result<Option<TakenIdentifier>, StoreError> {
+        let IdentifierColumns { mobile, email_key, login_id_key, .. } = IdentifierColumns::from(of);
+        let row: TakenRow = fetch!(fetch_one, self, SELECT_TAKEN, [mobile, &email_key, &login_id_key, now, but])?;
         Ok(row.into())
     }
 }
@@ -148,6 +168,8 @@ impl Tx {
 
     /// Inserts up to some thousand accounts at once.
     pub async fn insert_users(&mut self, new: &[User]) -> Result<(), StoreError> {
+        let proven: Vec<Address> = new.iter().flat_map(User::proven_addresses).collect();
+        self.release_addresses(&proven, new.first().map(|user| user.created_at).unwrap_or_default()).await?;
         let named = !self.is_pooled();
         on!(self, INSERT, |db, sql| async {
             let columns = sql.split_once("VALUES").map_or(sql, |(columns, _)| columns);
@@ -158,8 +180,10 @@ impl Tx {
                     .push_bind(columns.email)
                     .push_bind(columns.email_key)
                     .push_bind(user.email_verified)
+                    .push_bind(user.email_verified_at)
                     .push_bind(columns.mobile)
                     .push_bind(user.mobile_verified)
+                    .push_bind(user.mobile_verified_at)
                     .push_bind(columns.login_id)
                     .push_bind(columns.login_id_key)
                     .push_bind(&user.name)
@@ -172,5 +196,17 @@ impl Tx {
             });
             insert.build().persistent(named).execute(db).await.map(drop)
         })
+    }
+
+    /// Ends the suspensions that are past, so that these addresses may be proven by others.
+    pub(super) async fn release_addresses(&mut self, addresses: &[Address], now: Timestamp) -> Result<(), StoreError> {
+        for (statement, channel) in [(RELEASE_MOBILES, Channel::Sms), (RELEASE_EMAILS, Channel::Email)] {
+            let of_channel = addresses.iter().filter(|address| address.channel() == channel);
+            let keys: Vec<String> = of_channel.map(Address::key).collect();
+            if !keys.is_empty() {
+                execute!(self, statement, [serde_json::json!(keys).to_string(), now])?;
+            }
+        }
+        Ok(())
     }
 }

@@ -18,26 +18,26 @@ stories!(
     a_change_spares_what_runs_beside_it,
 );
 
-async fn call(app: &TestApp, method: Method, path: &str, tokens: &Value, body: Value) -> Answer {
+pub async fn call(app: &TestApp, method: Method, path: &str, tokens: &Value, body: Value) -> Answer {
     let request = app.request(method, path).header("x-forwarded-for", fresh_ip());
     app.send(request.bearer_auth(tokens["access_token"].as_str().unwrap()).json(&body)).await
 }
 
-async fn request(app: &TestApp, tokens: &Value, body: Value) -> Answer {
+pub async fn request(app: &TestApp, tokens: &Value, body: Value) -> Answer {
     call(app, Method::POST, "/users/me/contacts", tokens, body).await
 }
 
-async fn prove(app: &TestApp, tokens: &Value, id: &str, otp: &str) -> Answer {
+pub async fn prove(app: &TestApp, tokens: &Value, id: &str, otp: &str) -> Answer {
     let body = json!({"verification_id": id, "otp": otp});
     call(app, Method::POST, "/users/me/contacts/verify", tokens, body).await
 }
 
-fn notices(app: &TestApp, to: &str) -> Vec<&'static str> {
+pub fn notices(app: &TestApp, to: &str) -> Vec<&'static str> {
     let inbox = app.application.inbox.as_ref().unwrap().messages(Some(to));
     inbox.into_iter().filter(|message| message.otp.is_none()).map(|message| message.purpose).collect()
 }
 
-async fn login(app: &TestApp, body: Value) -> Answer {
+pub async fn login(app: &TestApp, body: Value) -> Answer {
     app.post_from(&fresh_ip(), "/auth/login", body).await
 }
 
@@ -93,6 +93,13 @@ async fn asking_for_many_contacts_tells_the_owner_once_an_hour(backend: Backend)
     request(&app, &ann, body).await.is(202);
     app.outbox_is_empty().await;
     assert_eq!(notices(&app, "+919876543210").len(), 2);
+}
+
+/// Adds a contact, or replaces one, and proves it.
+pub async fn add(app: &TestApp, tokens: &Value, contact: Value) -> Value {
+    let asked = request(app, tokens, contact).await.is(202);
+    let otp = app.code(id(&asked), 1).await;
+    prove(app, tokens, id(&asked), &otp).await.is(200)
 }
 
 async fn a_contact_is_refused_that_another_has(backend: Backend) {

@@ -39,9 +39,12 @@ async fn every_operation_and_error_code_is_exercised() {
         super::camel_case_clients::all(),
         super::outages::all(),
         super::pending_registrations::all(),
+        super::pre_hijacking::all(),
         super::profile::all(),
         super::recovery::all(),
         super::registration::all(),
+        super::removed_contacts::all(),
+        super::suspended_contacts::all(),
         super::tokens::all(),
     ]
     .concat();

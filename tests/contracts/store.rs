@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use enroll::{
     domain::{
-        Address, AuditKind, AuditLine, CodeHistory, DeliveryState, Email, FailedAttempt, Holder, Identifiers, Mobile, Origin, OsRandom, Purpose,
+        Address, AuditKind, AuditLine, Channel, CodeHistory, DeliveryState, Email, FailedAttempt, Holder, Identifiers, Mobile, Origin, OsRandom, Purpose,
         Random, Registration, Session, TakenIdentifier, Timestamp, User, Verification, Way,
     },
     store::{DeliveredBy, QueuedMessage, Store, StoreError, StoreSettings, Tried},
@@ -20,6 +20,7 @@ stories!(
     a_dropped_transaction_changes_nothing,
     registrations_are_deleted_once,
     accounts_collide_by_what_they_have_proven,
+    a_suspended_address_is_kept_and_then_proven_once,
     a_verification_is_used_once_and_counts_its_generations,
     a_destinations_row_orders_its_codes,
     a_message_is_leased_by_one_worker_at_a_time,
@@ -160,11 +161,43 @@ async fn accounts_collide_by_what_they_have_proven(backend: Backend) {
 
     let mut reader = store.read().await.unwrap();
     let email = Address::Email(Email::parse("ANN@example.com").unwrap());
-    let mut taken = async |address: Address| reader.taken_identifier(&address.into()).await.unwrap();
+    let mut taken = async |address: Address| reader.taken_identifier(&address.into(), None, now()).await.unwrap();
     assert_eq!(taken(email.clone()).await, Some(TakenIdentifier::Email));
     assert_eq!(taken(Address::Mobile(mobile)).await, Some(TakenIdentifier::Mobile));
     assert_eq!(taken(Address::Email(Email::parse("eve@example.com").unwrap())).await, None);
     assert!(reader.user_by_address(&email).await.unwrap().unwrap().email_verified);
+}
+
+async fn a_suspended_address_is_kept_and_then_proven_once(backend: Backend) {
+    let Fixture { store, .. } = &fixture(backend).await;
+    let end = now().plus(DAY);
+    let user = |at| User::from_registration(registration("ann@example.com", "hash"), at);
+    let first = user(now());
+    let mut tx = store.begin().await.unwrap();
+    tx.insert_user(&first).await.unwrap();
+    tx.suspend_contact(first.id, Channel::Email, end).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let email = Address::Email(Email::parse("Ann@example.com").unwrap());
+    let mut reader = store.read().await.unwrap();
+    assert_eq!(reader.user_by_address(&email).await.unwrap(), None, "it opens nothing");
+    let mut taken = async |but, at| reader.taken_identifier(&email.clone().into(), but, at).await.unwrap();
+    assert_eq!(taken(None, now()).await, Some(TakenIdentifier::Email));
+    assert_eq!(taken(Some(first.id), now()).await, None, "from its own account");
+    assert_eq!(taken(None, end).await, None);
+    drop(reader);
+
+    let add = async |at| {
+        let mut tx = store.begin().await?;
+        tx.insert_user(&user(at)).await?;
+        tx.commit().await
+    };
+    assert!(matches!(add(now()).await, Err(StoreError::Taken(TakenIdentifier::Email))));
+    // Twenty at once prove it at its end: one has it.
+    let race = futures_util::future::join_all((0..20).map(|_| add(end))).await;
+    assert_eq!(race.iter().filter(|added| added.is_ok()).count(), 1);
+    let kept = store.read().await.unwrap().user(first.id).await.unwrap().unwrap();
+    assert!(!kept.email_verified && kept.email_suspended_until.is_none() && kept.proven_addresses().is_empty());
 }
 
 async fn a_verification_is_used_once_and_counts_its_generations(backend: Backend) {
@@ -301,7 +334,7 @@ async fn a_session_is_valid_while_everything_holds(backend: Backend) {
         counter: 0,
         salt: vec![7; 16],
         epoch: user.epoch,
-        by_code: false,
+        opened_by: None,
         user_agent: Some("curl".into()),
         ip: Some("192.0.2.1".into()),
         created_at: now(),

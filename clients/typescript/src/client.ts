@@ -214,8 +214,8 @@ export function createClient({
         verifyContact: (body: Body<"verifyContactChange">, options?: CallOptions) =>
             post<Answer<"verifyContactChange">>("/users/me/contacts/verify", body, { ...options, auth: true }),
 
-        removeContact: (contact: "email" | "mobile", body?: Body<"deleteMe">, options?: CallOptions) =>
-            request<Answer<"getMe">>("DELETE", `/users/me/contacts/${contact}`, { ...options, body, auth: true }),
+        removeContact: (contact: "email" | "mobile", body?: Body<"removeEmail">, options?: CallOptions) =>
+            request<Answer<"removeEmail">>("DELETE", `/users/me/contacts/${contact}`, { ...options, body, auth: true }),
 
         sessions: (options?: CallOptions) =>
             request<Answer<"listSessions">>("GET", "/users/me/sessions", { ...options, auth: true }),

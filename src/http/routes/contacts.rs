@@ -1,20 +1,24 @@
-//! Changing the email or the mobile.
+//! Changing and removing the email or the mobile.
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::http::{
-    Api,
-    extract::{
-        auth::Bearer,
-        compat::Compat,
-        fields::{AddressFields, ChallengeFields, CodeFields, CurrentPassword, Fields, verification_id},
-        json::{Body, JsonField},
+use crate::{
+    domain::Channel,
+    engine::Actor,
+    http::{
+        Api,
+        extract::{
+            auth::Bearer,
+            compat::Compat,
+            fields::{AddressFields, ChallengeFields, CodeFields, CurrentPassword, Fields, verification_id},
+            json::{Body, JsonField, OptionalBody},
+        },
+        middleware::request_log::log_destination,
+        problem::Problem,
+        views::{UserView, VerificationView},
     },
-    middleware::request_log::log_destination,
-    problem::Problem,
-    views::{UserView, VerificationView},
 };
 
 /// The new address, and the current password.
@@ -84,4 +88,47 @@ pub(in crate::http) async fn verify(
     let (id, code) = fields.finish(id.zip(code))?;
     let user = api.contacts.verify(&actor, id, &code).await?;
     Ok(Json(UserView::new(&user, &compat)))
+}
+
+/// Remove my email
+///
+/// Informs it. Sessions stay open; other codes of the account are dead. The only verified address stays.
+#[utoipa::path(delete, path = "", operation_id = "removeEmail", tag = "account", security(("bearer" = [])),
+    request_body(content = Option<CurrentPassword>, example = json!({"current_password": "the best horse battery"})), responses((status = 200, description = "The account, without the email", body = UserView)))]
+pub(in crate::http) async fn remove_email(
+    State(api): State<Api>,
+    compat: Compat,
+    Bearer(actor): Bearer,
+    OptionalBody(request): OptionalBody<CurrentPassword>,
+) -> Result<Json<UserView>, Problem> {
+    remove(&api, &compat, &actor, request, Channel::Email).await
+}
+
+/// Remove my mobile
+///
+/// Informs it. Sessions stay open; other codes of the account are dead. The only verified address stays.
+#[utoipa::path(delete, path = "", operation_id = "removeMobile", tag = "account", security(("bearer" = [])),
+    request_body(content = Option<CurrentPassword>, example = json!({"current_password": "the best horse battery"})), responses((status = 200, description = "The account, without the mobile", body = UserView)))]
+pub(in crate::http) async fn remove_mobile(
+    State(api): State<Api>,
+    compat: Compat,
+    Bearer(actor): Bearer,
+    OptionalBody(request): OptionalBody<CurrentPassword>,
+) -> Result<Json<UserView>, Problem> {
+    remove(&api, &compat, &actor, request, Channel::Sms).await
+}
+
+async fn remove(
+    api: &Api,
+    compat: &Compat,
+    actor: &Actor,
+    request: CurrentPassword,
+    channel: Channel,
+) -> Result<Json<UserView>, Problem> {
+    let mut fields = Fields::default();
+    let current = request.parse(&mut fields);
+    fields.finish(Some(()))?;
+    log_destination(&actor.user.address_of(channel).map(|address| address.masked()).unwrap_or_default());
+    let user = api.contacts.remove(actor, channel, &current).await?;
+    Ok(Json(UserView::new(&user, compat)))
 }

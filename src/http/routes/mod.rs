@@ -21,9 +21,9 @@ use super::{
     Api,
     error_code::ErrorCode::{
         self, AccountExists, AccountNotActivated, ChallengeRequired, Forbidden, IdempotencyKeyReused, InvalidCode,
-        InvalidCredentials, InvalidFields, InvalidIdempotencyKey, InvalidLoginCode, InvalidToken, MalformedBody,
-        MissingToken, NotFound, ReauthenticationRequired, RequestInProgress, TokenReused, TooManyAttempts,
-        TooManyRequests, UnknownVerification, VerificationIdRequired, WrongPassword,
+        InvalidCredentials, InvalidFields, InvalidIdempotencyKey, InvalidLoginCode, InvalidToken, LastContact,
+        MalformedBody, MissingToken, NotFound, ReauthenticationRequired, RequestInProgress, TokenReused,
+        TooManyAttempts, TooManyRequests, UnknownVerification, VerificationIdRequired, WrongPassword,
     },
     openapi::{alias, call, plain},
 };
@@ -62,6 +62,8 @@ pub(super) fn api() -> OpenApiRouter<Api> {
         .routes(call("/users/me/password", routes!(users::change_password), &[&TOKEN, &PASSWORD, &LIMITS]))
         .routes(call("/users/me/contacts", routes!(contacts::request), &[&TOKEN, &PASSWORD, &[AccountExists, ChallengeRequired], &LIMITS]))
         .routes(call("/users/me/contacts/verify", routes!(contacts::verify), &[&TOKEN, &[InvalidCode, AccountExists, TooManyAttempts]]))
+        .routes(call("/users/me/contacts/email", routes!(contacts::remove_email), &[&TOKEN, &PASSWORD, &[LastContact], &LIMITS]))
+        .routes(call("/users/me/contacts/mobile", routes!(contacts::remove_mobile), &[&TOKEN, &PASSWORD, &[LastContact], &LIMITS]))
         .routes(call("/users/me/sessions", routes!(sessions::list), &[&TOKEN]))
         .routes(call("/users/me/sessions/{id}", routes!(sessions::revoke), &[&TOKEN, &[NotFound]]))
         .routes(call("/users/me", routes!(users::delete), &[&TOKEN, &PASSWORD, &LIMITS]))

@@ -112,7 +112,8 @@ impl Templates {
                 context! { brand, locale, code => &code.code, life => life(words, code.ttl_s)? }
             }
             MessagePayload::Notice(notice) => {
-                context! { brand, locale, new_address => &notice.new_address, support => &self.settings.support }
+                let support = &self.settings.support;
+                context! { brand, locale, address => &notice.address, new_address => &notice.address, support }
             }
         };
         let kind = payload.purpose();
@@ -175,7 +176,7 @@ impl Templates {
             let notice = |notice| Notice {
                 to: to.clone(),
                 notice,
-                new_address: Some("n***@example.com".to_owned()),
+                address: Some("n***@example.com".to_owned()),
                 locale: Some(locale.clone()),
             };
             let sample = |purpose| MessagePayload::Code(CodeMessage::sample(purpose, to, locale));
