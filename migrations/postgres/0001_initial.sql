@@ -11,6 +11,8 @@ CREATE TABLE users (
     login_id_key    text, -- lower-cased
     name            text,
     locale          text,
+    data            text, -- a JSON object of the person's own
+    claims          text, -- the operator's, copied into access tokens
     password_hash   text, -- PHC string
     epoch           bigint NOT NULL, -- a step of it ends everything that was opened before
     disabled_at     timestamptz,
@@ -37,6 +39,7 @@ CREATE TABLE registrations (
     login_id_key    text,
     name            text,
     locale          text,
+    data            text,
     password_hash   text NOT NULL,
     client_hash     bytea NOT NULL, -- SHA-256 of the network it was last registered from
     last_code_at    timestamptz NOT NULL,

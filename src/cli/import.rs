@@ -4,10 +4,7 @@ use std::{collections::HashMap, path::Path};
 
 use anyhow::{Context as _, bail, ensure};
 
-use crate::{
-    domain::{Email, FieldError, Identifiers, Locale, LoginId, Mobile, PersonName, PhoneRules},
-    services::AccountDetails,
-};
+use crate::domain::{AccountDetails, Email, FieldError, Identifiers, Locale, LoginId, Mobile, PersonName, PhoneRules};
 
 /// The columns, in any order and case; those that are left out are empty.
 const COLUMNS: [&str; 5] = ["login_id", "mobile", "email", "name", "locale"];
@@ -33,6 +30,7 @@ pub(super) fn parse_account(cells: [&str; 5], phone: &PhoneRules) -> Result<Acco
         },
         name: given(&mut errors, name, PersonName::parse),
         locale: given(&mut errors, locale, Locale::parse),
+        ..AccountDetails::default()
     };
     if details.identifiers.destination().is_none() && errors.is_empty() {
         errors.push("mobile or email is required".to_owned());

@@ -18,9 +18,8 @@ use super::{
 use crate::{
     app::{AdminServices, admin_services},
     config::Settings,
-    domain::{Address, Identifier, LoginId, PhoneRules, User},
+    domain::{AccountDetails, Address, Identifier, JsonObject, LoginId, PhoneRules, User, parse_json},
     http::user_json,
-    services::AccountDetails,
 };
 
 #[derive(Subcommand)]
@@ -44,6 +43,16 @@ pub(super) enum Users {
     List(List),
     /// Show an account and its sessions
     Show(AccountArgument),
+    /// Set the claims of an account
+    ///
+    /// They replace those that it has; its access tokens hold them from the next refresh on.
+    Set {
+        #[command(flatten)]
+        account: AccountArgument,
+        /// A JSON object, such as '{"role":"editor"}'; '{}' clears them
+        #[arg(long, value_name = "JSON", value_parser = claims)]
+        claims: JsonObject,
+    },
     /// Disable an account: no login, no refresh, and its tokens are refused at once
     Disable(AccountArgument),
     /// Enable a disabled account
@@ -129,6 +138,9 @@ pub(super) struct Create {
     /// The language of messages, such as hi or en-GB
     #[arg(long)]
     locale: Option<String>,
+    /// A JSON object for its access tokens, such as '{"role":"editor"}'
+    #[arg(long, value_name = "JSON", value_parser = claims)]
+    claims: Option<JsonObject>,
 }
 
 pub(super) async fn run(command: Users, settings: &Settings, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -145,6 +157,11 @@ pub(super) async fn run(command: Users, settings: &Settings, as_json: bool) -> a
             let user = find(&admin, settings, &who).await?;
             let sessions = admin.sessions.list(&user).await?;
             print(&user_json(&user, Some(sessions)), as_json);
+            ExitCode::SUCCESS
+        }
+        Users::Set { account: AccountArgument { who }, claims } => {
+            let user = find(&admin, settings, &who).await?;
+            print(&user_json(&admin.accounts.set_claims(&user, &claims).await?, None), as_json);
             ExitCode::SUCCESS
         }
         Users::Disable(AccountArgument { who }) => {
@@ -186,10 +203,17 @@ pub(super) async fn find(admin: &AdminServices, settings: &Settings, who: &str) 
 }
 
 fn details(create: &Create, phone: &PhoneRules) -> anyhow::Result<AccountDetails> {
-    let Create { login_id, mobile, email, name, locale } = create;
+    let Create { login_id, mobile, email, name, locale, claims } = create;
     ensure!(mobile.is_some() || email.is_some(), "give --mobile or --email");
     let cells = [login_id, mobile, email, name, locale].map(|text| text.as_deref().unwrap_or_default());
-    parse_account(cells, phone).map_err(anyhow::Error::msg)
+    let details = parse_account(cells, phone).map_err(anyhow::Error::msg)?;
+    Ok(AccountDetails { claims: claims.clone(), ..details })
+}
+
+fn claims(text: &str) -> Result<JsonObject, String> {
+    let value = parse_json(text).ok_or("is not JSON")?;
+    let claims = JsonObject::parse("claims", value).and_then(JsonObject::checked_as_claims);
+    claims.map_err(|error| error.message.into_owned())
 }
 
 async fn import(

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Address, FieldError, Identifiers, Password, Registration, Timestamp};
+use super::{Address, FieldError, Identifiers, JsonObject, Password, Registration, Timestamp};
 
 /// An account; it has proven at least one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,10 @@ pub struct User {
     pub name: Option<String>,
     /// The person's language.
     pub locale: Option<String>,
+    /// What the person keeps here.
+    pub data: JsonObject,
+    /// What the operator tells of it in each access token.
+    pub claims: JsonObject,
     /// A PHC string; none for accounts that an operator created.
     pub password_hash: Option<String>,
     /// Grows by one whenever everything that was opened before must end.
@@ -62,6 +66,8 @@ impl User {
             mobile_verified: by_mobile,
             name: registration.name,
             locale: registration.locale,
+            data: registration.data,
+            claims: JsonObject::default(),
             password_hash: Some(registration.password_hash),
             epoch: 0,
             disabled_at: None,

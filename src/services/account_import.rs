@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::accounts::{AccountDetails, AccountService, BATCH};
+use super::accounts::{AccountService, BATCH};
 use crate::{
-    domain::{Address, Email, EventKind, LoginId, Origin, User},
+    domain::{AccountDetails, Address, Email, EventKind, LoginId, Origin, User},
     engine::once_on_conflict,
     error::Error,
     store::StoreError,
@@ -106,7 +106,7 @@ impl AccountService {
             let new = details.clone().into_user(existing.id, now);
             let changed = new.proven_addresses().into_iter().filter(|new| existing.proven_address(new).is_none());
             let changed: Vec<Address> = changed.collect();
-            let epoch = tx.update_user(existing, &new, !changed.is_empty(), now).await?.ok_or(Error::Conflict)?;
+            let epoch = tx.update_user(existing, details, !changed.is_empty(), now).await?.ok_or(Error::Conflict)?;
             if !changed.is_empty() {
                 tx.move_sessions_to_epoch(existing.id, None, epoch).await?;
             }

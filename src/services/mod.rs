@@ -19,7 +19,7 @@ mod verification;
 mod verification_status;
 
 pub use account_import::{ImportConflict, ImportPlan};
-pub use accounts::{AccountDetails, AccountService};
+pub use accounts::AccountService;
 pub use audit::{AuditService, Timeline};
 pub use code_request::{CodeRequest, CodeRequestService};
 pub use contacts::ContactService;

@@ -9,11 +9,12 @@ use super::{
     dialect::statements,
     identifiers::IdentifierColumns,
 };
-use crate::domain::{Address, FieldUpdate, Timestamp, User};
+use crate::domain::{AccountDetails, Address, FieldUpdate, JsonObject, Locale, PersonName, Timestamp, User};
 
 statements! {
     UPDATE_PROFILE = "UPDATE users SET name = CASE WHEN $3 THEN $4 ELSE name END,
-        locale = CASE WHEN $5 THEN $6 ELSE locale END, updated_at = $2 WHERE id = $1";
+        locale = CASE WHEN $5 THEN $6 ELSE locale END, data = $7, updated_at = $2 WHERE id = $1";
+    SET_CLAIMS = "UPDATE users SET claims = $2, updated_at = $3 WHERE id = $1";
     REHASH_PASSWORD = "UPDATE users SET password_hash = $3 WHERE id = $1 AND epoch = $2";
     CLOSE_PASSWORD = "UPDATE users SET password_closed_at = $2 WHERE id = $1 AND password_closed_at IS NULL";
     REOPEN_PASSWORD = "UPDATE users SET password_closed_at = NULL WHERE id = $1";
@@ -32,6 +33,7 @@ statements! {
         email_verified = (email_verified OR $6), mobile = COALESCE($7, mobile),
         mobile_verified = (mobile_verified OR $8), login_id = COALESCE($9, login_id),
         login_id_key = COALESCE($10, login_id_key), name = COALESCE($11, name), locale = COALESCE($12, locale),
+        data = COALESCE($14, data), claims = COALESCE($15, claims),
         epoch = epoch + $13, updated_at = $3 WHERE id = $1 AND epoch = $2 RETURNING epoch";
     DELETE = "DELETE FROM users WHERE id = $1 AND epoch = $2";
     DELETE_VERIFICATIONS = "DELETE FROM verifications WHERE user_id = $1
@@ -42,16 +44,22 @@ statements! {
 }
 
 impl Writer {
-    /// Updates the person's name and language.
+    /// Updates the person's name and language, and replaces `data`.
     pub async fn update_profile(
         &mut self,
         user: Uuid,
         name: &FieldUpdate,
         locale: &FieldUpdate,
+        data: &JsonObject,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let ((set_name, name), (set_locale, locale)) = (name.binds(), locale.binds());
-        execute!(self, UPDATE_PROFILE, [user, now, set_name, name, set_locale, locale]).map(drop)
+        execute!(self, UPDATE_PROFILE, [user, now, set_name, name, set_locale, locale, data.to_stored()]).map(drop)
+    }
+
+    /// Replaces the operator's claims; `false` if there is no such account.
+    pub async fn set_claims(&mut self, user: Uuid, claims: &JsonObject, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(execute!(self, SET_CLAIMS, [user, claims.to_stored(), now])? == 1)
     }
 
     /// Stores a costlier hash of the same password; does nothing if the password was changed meanwhile.
@@ -118,12 +126,12 @@ impl Tx {
         Ok(epoch.map(|(epoch,)| epoch))
     }
 
-    /// Gives an account the values that `new` has and keeps the others; new addresses step its epoch. Returns
+    /// Gives an account the values that the details have and keeps the others; new addresses step its epoch. Returns
     /// the epoch; `None` if the account changed meanwhile.
     pub async fn update_user(
         &mut self,
         existing: &User,
-        new: &User,
+        new: &AccountDetails,
         step_epoch: bool,
         now: Timestamp,
     ) -> Result<Option<i64>, StoreError> {
@@ -138,14 +146,16 @@ impl Tx {
                 now,
                 columns.email,
                 &columns.email_key,
-                new.email_verified,
+                new.identifiers.email.is_some(),
                 columns.mobile,
-                new.mobile_verified,
+                new.identifiers.mobile.is_some(),
                 columns.login_id,
                 &columns.login_id_key,
-                &new.name,
-                &new.locale,
+                new.name.as_ref().map(PersonName::as_str),
+                new.locale.as_ref().map(Locale::as_str),
                 i64::from(step_epoch),
+                new.data.as_ref().map(ToString::to_string),
+                new.claims.as_ref().map(ToString::to_string),
             ]
         )?;
         Ok(epoch.map(|(epoch,)| epoch))

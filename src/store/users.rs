@@ -9,7 +9,7 @@ use super::{
     dialect::statements,
     identifiers::{IdentifierColumns, IdentifierRow, TakenRow},
 };
-use crate::domain::{Address, Identifiers, LoginId, TakenIdentifier, Timestamp, User};
+use crate::domain::{Address, Identifiers, JsonObject, LoginId, TakenIdentifier, Timestamp, User};
 
 #[derive(sqlx::FromRow)]
 pub(super) struct UserRow {
@@ -20,6 +20,8 @@ pub(super) struct UserRow {
     mobile_verified: bool,
     name: Option<String>,
     locale: Option<String>,
+    data: Option<String>,
+    claims: Option<String>,
     password_hash: Option<String>,
     epoch: i64,
     disabled_at: Option<Timestamp>,
@@ -37,6 +39,8 @@ impl From<UserRow> for User {
             mobile_verified: row.mobile_verified,
             name: row.name,
             locale: row.locale,
+            data: JsonObject::from_stored(row.data.as_deref()),
+            claims: JsonObject::from_stored(row.claims.as_deref()),
             password_hash: row.password_hash,
             epoch: row.epoch,
             disabled_at: row.disabled_at,
@@ -64,10 +68,11 @@ statements! {
     SELECT_TAKEN = "SELECT EXISTS (SELECT 1 FROM users WHERE mobile_verified AND mobile = $1) AS mobile_taken,
         EXISTS (SELECT 1 FROM users WHERE email_verified AND email_key = $2) AS email_taken,
         EXISTS (SELECT 1 FROM users WHERE login_id_key = $3) AS login_id_taken";
+    SELECT_FOR_UPDATE = "SELECT ", USER, " FROM users u WHERE u.id = $1", FOR_NO_KEY_UPDATE;
     LOCK = "SELECT id FROM users WHERE id = $1", FOR_KEY_SHARE;
     INSERT = "INSERT INTO users (id, email, email_key, email_verified, mobile, mobile_verified, login_id,
-        login_id_key, name, locale, password_hash, epoch, disabled_at, created_at, updated_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+        login_id_key, name, locale, data, claims, password_hash, epoch, disabled_at, created_at, updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
 }
 
 impl Reader {
@@ -140,6 +145,12 @@ impl Tx {
         Ok(locked.is_some())
     }
 
+    /// The account, which nobody else changes until the transaction ends.
+    pub async fn user_for_update(&mut self, id: Uuid) -> Result<Option<User>, StoreError> {
+        let row: Option<UserRow> = fetch!(fetch_optional, self, SELECT_FOR_UPDATE, [id])?;
+        Ok(row.map(User::from))
+    }
+
     /// Waits for any other transaction that proves the same identifier, and then fails with
     /// [`StoreError::Taken`].
     pub async fn insert_user(&mut self, new: &User) -> Result<(), StoreError> {
@@ -164,6 +175,8 @@ impl Tx {
                     .push_bind(columns.login_id_key)
                     .push_bind(&user.name)
                     .push_bind(&user.locale)
+                    .push_bind(user.data.to_stored())
+                    .push_bind(user.claims.to_stored())
                     .push_bind(&user.password_hash)
                     .push_bind(user.epoch)
                     .push_bind(user.disabled_at)
