@@ -13,7 +13,7 @@ CREATE TABLE users (
     locale          text,
     data            text, -- a JSON object of the person's own
     claims          text, -- the operator's, copied into access tokens
-    password_hash   text, -- PHC string
+    password_hash   text, -- PHC string, or as another system wrote it
     epoch           bigint NOT NULL, -- a step of it ends everything that was opened before
     disabled_at     timestamptz,
     password_closed_at timestamptz, -- after too many wrong passwords in a row

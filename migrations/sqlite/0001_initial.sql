@@ -14,7 +14,7 @@ CREATE TABLE users (
     locale          TEXT,
     data            TEXT, -- a JSON object of the person's own
     claims          TEXT, -- the operator's, copied into access tokens
-    password_hash   TEXT, -- PHC string
+    password_hash   TEXT, -- PHC string, or as another system wrote it
     epoch           INTEGER NOT NULL, -- a step of it ends everything that was opened before
     disabled_at     INTEGER,
     password_closed_at INTEGER, -- after too many wrong passwords in a row

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 the command line or the settings are invalid. `--json` prints one JSON value a line,
 //! for programs.
 
+mod account_fields;
 mod audit;
 mod backup;
 mod check_config;

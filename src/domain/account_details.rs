@@ -7,8 +7,14 @@ use super::{Email, Identifiers, JsonObject, Locale, PersonName, Timestamp, User}
 /// An account as an operator describes it, who is believed about its addresses. What is not given stays as it is.
 #[derive(Debug, Clone, Default)]
 pub struct AccountDetails {
+    /// Its id; a new one unless it is given.
+    pub id: Option<Uuid>,
     /// Its email, mobile and login id.
     pub identifiers: Identifiers,
+    /// The email is not proven: a note.
+    pub email_unverified: bool,
+    /// The mobile is not proven.
+    pub mobile_unverified: bool,
     /// The person's name.
     pub name: Option<PersonName>,
     /// The person's language.
@@ -17,40 +23,68 @@ pub struct AccountDetails {
     pub data: Option<JsonObject>,
     /// The operator's object.
     pub claims: Option<JsonObject>,
+    /// A hash that is known to be readable, of whatever system.
+    pub password_hash: Option<String>,
+    /// When the account was created.
+    pub created_at: Option<Timestamp>,
 }
 
 impl AccountDetails {
-    /// A new account.
+    /// Whether an email is given that counts as proven.
+    pub fn proves_email(&self) -> bool {
+        self.identifiers.email.is_some() && !self.email_unverified
+    }
+
+    /// Whether a mobile is given that counts as proven.
+    pub fn proves_mobile(&self) -> bool {
+        self.identifiers.mobile.is_some() && !self.mobile_unverified
+    }
+
+    /// The keys of what only one account can have: proven addresses, login id, id.
+    pub fn keys(&self) -> Vec<String> {
+        let Identifiers { email, mobile, login_id } = self.identifiers.clone();
+        let own = Identifiers {
+            email: email.filter(|_| self.proves_email()),
+            mobile: mobile.filter(|_| self.proves_mobile()),
+            login_id,
+        };
+        own.keys().into_iter().chain(self.id.map(|id| format!("id {id}"))).collect()
+    }
+
+    /// A new account, with this id if none is given.
     pub fn into_user(self, id: Uuid, now: Timestamp) -> User {
         User {
-            id,
-            email_verified: self.identifiers.email.is_some(),
-            mobile_verified: self.identifiers.mobile.is_some(),
+            id: self.id.unwrap_or(id),
+            email_verified: self.proves_email(),
+            mobile_verified: self.proves_mobile(),
             identifiers: self.identifiers,
             name: self.name.map(|name| name.as_str().to_owned()),
             locale: self.locale.map(|locale| locale.as_str().to_owned()),
             data: self.data.unwrap_or_default(),
             claims: self.claims.unwrap_or_default(),
-            password_hash: None,
+            password_hash: self.password_hash,
             epoch: 0,
             disabled_at: None,
             password_closed_at: None,
-            created_at: now,
+            created_at: self.created_at.unwrap_or(now),
             updated_at: now,
         }
     }
 
-    /// Whether the account already has everything that is given here.
+    /// Whether the account already has everything that is given here, its password apart.
     pub fn matches(&self, user: &User) -> bool {
         let Identifiers { email, mobile, login_id } = &self.identifiers;
-        let same_email = |new: &Email| user.email_verified && user.identifiers.email.as_ref() == Some(new);
+        let is_proven = user.email_verified || !self.proves_email();
+        let same_email = |new: &Email| is_proven && user.identifiers.email.as_ref() == Some(new);
+        let has_mobile = (user.mobile_verified || !self.proves_mobile()) && user.identifiers.mobile == *mobile;
         let has_text = |stored: &Option<String>, new: Option<&str>| new.is_none() || stored.as_deref() == new;
         email.as_ref().is_none_or(same_email)
-            && (mobile.is_none() || user.mobile_verified && user.identifiers.mobile == *mobile)
+            && (mobile.is_none() || has_mobile)
             && (login_id.is_none() || user.identifiers.login_id == *login_id)
             && has_text(&user.name, self.name.as_ref().map(PersonName::as_str))
             && has_text(&user.locale, self.locale.as_ref().map(Locale::as_str))
             && self.data.as_ref().is_none_or(|data| *data == user.data)
             && self.claims.as_ref().is_none_or(|claims| *claims == user.claims)
+            && self.created_at.is_none_or(|created_at| created_at == user.created_at)
     }
 }

@@ -174,7 +174,7 @@ fn interoperable(raw: &RawValue, nested: u8) -> Option<Value> {
     }
 }
 
-/// As near as a double is: serde_json's own may be one off, and move on each time that it is stored.
+/// As near as a double is: `serde_json`'s own may be one off, and move on each time that it is stored.
 fn number(text: &str) -> Option<Number> {
     let integer = text.parse::<u64>().map(Number::from).or_else(|_| text.parse::<i64>().map(Number::from));
     integer.ok().filter(|_| text != "-0").or_else(|| Number::from_f64(text.parse().ok()?))

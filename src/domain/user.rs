@@ -23,7 +23,7 @@ pub struct User {
     pub data: JsonObject,
     /// What the operator tells of it in each access token.
     pub claims: JsonObject,
-    /// A PHC string; none for accounts that an operator created.
+    /// A PHC string, or a hash as another system wrote it; none for accounts that an operator created.
     pub password_hash: Option<String>,
     /// Grows by one whenever everything that was opened before must end.
     pub epoch: i64,

@@ -30,10 +30,11 @@ statements! {
     CHANGE_MOBILE = "UPDATE users SET mobile = $4, mobile_verified = true, epoch = epoch + 1, updated_at = $3
         WHERE id = $1 AND epoch = $2 AND disabled_at IS NULL RETURNING epoch";
     UPDATE = "UPDATE users SET email = COALESCE($4, email), email_key = COALESCE($5, email_key),
-        email_verified = (email_verified OR $6), mobile = COALESCE($7, mobile),
-        mobile_verified = (mobile_verified OR $8), login_id = COALESCE($9, login_id),
+        email_verified = ($6 OR (email_verified AND ($5 IS NULL OR email_key = $5))), mobile = COALESCE($7, mobile),
+        mobile_verified = ($8 OR (mobile_verified AND ($7 IS NULL OR mobile = $7))), login_id = COALESCE($9, login_id),
         login_id_key = COALESCE($10, login_id_key), name = COALESCE($11, name), locale = COALESCE($12, locale),
         data = COALESCE($14, data), claims = COALESCE($15, claims),
+        password_hash = COALESCE($16, password_hash), created_at = COALESCE($17, created_at),
         epoch = epoch + $13, updated_at = $3 WHERE id = $1 AND epoch = $2 RETURNING epoch";
     DELETE = "DELETE FROM users WHERE id = $1 AND epoch = $2";
     DELETE_VERIFICATIONS = "DELETE FROM verifications WHERE user_id = $1
@@ -146,9 +147,9 @@ impl Tx {
                 now,
                 columns.email,
                 &columns.email_key,
-                new.identifiers.email.is_some(),
+                new.proves_email(),
                 columns.mobile,
-                new.identifiers.mobile.is_some(),
+                new.proves_mobile(),
                 columns.login_id,
                 &columns.login_id_key,
                 new.name.as_ref().map(PersonName::as_str),
@@ -156,6 +157,8 @@ impl Tx {
                 i64::from(step_epoch),
                 new.data.as_ref().map(ToString::to_string),
                 new.claims.as_ref().map(ToString::to_string),
+                &new.password_hash,
+                new.created_at,
             ]
         )?;
         Ok(epoch.map(|(epoch,)| epoch))

@@ -64,6 +64,7 @@ statements! {
     SELECT_BY_EMAILS = "SELECT ", USER, " FROM users u WHERE u.email_verified AND u.email_key IN ", TEXTS;
     SELECT_BY_MOBILES = "SELECT ", USER, " FROM users u WHERE u.mobile_verified AND u.mobile IN ", TEXTS;
     SELECT_BY_LOGIN_IDS = "SELECT ", USER, " FROM users u WHERE u.login_id_key IN ", TEXTS;
+    SELECT_BY_IDS = "SELECT ", USER, " FROM users u WHERE u.id IN ", UUIDS;
     SELECT_ANY = "SELECT EXISTS (SELECT 1 FROM users)";
     SELECT_TAKEN = "SELECT EXISTS (SELECT 1 FROM users WHERE mobile_verified AND mobile = $1) AS mobile_taken,
         EXISTS (SELECT 1 FROM users WHERE email_verified AND email_key = $2) AS email_taken,
@@ -104,18 +105,22 @@ impl Reader {
         Ok(rows.into_iter().map(User::from).collect())
     }
 
-    /// The accounts that have proven one of these emails or mobiles, or have one of these login ids; all as
-    /// keys.
+    /// The accounts that have proven one of these emails or mobiles, or have one of these login ids or ids;
+    /// all as keys.
     pub async fn users_by_keys(
         &mut self,
         emails: &[String],
         mobiles: &[String],
         login_ids: &[String],
+        ids: &[String],
     ) -> Result<Vec<User>, StoreError> {
         let mut users = Vec::new();
-        for (statement, keys) in
-            [(SELECT_BY_EMAILS, emails), (SELECT_BY_MOBILES, mobiles), (SELECT_BY_LOGIN_IDS, login_ids)]
-        {
+        for (statement, keys) in [
+            (SELECT_BY_EMAILS, emails),
+            (SELECT_BY_MOBILES, mobiles),
+            (SELECT_BY_LOGIN_IDS, login_ids),
+            (SELECT_BY_IDS, ids),
+        ] {
             let keys = serde_json::to_string(keys).map_err(|error| sqlx::Error::Encode(error.into()))?;
             let rows: Vec<UserRow> = fetch!(fetch_all, self, statement, [&keys])?;
             users.extend(rows.into_iter().map(User::from));

@@ -15,6 +15,7 @@ test_program!(
     events,
     fuzz,
     idempotency,
+    imports,
     limits,
     login,
     mail_refusals,

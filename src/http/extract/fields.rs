@@ -104,7 +104,7 @@ impl Fields {
         match field {
             JsonValueField::Absent => DataUpdate::Keep,
             JsonValueField::Null => DataUpdate::Clear,
-            field => self.object("data", field).map_or(DataUpdate::Keep, DataUpdate::Merge),
+            field @ JsonValueField::Value(_) => self.object("data", field).map_or(DataUpdate::Keep, DataUpdate::Merge),
         }
     }
 
