@@ -112,10 +112,39 @@ fn object(field: &'static str, text: &str) -> Result<JsonObject, FieldError> {
 /// RFC 3339, with a blank for the `T` and hours alone as the offset too, as PostgreSQL writes it.
 fn moment(text: &str) -> Result<Timestamp, FieldError> {
     let mut text = text.replacen(' ', "T", 1);
-    if text.len() > 3 && text[..text.len() - 2].ends_with(['+', '-']) && text.contains(':') {
+    let before_hours = text.len().checked_sub(3).map(|place| text.as_bytes()[place]);
+    if matches!(before_hours, Some(b'+' | b'-')) && text.contains(':') {
         text.push_str(":00");
     }
     let invalid = || FieldError::new("created_at", FieldCode::Invalid, "is not a time such as 2024-05-17T09:30:00Z");
     let moment = OffsetDateTime::parse(&text, &Rfc3339).ok().filter(|at| (1970..=9999).contains(&at.year()));
     moment.map(Timestamp::from).ok_or_else(invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_json_and_postgresql_write_them() {
+        let millis = |text: &str| moment(text).unwrap().millis();
+        let expected = 1_715_938_200_000;
+        for text in
+            ["2024-05-17T09:30:00Z", "2024-05-17 09:30:00+00", "2024-05-17 15:00:00+05:30", "2024-05-17 07:30:00-02"]
+        {
+            assert_eq!(millis(text), expected, "{text}");
+        }
+        for text in ["2024-05-17", "17.5.2024", "1715938200", "1969-12-31T00:00:00Z", "2024-05-17T09:30:00"] {
+            assert!(moment(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_answered(text in "\\PC{0,40}", digits in "[0-9T:+. Z-]{0,30}é?") {
+            let _ = (moment(&text), moment(&digits), flag("email_verified", &text), parse_claims(&text));
+        }
+    }
 }

@@ -317,6 +317,8 @@ fn output(octets: Vec<u8>) -> Result<Vec<u8>, ForeignHashError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const OUTPUT: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -363,6 +365,18 @@ mod tests {
             "$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
         ] {
             assert_eq!(error(text), ForeignHashError::Malformed, "{text}");
+        }
+    }
+
+    const SCHEME: &str =
+        "(argon2|bcrypt|bcrypt_sha256|scrypt|pbkdf2_sha256|\\$(argon2id|2b|5|6|scrypt|fbscrypt|pbkdf2))?";
+
+    proptest! {
+        #[test]
+        fn any_text_is_answered(scheme in SCHEME, text in "[$a-z0-9=,.é/+]{0,80}", number: u32) {
+            let _ = ForeignHash::parse(&format!("{scheme}${text}"));
+            let _ = ForeignHash::parse(&format!("{scheme}${number}${text}"));
+            let _ = ForeignHash::parse(&format!("{scheme}$ln={number},r={number},p={number}$salt${OUTPUT}"));
         }
     }
 }

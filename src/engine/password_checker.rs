@@ -209,7 +209,7 @@ impl PasswordChecker {
         let account = format!("account:{}", actor.user.id);
         self.counted(&account, Timestamp::default(), &actor.client, async {
             let current = current.ok_or(Error::WrongPassword)?;
-            let is_right = self.is_right(actor.user.password_hash.as_deref(), current, &actor.client).await?;
+            let is_right = self.is_right(&actor.user, current, &actor.client).await?;
             Box::pin(self.note_judged(actor.user.id, is_right, &actor.client)).await?;
             if is_right { Ok(()) } else { Err(Box::pin(self.missed_current(actor)).await) }
         })
@@ -269,9 +269,9 @@ impl PasswordChecker {
         if is_fresh { Ok(()) } else { Err(Error::ReauthenticationRequired) }
     }
 
-    async fn is_right(&self, stored: Option<&str>, password: &Password, client: &Client) -> Result<bool, Error> {
-        let Some(stored) = stored else { return Ok(false) };
-        let otherwise = self.pending_params(stored);
+    async fn is_right(&self, user: &User, password: &Password, client: &Client) -> Result<bool, Error> {
+        let Some(stored) = user.password_hash.as_deref() else { return Ok(false) };
+        let otherwise = self.pending_params(&user.id.to_string());
         Ok(self.hasher.verify(password, Some(stored), otherwise, client).await?)
     }
 
