@@ -254,12 +254,13 @@ async fn logins() {
 /// A hundred thousand people out of a CSV file, into PostgreSQL.
 async fn import() {
     const PEOPLE: usize = 100_000;
+    const HASH: &str = "$2b$10$mRUOl9klI1i.JGfredL7W.Th.z09Ha5mzFgC7G0YgkpqAruwqQdcW";
     let sandbox = Sandbox::new(Backend::Fleet).await;
     let node = fleet_node(&sandbox);
     let done = node.command(&["migrate"]).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let line = |n: usize| format!("OFF-{n},+9198{n:08},officer{n}@example.com,Officer {n},en-IN");
-    let header = std::iter::once("login_id,mobile,email,name,locale".to_owned());
+    let line = |n: usize| format!("OFF-{n},+9198{n:08},officer{n}@example.com,Officer {n},en-IN,{HASH}");
+    let header = std::iter::once("login_id,mobile,email,name,locale,password_hash".to_owned());
     let csv = header.chain((0..PEOPLE).map(line)).collect::<Vec<_>>().join("\n");
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), csv).unwrap();

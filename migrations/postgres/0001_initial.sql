@@ -15,7 +15,9 @@ CREATE TABLE users (
     login_id_key    text, -- lower-cased
     name            text,
     locale          text,
-    password_hash   text, -- PHC string
+    data            text, -- a JSON object of the person's own
+    claims          text, -- the operator's, copied into access tokens
+    password_hash   text, -- PHC string, or as another system wrote it
     epoch           bigint NOT NULL, -- a step of it ends everything that was opened before
     disabled_at     timestamptz,
     password_closed_at timestamptz, -- after too many wrong passwords in a row
@@ -41,6 +43,7 @@ CREATE TABLE registrations (
     login_id_key    text,
     name            text,
     locale          text,
+    data            text,
     password_hash   text NOT NULL,
     client_hash     bytea NOT NULL, -- SHA-256 of the network it was last registered from
     last_code_at    timestamptz NOT NULL,

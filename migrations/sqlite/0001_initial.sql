@@ -16,7 +16,9 @@ CREATE TABLE users (
     login_id_key    TEXT, -- lower-cased
     name            TEXT,
     locale          TEXT,
-    password_hash   TEXT, -- PHC string
+    data            TEXT, -- a JSON object of the person's own
+    claims          TEXT, -- the operator's, copied into access tokens
+    password_hash   TEXT, -- PHC string, or as another system wrote it
     epoch           INTEGER NOT NULL, -- a step of it ends everything that was opened before
     disabled_at     INTEGER,
     password_closed_at INTEGER, -- after too many wrong passwords in a row
@@ -42,6 +44,7 @@ CREATE TABLE registrations (
     login_id_key    TEXT,
     name            TEXT,
     locale          TEXT,
+    data            TEXT,
     password_hash   TEXT NOT NULL,
     client_hash     BLOB NOT NULL, -- SHA-256 of the network it was last registered from
     last_code_at    INTEGER NOT NULL,

@@ -4,6 +4,7 @@
 //! for programs.
 
 mod abuse;
+mod account_fields;
 mod audit;
 mod backup;
 mod check_config;

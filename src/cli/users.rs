@@ -1,10 +1,6 @@
 //! `enroll users …`.
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
@@ -12,15 +8,15 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    import::{parse_account, read_accounts},
+    account_fields::{Cells, parse_account, parse_claims},
+    import::{Format, ParsedLines, read_accounts},
     output::{Progress, line as print_text, print, print_line},
 };
 use crate::{
     app::{AdminServices, admin_services},
     config::Settings,
-    domain::{Address, Identifier, LoginId, PhoneRules, User},
+    domain::{AccountDetails, Address, Identifier, JsonObject, LoginId, PhoneRules, User},
     http::user_json,
-    services::AccountDetails,
 };
 
 #[derive(Subcommand)]
@@ -29,13 +25,18 @@ pub(super) enum Users {
     ///
     /// Its addresses count as verified, it has no password, and no message is sent.
     Create(Create),
-    /// Create or update accounts from a CSV file
+    /// Create or update accounts from a file
     ///
-    /// Its first line names the columns, of `login_id,mobile,email,name,locale`. Every line is checked before anything is written.
-    /// An empty cell leaves a value as it is. An interrupted import can be run again.
+    /// The first line of a CSV file names its columns, of `id,login_id,mobile,email,email_verified,mobile_verified,
+    /// password_hash,name,locale,data,claims,created_at`; JSON lines are objects with these names. Every line is
+    /// checked before anything is written. An empty cell leaves a value as it is. An interrupted import can be run
+    /// again.
     Import {
-        /// The CSV file
+        /// The file
         file: PathBuf,
+        /// The file's form; by default JSON lines for .jsonl, .ndjson and .json, CSV otherwise
+        #[arg(long, value_enum)]
+        format: Option<Format>,
         /// Overwrite the values of existing accounts; otherwise different values are an error
         #[arg(long)]
         update: bool,
@@ -44,6 +45,16 @@ pub(super) enum Users {
     List(List),
     /// Show an account and its sessions
     Show(AccountArgument),
+    /// Set the claims of an account
+    ///
+    /// They replace those that it has; its access tokens hold them from the next refresh on.
+    Set {
+        #[command(flatten)]
+        account: AccountArgument,
+        /// A JSON object, such as '{"role":"editor"}'; '{}' clears them
+        #[arg(long, value_name = "JSON", value_parser = parse_claims)]
+        claims: JsonObject,
+    },
     /// Disable an account: no login, no refresh, and its tokens are refused at once
     Disable(AccountArgument),
     /// Enable a disabled account
@@ -129,6 +140,9 @@ pub(super) struct Create {
     /// The language of messages, such as hi or en-GB
     #[arg(long)]
     locale: Option<String>,
+    /// A JSON object for its access tokens, such as '{"role":"editor"}'
+    #[arg(long, value_name = "JSON", value_parser = parse_claims)]
+    claims: Option<JsonObject>,
 }
 
 pub(super) async fn run(command: Users, settings: &Settings, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -139,12 +153,21 @@ pub(super) async fn run(command: Users, settings: &Settings, as_json: bool) -> a
             print(&user_json(&user, None), as_json);
             ExitCode::SUCCESS
         }
-        Users::Import { file, update } => import(&admin, settings, &file, update, as_json).await?,
+        Users::Import { file, format, update } => {
+            let format = format.unwrap_or_else(|| Format::of(&file));
+            let read = read_accounts(&file, format, &settings.phone)?;
+            import(&admin, read, update, as_json).await?
+        }
         Users::List(list) => print_list(&admin, &list, as_json).await?,
         Users::Show(AccountArgument { who }) => {
             let user = find(&admin, settings, &who).await?;
             let sessions = admin.sessions.list(&user).await?;
             print(&user_json(&user, Some(sessions)), as_json);
+            ExitCode::SUCCESS
+        }
+        Users::Set { account: AccountArgument { who }, claims } => {
+            let user = find(&admin, settings, &who).await?;
+            print(&user_json(&admin.accounts.set_claims(&user, &claims).await?, None), as_json);
             ExitCode::SUCCESS
         }
         Users::Disable(AccountArgument { who }) => {
@@ -186,20 +209,22 @@ pub(super) async fn find(admin: &AdminServices, settings: &Settings, who: &str) 
 }
 
 fn details(create: &Create, phone: &PhoneRules) -> anyhow::Result<AccountDetails> {
-    let Create { login_id, mobile, email, name, locale } = create;
+    let Create { login_id, mobile, email, name, locale, claims } = create;
     ensure!(mobile.is_some() || email.is_some(), "give --mobile or --email");
-    let cells = [login_id, mobile, email, name, locale].map(|text| text.as_deref().unwrap_or_default());
-    parse_account(cells, phone).map_err(anyhow::Error::msg)
+    let mut cells = Cells::default();
+    for (cell, text) in cells.iter_mut().zip([login_id, mobile, email, name, locale]) {
+        *cell = text.as_deref().unwrap_or_default();
+    }
+    let details = parse_account(cells, phone).map_err(anyhow::Error::msg)?;
+    Ok(AccountDetails { claims: claims.clone(), ..details })
 }
 
 async fn import(
     admin: &AdminServices,
-    settings: &Settings,
-    file: &Path,
+    (accounts, mut invalid): ParsedLines,
     update: bool,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let (accounts, mut invalid) = read_accounts(file, &settings.phone)?;
     let (lines, accounts): (Vec<u64>, Vec<AccountDetails>) = accounts.into_iter().unzip();
     let planned = admin.accounts.plan_import(accounts, update).await?;
     let plan = match planned {

@@ -3,7 +3,7 @@
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version, password_hash::phc::PasswordHash};
 use tokio::time::Instant;
 
-use super::hash_queue::HashQueue;
+use super::{ForeignHash, hash_queue::HashQueue};
 use crate::{
     domain::{Client, Password, site_of},
     metrics,
@@ -46,9 +46,11 @@ pub enum HashError {
 }
 
 impl HashParams {
-    /// The salt and cost of a stored hash; `None` if it is not Argon2id, or dearer than a login may be.
+    /// The salt and cost of a stored hash; `None` if it is none that a hasher makes, or dearer than a login may be.
     pub fn of(phc: &str) -> Option<Self> {
         let hash = PasswordHash::new(phc).ok()?;
+        let is_as_ours = hash.version == Some(Version::V0x13.into()) && hash.hash.is_some_and(|hash| hash.len() == 32);
+        (is_as_ours && hash.to_string() == phc).then_some(())?;
         let params = Params::try_from(&hash).ok()?;
         let cost =
             HashingCost { memory_kib: params.m_cost(), iterations: params.t_cost(), parallelism: params.p_cost() };
@@ -74,8 +76,12 @@ impl Hasher {
         HashParams { salt: salt.to_vec(), cost: self.cost }
     }
 
-    /// Whether a stored hash is cheaper than one would be now.
-    pub fn is_cheaper(&self, stored: &HashParams) -> bool {
+    /// Whether a stored hash is to be replaced: another system made it, or it is cheaper than one would be now.
+    pub fn is_outdated(&self, stored: &str) -> bool {
+        HashParams::of(stored).is_none_or(|stored| self.is_cheaper(&stored))
+    }
+
+    fn is_cheaper(&self, stored: &HashParams) -> bool {
         stored.cost.memory_kib < self.cost.memory_kib || stored.cost.iterations < self.cost.iterations
     }
 
@@ -86,16 +92,50 @@ impl Hasher {
     /// [`HashError::Overloaded`] if the queue is full, of that network or in all, or the hash has not begun after two
     /// seconds.
     pub async fn hash(&self, password: &Password, params: HashParams, client: &Client) -> Result<String, HashError> {
+        let password = password.clone();
+        self.in_turn(client, move || phc(&password, &params)).await?
+    }
+
+    /// Whether the password is the stored one. A hash with the `otherwise` parameters is made where nothing is stored,
+    /// and beside each hash of another system: however cheap that is, a wrong password takes no less time than any.
+    ///
+    /// # Errors
+    ///
+    /// As [`hash`](Self::hash).
+    pub async fn verify(
+        &self,
+        password: &Password,
+        stored: Option<&str>,
+        otherwise: HashParams,
+        client: &Client,
+    ) -> Result<bool, HashError> {
+        if let Some((stored, params)) = stored.and_then(|stored| Some((stored, HashParams::of(stored)?))) {
+            return Ok(self.hash(password, params, client).await? == stored);
+        }
+        let foreign = stored.and_then(|stored| ForeignHash::parse(stored).ok());
+        let password = password.clone();
+        let verify = move || {
+            phc(&password, &otherwise)?;
+            Ok(foreign.is_some_and(|foreign| foreign.is_of(&password)))
+        };
+        self.in_turn(client, verify).await?
+    }
+
+    /// Runs slow work in the turn of the client's network.
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        client: &Client,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HashError> {
         let place = self.queue.enter(site_of(client.ip)).ok_or(HashError::Overloaded)?;
         let waiting = Instant::now();
         let turn = place.turn().await.ok_or(HashError::Overloaded)?;
         metrics::hash_begins(waiting.elapsed());
-        let password = password.clone();
         let hashing = tokio::task::spawn_blocking(move || {
             let _turn = turn; // held by the hash itself: it runs on when its request is gone
-            phc(&password, &params)
+            work()
         });
-        hashing.await.map_err(|panicked| HashError::Failed(panicked.to_string()))?
+        hashing.await.map_err(|panicked| HashError::Failed(panicked.to_string()))
     }
 }
 

@@ -1,5 +1,6 @@
-//! Keys, and everything that is made with them. The primitives are those of AWS-LC and the argon2 crate.
+//! Keys, and everything that is made with them. The primitives are those of AWS-LC and of `RustCrypto`.
 
+mod foreign_hash;
 mod hash_queue;
 mod hasher;
 mod keys;
@@ -7,6 +8,7 @@ mod seal;
 mod token_keys;
 mod tokens;
 
+pub use foreign_hash::{ForeignHash, ForeignHashError};
 pub use hasher::{HashError, HashParams, Hasher, HashingCost};
 pub use keys::{Keyring, MacPurpose, RootKey};
 pub use token_keys::{TokenKeyError, TokenKeys};

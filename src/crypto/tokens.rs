@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Keyring, MacPurpose, RootKey, TokenKeys};
-use crate::domain::{RefreshToken, Session, Timestamp};
+use crate::domain::{JsonObject, RefreshToken, Session, Timestamp};
 
 /// The settings of access tokens.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub struct TokenSettings {
     pub keys: TokenKeys,
 }
 
-/// The claims of an access token: ids and times, no personal data (RFC 9068).
+/// The claims of an access token: ids, times and what the operator says, no personal data (RFC 9068).
 #[expect(missing_docs, reason = "the names are those of RFC 7519 and RFC 9068")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessClaims {
@@ -39,6 +39,9 @@ pub struct AccessClaims {
     pub jti: Uuid,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<i64>,
+    /// The operator's, of the account.
+    #[serde(default, skip_serializing_if = "JsonObject::is_empty")]
+    pub claims: JsonObject,
 }
 
 /// Signs and verifies tokens.
@@ -67,6 +70,7 @@ impl Tokens {
     pub fn sign_access(
         &self,
         session: &Session,
+        claims: &JsonObject,
         id: Uuid,
         now: Timestamp,
     ) -> Result<String, jsonwebtoken::errors::Error> {
@@ -79,6 +83,7 @@ impl Tokens {
             exp: now.plus(self.settings.access_ttl).seconds(),
             jti: id,
             nbf: None,
+            claims: claims.clone(),
         };
         let header = |algorithm, kid: &str| Header {
             typ: Some(TYPE.to_owned()),
@@ -193,7 +198,7 @@ mod tests {
     #[test]
     fn an_access_token_is_good_until_its_end_and_the_leeway() {
         let (tokens, now) = (tokens(1), Timestamp::from_millis(1_800_000_000_000));
-        let token = tokens.sign_access(&session(), Uuid::from_u128(3), now).unwrap();
+        let token = tokens.sign_access(&session(), &JsonObject::default(), Uuid::from_u128(3), now).unwrap();
         let at = |seconds| tokens.verify_access(&token, now.plus(Duration::from_secs(seconds)));
         assert_eq!(at(0).unwrap().sid, session().id);
         assert!(at(89).is_some());
@@ -204,7 +209,7 @@ mod tests {
     #[test]
     fn what_we_did_not_sign_or_meant_for_other_use_is_refused() {
         let (tokens, now) = (tokens(1), Timestamp::from_millis(1_800_000_000_000));
-        let good = tokens.sign_access(&session(), Uuid::from_u128(3), now).unwrap();
+        let good = tokens.sign_access(&session(), &JsonObject::default(), Uuid::from_u128(3), now).unwrap();
         let claims = good.split('.').nth(1).unwrap();
         let none = format!("{}.{claims}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"at+jwt"}"#));
         assert!(tokens.verify_access(&none, now).is_none());
@@ -271,7 +276,7 @@ mod tests {
         let now = Timestamp::from_millis(1_800_000_000_000);
         for (algorithm, pem) in keys() {
             let tokens = with_keys(1, load(algorithm, &pem, &[]));
-            let token = tokens.sign_access(&session(), Uuid::from_u128(3), now).unwrap();
+            let token = tokens.sign_access(&session(), &JsonObject::default(), Uuid::from_u128(3), now).unwrap();
             assert_eq!(tokens.verify_access(&token, now).unwrap().sub, session().user_id, "{algorithm}");
             let jwks = serde_json::to_value(tokens.jwks()).unwrap();
             let key = &jwks["keys"][0];
@@ -287,7 +292,9 @@ mod tests {
                 assert!(tokens.verify_access(&forged, now).is_none(), "{algorithm}");
             }
             // Nor does the root key: the tokens of before are no good.
-            let of_root = super::tests::tokens(1).sign_access(&session(), Uuid::from_u128(3), now).unwrap();
+            let of_root = super::tests::tokens(1)
+                .sign_access(&session(), &JsonObject::default(), Uuid::from_u128(3), now)
+                .unwrap();
             assert!(tokens.verify_access(&of_root, now).is_none());
             assert!(super::tests::tokens(1).verify_access(&token, now).is_none());
         }
@@ -298,7 +305,9 @@ mod tests {
         let now = Timestamp::from_millis(1_800_000_000_000);
         let [(_, ed), (_, ec), _] = keys();
         let (ed, ec) = (ed.as_str(), ec.as_str());
-        let old = with_keys(1, load("ES256", ec, &[])).sign_access(&session(), Uuid::from_u128(3), now).unwrap();
+        let old = with_keys(1, load("ES256", ec, &[]))
+            .sign_access(&session(), &JsonObject::default(), Uuid::from_u128(3), now)
+            .unwrap();
         let pair = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
         let private: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().unwrap();
         let public: aws_lc_rs::encoding::PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
@@ -306,9 +315,11 @@ mod tests {
         let tokens = with_keys(1, load("EdDSA", ed, &[ec, &public]));
         assert!(tokens.verify_access(&old, now).is_some());
         assert_eq!(tokens.jwks().keys.len(), 3);
-        let new = tokens.sign_access(&session(), Uuid::from_u128(3), now).unwrap();
+        let new = tokens.sign_access(&session(), &JsonObject::default(), Uuid::from_u128(3), now).unwrap();
         assert_ne!(decode_header(&new).unwrap().kid, decode_header(&old).unwrap().kid);
-        let by_rsa = with_keys(1, load("RS256", &rsa, &[])).sign_access(&session(), Uuid::from_u128(3), now).unwrap();
+        let by_rsa = with_keys(1, load("RS256", &rsa, &[]))
+            .sign_access(&session(), &JsonObject::default(), Uuid::from_u128(3), now)
+            .unwrap();
         assert!(tokens.verify_access(&by_rsa, now).is_some(), "a public key is enough to verify");
         assert!(with_keys(1, load("EdDSA", ed, &[])).verify_access(&old, now).is_none());
     }

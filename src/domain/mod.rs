@@ -3,6 +3,7 @@
 //! Nothing here knows HTTP, SQL or Redis. A value that exists is valid, and its `Debug` never shows a secret
 //! or a whole address.
 
+mod account_details;
 mod address;
 mod audit;
 mod client;
@@ -18,6 +19,7 @@ mod event;
 mod field_error;
 pub mod guard;
 mod identifiers;
+mod json;
 mod login_id;
 mod message;
 mod mobile;
@@ -33,6 +35,7 @@ mod timestamp;
 mod user;
 mod verification;
 
+pub use account_details::AccountDetails;
 pub use address::{Address, Channel};
 pub use audit::{AuditKind, AuditLine, Origin};
 pub use client::{Client, KNOWN_FOR, site_hash, site_of};
@@ -46,6 +49,7 @@ pub use email::Email;
 pub use event::{ContactChange, Event, EventKind, LoginMethod, Reason};
 pub use field_error::{FieldCode, FieldError};
 pub use identifiers::{Identifier, Identifiers, TakenIdentifier};
+pub use json::{BEYOND_DOUBLE, DataUpdate, JsonObject, parse_json};
 pub use login_id::LoginId;
 pub use message::{CodeMessage, MessagePayload, Notice, NoticeKind, message_owner};
 pub use mobile::{Mobile, PhoneRules, Region};

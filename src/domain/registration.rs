@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Address, Identifiers, Timestamp};
+use super::{Address, Identifiers, JsonObject, Timestamp};
 
 /// A pending registration. It becomes a user once its code is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Registration {
     pub name: Option<String>,
     /// The person's language.
     pub locale: Option<String>,
+    /// What the person keeps with the account.
+    pub data: JsonObject,
     /// A PHC string, with the salt that all pending registrations of the destination share.
     pub password_hash: String,
     /// SHA-256 of the client network that it was last registered from.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Address, Channel, DestinationHash, FieldError, Identifiers, Password, Registration, Timestamp};
+use super::{Address, Channel, DestinationHash, FieldError, Identifiers, JsonObject, Password, Registration, Timestamp};
 
 /// An account; it has proven at least one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,11 @@ pub struct User {
     pub name: Option<String>,
     /// The person's language.
     pub locale: Option<String>,
-    /// A PHC string; none for accounts that an operator created.
+    /// What the person keeps here.
+    pub data: JsonObject,
+    /// What the operator tells of it in each access token.
+    pub claims: JsonObject,
+    /// A PHC string, or a hash as another system wrote it; none for accounts that an operator created.
     pub password_hash: Option<String>,
     /// Grows by one whenever everything that was opened before must end.
     pub epoch: i64,
@@ -125,6 +129,8 @@ impl User {
             mobile_suspended_until: None,
             name: registration.name,
             locale: registration.locale,
+            data: registration.data,
+            claims: JsonObject::default(),
             password_hash: Some(registration.password_hash),
             epoch: 0,
             disabled_at: None,
@@ -162,6 +168,8 @@ mod tests {
             mobile_suspended_until: None,
             name: None,
             locale: None,
+            data: JsonObject::default(),
+            claims: JsonObject::default(),
             password_hash: Some("hash".into()),
             epoch: 0,
             disabled_at: None,

@@ -104,20 +104,20 @@ impl PasswordChecker {
         self.counted(&key, since, client, async {
             let Candidates { account, pending } = self.login_candidates(identifier).await?;
             let row = self.open_row(account.as_ref(), &key).await?;
-            let stored = account.as_ref().map(|user| user.password_hash.as_deref());
-            let stored = stored.unwrap_or(pending.first().map(|newest| newest.password_hash.as_str()));
-            let params = stored.and_then(HashParams::of).unwrap_or_else(|| self.pending_params(&key));
-            let hash = match password {
-                Some(password) => Some(self.hasher.hash(password, params, client).await?),
-                None => None, // wrong, whatever its hash
-            };
             let account_id = account.as_ref().map(|user| user.id);
-            let owner = match account {
-                Some(user) => {
-                    let is_right = hash.is_some() && user.password_hash == hash;
+            let otherwise = self.pending_params(&key);
+            let owner = match (password, account) {
+                (None, _) => None, // wrong, whatever its hash
+                (Some(password), Some(user)) => {
+                    let stored = user.password_hash.as_deref();
+                    let is_right = self.hasher.verify(password, stored, otherwise, client).await?;
                     is_right.then(|| PasswordOwner::Account(Box::new(user)))
                 }
-                None => pending_owner(pending, hash.as_deref()),
+                (Some(password), None) => {
+                    let params = pending.first().and_then(|newest| HashParams::of(&newest.password_hash));
+                    let hash = self.hasher.hash(password, params.unwrap_or(otherwise), client).await?;
+                    pending_owner(pending, &hash)
+                }
             };
             match owner {
                 Some(owner) => Ok(owner),
@@ -169,14 +169,13 @@ impl PasswordChecker {
             let params = pending.first().and_then(|newest| HashParams::of(&newest.password_hash));
             let params = params.unwrap_or_else(|| self.pending_params(&key));
             let hash = self.hasher.hash(password, params, client).await?;
-            if let Some(owner) = pending_owner(pending, Some(&hash)) {
+            if let Some(owner) = pending_owner(pending, &hash) {
                 return Ok(owner);
             }
             let stored = account.as_ref().and_then(|user| user.password_hash.as_deref());
-            let params = stored.and_then(HashParams::of).unwrap_or_else(|| self.pending_params(&key));
-            let hash = self.hasher.hash(password, params, client).await?;
+            let is_right = self.hasher.verify(password, stored, self.pending_params(&key), client).await?;
             let account_id = account.as_ref().map(|user| user.id);
-            let Some(account) = account.filter(|user| user.password_hash.as_deref() == Some(hash.as_str())) else {
+            let Some(account) = account.filter(|_| is_right) else {
                 return Err(Box::pin(self.missed(account_id, &row, client)).await);
             };
             Box::pin(self.note_judged(account.id, true, client)).await?;
@@ -223,7 +222,7 @@ impl PasswordChecker {
         let account = format!("account:{}", actor.user.id);
         self.counted(&account, Timestamp::default(), &actor.client, async {
             let current = current.ok_or(Error::WrongPassword)?;
-            let is_right = self.is_right(actor.user.password_hash.as_deref(), current, &actor.client).await?;
+            let is_right = self.is_right(&actor.user, current, &actor.client).await?;
             Box::pin(self.note_judged(actor.user.id, is_right, &actor.client)).await?;
             if is_right { Ok(None) } else { Err(Box::pin(self.missed_current(actor)).await) }
         })
@@ -292,11 +291,10 @@ impl PasswordChecker {
         if is_fresh { Ok(session) } else { Err(Error::ReauthenticationRequired) }
     }
 
-    async fn is_right(&self, stored: Option<&str>, password: &Password, client: &Client) -> Result<bool, Error> {
-        let Some((stored, params)) = stored.and_then(|stored| Some((stored, HashParams::of(stored)?))) else {
-            return Ok(false);
-        };
-        Ok(self.hasher.hash(password, params, client).await? == stored)
+    async fn is_right(&self, user: &User, password: &Password, client: &Client) -> Result<bool, Error> {
+        let Some(stored) = user.password_hash.as_deref() else { return Ok(false) };
+        let otherwise = self.pending_params(&user.id.to_string());
+        Ok(self.hasher.verify(password, Some(stored), otherwise, client).await?)
     }
 
     /// Writes the audit's line of a password that opens no session.
@@ -334,8 +332,7 @@ impl PasswordChecker {
     }
 }
 
-fn pending_owner(pending: Vec<Registration>, hash: Option<&str>) -> Option<PasswordOwner> {
-    let hash = hash?;
+fn pending_owner(pending: Vec<Registration>, hash: &str) -> Option<PasswordOwner> {
     let registration = pending.into_iter().find(|registration| registration.password_hash == hash)?;
     Some(PasswordOwner::Registration(Box::new(registration)))
 }

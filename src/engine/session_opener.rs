@@ -77,7 +77,7 @@ impl SessionOpener {
         let salt = session.salt.as_slice().try_into();
         let salt = salt.map_err(|_| Error::Internal(anyhow::anyhow!("a salt is 16 octets")))?;
         let refresh = RefreshToken { session: session.id, counter: session.counter, salt };
-        let access = self.tokens.sign_access(session, self.core.random.secret_id(), now);
+        let access = self.tokens.sign_access(session, &user.claims, self.core.random.secret_id(), now);
         Ok(SessionTokens {
             user,
             opened_at: session.created_at,

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     domain::{
-        AuditLine, Email, Identifiers, IssuedCode, LoginId, Mobile, SessionSummary, SessionTokens, Timestamp, User,
-        Verification,
+        AuditLine, Email, Identifiers, IssuedCode, JsonObject, LoginId, Mobile, SessionSummary, SessionTokens,
+        Timestamp, User, Verification,
     },
     puzzles::Puzzle,
 };
@@ -136,6 +136,12 @@ pub(super) struct UserView {
     /// A BCP 47 tag.
     #[schema(example = "en-IN")]
     locale: Option<String>,
+    /// The person's own object; the app decides what it means.
+    #[schema(value_type = Object, example = json!({"nickname": "Annie"}))]
+    data: JsonObject,
+    /// The operator's object, which access tokens hold too.
+    #[schema(value_type = Object, example = json!({"role": "editor"}))]
+    claims: JsonObject,
     is_active: bool,
     #[schema(value_type = String, format = DateTime, example = "2026-11-21T18:36:00Z")]
     created_at: Timestamp,
@@ -168,6 +174,8 @@ impl UserView {
             login_id: login_id.as_ref().map(LoginId::as_str).map(str::to_owned),
             name: user.name.clone(),
             locale: user.locale.clone(),
+            data: user.data.clone(),
+            claims: user.claims.clone(),
             is_active: user.disabled_at.is_none(),
             created_at: user.created_at,
             updated_at: user.updated_at,

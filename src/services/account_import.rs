@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::accounts::{AccountDetails, AccountService, BATCH};
+use super::accounts::{AccountService, BATCH};
 use crate::{
-    domain::{Address, ContactChange, Email, EventKind, LoginId, Origin, User},
+    crypto::HashParams,
+    domain::{AccountDetails, Address, ContactChange, Email, EventKind, LoginId, Origin, User},
     engine::once_on_conflict,
     error::Error,
     store::StoreError,
@@ -78,7 +79,7 @@ impl AccountService {
     /// breaks off, it can be planned and carried out again: what was done is unchanged then.
     pub async fn import(&self, mut plan: ImportPlan, mut progress: impl FnMut(usize)) -> Result<(), Error> {
         // One order for all: two imports at once wait for each other, and do not deadlock.
-        plan.create.sort_by_key(|details| details.identifiers.keys());
+        plan.create.sort_by_cached_key(AccountDetails::keys);
         plan.update.sort_by_key(|(user, _)| user.id);
         let mut done = 0;
         for batch in plan.create.chunks(BATCH) {
@@ -103,11 +104,15 @@ impl AccountService {
         let now = self.core.now();
         let mut tx = self.core.store.begin().await?;
         for (existing, details) in batch {
+            let gives_password = gives_password(details, existing);
+            let password_hash = details.password_hash.clone().filter(|_| gives_password);
+            let details = &AccountDetails { password_hash, ..details.clone() };
             let new = details.clone().into_user(existing.id, now);
             let changed = new.proven_addresses().into_iter().filter(|new| existing.proven_address(new).is_none());
             let changed: Vec<Address> = changed.collect();
-            let epoch = tx.update_user(existing, &new, !changed.is_empty(), now).await?.ok_or(Error::Conflict)?;
-            if !changed.is_empty() {
+            let steps_epoch = !changed.is_empty() || gives_password;
+            let epoch = tx.update_user(existing, details, steps_epoch, now).await?.ok_or(Error::Conflict)?;
+            if steps_epoch {
                 tx.move_sessions_to_epoch(existing.id, None, epoch).await?;
             }
             let user_id = existing.id;
@@ -121,18 +126,27 @@ impl AccountService {
 
     /// The accounts that have these identifiers now, by key.
     async fn existing(&self, batch: &[AccountDetails]) -> Result<HashMap<String, User>, StoreError> {
+        let ids: Vec<String> = batch.iter().filter_map(|details| details.id.map(|id| id.to_string())).collect();
         let identifiers = || batch.iter().map(|details| &details.identifiers);
         let emails: Vec<String> = identifiers().filter_map(|own| own.email.as_ref().map(Email::key)).collect();
         let mobile = |mobile: &crate::domain::Mobile| mobile.as_str().to_owned();
         let mobiles: Vec<String> = identifiers().filter_map(|own| own.mobile.as_ref().map(mobile)).collect();
         let login_ids: Vec<String> = identifiers().filter_map(|own| own.login_id.as_ref().map(LoginId::key)).collect();
-        let users = self.core.store.read().await?.users_by_keys(&emails, &mobiles, &login_ids).await?;
+        let users = self.core.store.read().await?.users_by_keys(&emails, &mobiles, &login_ids, &ids).await?;
         let keys = |user: &User| {
             let login_id = user.identifiers.login_id.as_ref().map(|login_id| format!("login_id {}", login_id.key()));
-            user.proven_addresses().iter().map(Address::key).chain(login_id).collect::<Vec<_>>()
+            let id = std::iter::once(format!("id {}", user.id));
+            user.proven_addresses().iter().map(Address::key).chain(login_id).chain(id).collect::<Vec<_>>()
         };
         Ok(users.iter().flat_map(|user| keys(user).into_iter().map(|key| (key, user.clone()))).collect())
     }
+}
+
+/// Whether the account takes the password that is given: it has none, or one that another system hashed and nobody has
+/// logged in by since. One that was chosen here is newer.
+fn gives_password(details: &AccountDetails, user: &User) -> bool {
+    let takes = |stored: &String| HashParams::of(stored).is_none() && details.password_hash.as_ref() != Some(stored);
+    details.password_hash.is_some() && user.password_hash.as_ref().is_none_or(takes)
 }
 
 /// A leaver's number beside a joiner's login id must not give the joiner the leaver's account.
@@ -147,16 +161,19 @@ fn plan_entry(
     update: bool,
     met: &mut HashSet<uuid::Uuid>,
 ) -> Result<Step, String> {
-    let keys = details.identifiers.keys();
+    let keys = details.keys();
     let mut found: Vec<&User> = keys.iter().filter_map(|key| existing.get(key)).collect();
     found.dedup_by_key(|user| user.id);
     match found[..] {
         [] => Ok(Step::Create),
         [user] if !met.insert(user.id) => Err(format!("another line describes account {} already", user.id)),
-        [user] if has_another_login_id(details, user) => {
+        [user] if details.id.is_some_and(|id| id != user.id) => {
+            Err(format!("its identifiers belong to account {}, not to this id", user.id))
+        }
+        [user] if details.id.is_none() && has_another_login_id(details, user) => {
             Err(format!("its address belongs to account {}, which has another login id", user.id))
         }
-        [user] if details.matches(user) => Ok(Step::Keep),
+        [user] if details.matches(user) && !gives_password(details, user) => Ok(Step::Keep),
         [user] if update => Ok(Step::Update(Box::new(user.clone()))),
         [user] => Err(format!("account {} exists with different values; use --update to overwrite", user.id)),
         [one, other, ..] => Err(format!("its identifiers belong to two accounts, {} and {}", one.id, other.id)),

@@ -4,8 +4,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        Address, AuditLine, Email, EventKind, Identifier, Identifiers, Locale, Origin, PersonName, Reason,
-        SessionSummary, Timestamp, User,
+        AccountDetails, Address, AuditLine, EventKind, Identifier, JsonObject, Origin, Reason, SessionSummary, User,
     },
     engine::{Core, EventLog},
     error::Error,
@@ -19,54 +18,8 @@ pub struct AccountService {
     pub(crate) event_log: EventLog,
 }
 
-/// An account as an operator describes it. It has an address; what is not given stays as it is.
-#[derive(Debug, Clone, Default)]
-pub struct AccountDetails {
-    /// Its email, mobile and login id.
-    pub identifiers: Identifiers,
-    /// The person's name.
-    pub name: Option<PersonName>,
-    /// The person's language.
-    pub locale: Option<Locale>,
-}
-
 /// Accounts that are read or written at once.
 pub(super) const BATCH: usize = 500;
-
-impl AccountDetails {
-    pub(super) fn into_user(self, id: Uuid, now: Timestamp) -> User {
-        User {
-            id,
-            email_verified: self.identifiers.email.is_some(),
-            email_verified_at: self.identifiers.email.as_ref().map(|_| now),
-            email_suspended_until: None,
-            mobile_verified: self.identifiers.mobile.is_some(),
-            mobile_verified_at: self.identifiers.mobile.as_ref().map(|_| now),
-            mobile_suspended_until: None,
-            identifiers: self.identifiers,
-            name: self.name.map(|name| name.as_str().to_owned()),
-            locale: self.locale.map(|locale| locale.as_str().to_owned()),
-            password_hash: None,
-            epoch: 0,
-            disabled_at: None,
-            password_closed_at: None,
-            created_at: now,
-            updated_at: now,
-        }
-    }
-
-    /// Whether the account already has everything that is given here.
-    pub(super) fn matches(&self, user: &User) -> bool {
-        let Identifiers { email, mobile, login_id } = &self.identifiers;
-        let same_email = |new: &Email| user.email_verified && user.identifiers.email.as_ref() == Some(new);
-        let has_text = |stored: &Option<String>, new: Option<&str>| new.is_none() || stored.as_deref() == new;
-        email.as_ref().is_none_or(same_email)
-            && (mobile.is_none() || user.mobile_verified && user.identifiers.mobile == *mobile)
-            && (login_id.is_none() || user.identifiers.login_id == *login_id)
-            && has_text(&user.name, self.name.as_ref().map(PersonName::as_str))
-            && has_text(&user.locale, self.locale.as_ref().map(Locale::as_str))
-    }
-}
 
 impl AccountService {
     /// Creates an account, without a password or a message.
@@ -118,6 +71,19 @@ impl AccountService {
             (by_id, _) => by_id,
         };
         found.ok_or(Error::NotFound)
+    }
+
+    /// Replaces an account's claims; its next access tokens have them.
+    pub async fn set_claims(&self, user: &User, claims: &JsonObject) -> Result<User, Error> {
+        let now = self.core.now();
+        let mut tx = self.core.store.begin().await?;
+        if !tx.set_claims(user.id, claims, now).await? {
+            return Err(Error::NotFound);
+        }
+        tx.append_audit(&[AuditLine::command("users_set", Some(user.id), Origin::default(), now)]).await?;
+        let user = tx.user(user.id).await?.ok_or(Error::NotFound)?;
+        tx.commit().await?;
+        Ok(user)
     }
 
     /// Disables an account: no login, no refresh, and its tokens are refused at once.

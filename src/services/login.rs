@@ -1,7 +1,7 @@
 //! Logging in, by password or by code.
 
 use crate::{
-    crypto::{HashParams, Hasher},
+    crypto::Hasher,
     domain::{
         Address, Client, EventKind, Holder, Identifier, LoginId, LoginMethod, NewSession, Origin, Password, Reason,
         Registration, Session, SessionTokens, Timestamp, User, Verification,
@@ -48,7 +48,7 @@ impl LoginService {
             PasswordOwner::Registration(registration) => return Err(self.not_activated(&registration).await?),
         };
         if let Err(error) = self.rehash(&user, password, client).await {
-            tracing::warn!(%error, "a cheap password hash stays; the next login may replace it");
+            tracing::warn!(%error, "an outdated password hash stays; the next login may replace it");
         }
         let session = once_on_conflict(|| self.open_by_password(&user, client)).await?;
         self.rate_limits.reset_failures(Some(identifier.key()), &user).await;
@@ -133,11 +133,11 @@ impl LoginService {
         Ok(NewSession { user, session })
     }
 
-    /// Replaces a hash that is cheaper than the settings want (OWASP Password Storage, upgrading the work
+    /// Replaces a hash of another system, or one that is cheaper than the settings want (OWASP Password Storage, upgrading the work
     /// factor).
     async fn rehash(&self, user: &User, password: Option<&Password>, client: &Client) -> Result<(), Error> {
         let (Some(stored), Some(password)) = (&user.password_hash, password) else { return Ok(()) };
-        if !HashParams::of(stored).is_some_and(|params| self.hasher.is_cheaper(&params)) {
+        if !self.hasher.is_outdated(stored) {
             return Ok(());
         }
         let hash = self.passwords.hash_new(password, client).await?;

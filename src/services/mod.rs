@@ -21,7 +21,7 @@ mod verification_status;
 
 pub use abuse::{AbuseService, HeldPrefix, Replayed};
 pub use account_import::{ImportConflict, ImportPlan};
-pub use accounts::{AccountDetails, AccountService};
+pub use accounts::AccountService;
 pub use audit::{AuditService, Timeline};
 pub use code_request::{CodeRequest, CodeRequestService};
 pub use contacts::ContactService;

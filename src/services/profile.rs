@@ -7,7 +7,8 @@ use tokio::sync::Notify;
 use super::AccountService;
 use crate::{
     domain::{
-        AuditLine, EventKind, FieldUpdate, NoticeKind, Origin, Password, Reason, SessionSummary, User, Verification,
+        AuditLine, DataUpdate, EventKind, FieldUpdate, JsonObject, NoticeKind, Origin, Password, Reason,
+        SessionSummary, User, Verification,
     },
     engine::{
         Actor, Core, CurrentPassword, EventLog, Freshness, NewPassword, PasswordChecker, PasswordWriter, RateLimits,
@@ -58,16 +59,43 @@ impl ProfileService {
         })
     }
 
-    /// Updates the name and the language.
-    pub async fn update(&self, actor: &Actor, name: &FieldUpdate, locale: &FieldUpdate) -> Result<User, Error> {
+    /// Updates the name, the language and the person's `data`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if the merged `data` is too large or too deep.
+    pub async fn update(
+        &self,
+        actor: &Actor,
+        name: &FieldUpdate,
+        locale: &FieldUpdate,
+        data: &DataUpdate,
+    ) -> Result<User, Error> {
         let user = &actor.user;
-        if name.changes_nothing(user.name.as_ref()) && locale.changes_nothing(user.locale.as_ref()) {
+        let changes_nothing = |user: &User, data: &JsonObject| {
+            let same_texts = name.changes_nothing(user.name.as_ref()) && locale.changes_nothing(user.locale.as_ref());
+            same_texts && *data == user.data
+        };
+        if *data == DataUpdate::Keep && changes_nothing(user, &user.data) {
             return Ok(user.clone());
         }
         let _turn = self.core.turns.take(actor.session).await?;
-        let mut writer = self.core.store.write().await?;
-        writer.update_profile(user.id, name, locale, self.core.now()).await?;
-        writer.user(user.id).await?.ok_or(Error::InvalidToken)
+        let mut tx = self.core.store.begin().await?;
+        // Two patches at once are merged one after the other.
+        let user = tx.user_for_update(user.id).await?.ok_or(Error::InvalidToken)?;
+        let data = match data {
+            DataUpdate::Keep => user.data.clone(),
+            DataUpdate::Clear => JsonObject::default(),
+            DataUpdate::Merge(patch) => user.data.merged(patch).checked_as_data().map_err(Error::field)?,
+        };
+        if changes_nothing(&user, &data) {
+            tx.rollback().await?;
+            return Ok(user);
+        }
+        tx.update_profile(user.id, name, locale, &data, self.core.now()).await?;
+        let updated = tx.user(user.id).await?.ok_or(Error::InvalidToken)?;
+        tx.commit().await?;
+        Ok(updated)
     }
 
     /// Replaces the password; every session but this one ends, and the owner is informed. Without the current one, in a

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     crypto::{HashParams, Hasher},
     domain::{
-        Address, Client, DestinationRecord, EventKind, Holder, Identifiers, IssuedCode, Locale, Origin, Password,
+        Address, Client, DestinationRecord, EventKind, Holder, Identifiers, IssuedCode, JsonObject, Locale, Origin, Password,
         PersonName, Purpose, Registration, Timestamp, Way,
     },
     engine::{
@@ -44,6 +44,8 @@ pub struct NewRegistration {
     pub name: Option<PersonName>,
     /// The person's language.
     pub locale: Option<Locale>,
+    /// What the person keeps with the account.
+    pub data: JsonObject,
     /// The password.
     pub password: Password,
 }
@@ -238,6 +240,7 @@ impl RegistrationService {
             identifiers: new.identifiers.clone(),
             name: new.name.as_ref().map(|name| name.as_str().to_owned()),
             locale: new.locale.as_ref().map(|locale| locale.as_str().to_owned()),
+            data: new.data.clone(),
             password_hash: password_hash.to_owned(),
             client_hash: client.network_hash(),
             last_code_at: now,

@@ -52,6 +52,12 @@ macro_rules! fragment {
     (sqlite FOR_KEY_SHARE) => {
         ""
     };
+    (postgres FOR_NO_KEY_UPDATE) => {
+        " FOR NO KEY UPDATE"
+    };
+    (sqlite FOR_NO_KEY_UPDATE) => {
+        ""
+    };
     (postgres SKIP_LOCKED) => {
         " FOR UPDATE SKIP LOCKED"
     };
@@ -86,12 +92,12 @@ macro_rules! fragment {
     // The same columns in several statements.
     ($database:ident USER) => {
         "u.id, u.email, u.email_verified, u.email_verified_at, u.email_suspended_until, u.mobile, u.mobile_verified,
-         u.mobile_verified_at, u.mobile_suspended_until, u.login_id, u.name, u.locale,
+         u.mobile_verified_at, u.mobile_suspended_until, u.login_id, u.name, u.locale, u.data, u.claims,
          u.password_hash, u.epoch, u.disabled_at, u.password_closed_at, u.created_at, u.updated_at"
     };
     ($database:ident REGISTRATION) => {
         "r.id, r.verification_id, r.destination_key, r.email, r.mobile, r.login_id, r.name, r.locale,
-         r.password_hash, r.client_hash, r.last_code_at, r.expires_at, r.created_at"
+         r.data, r.password_hash, r.client_hash, r.last_code_at, r.expires_at, r.created_at"
     };
     ($database:ident AUDIT) => {
         "at, kind, outcome, detail, user_id, destination_hash, destination, verification_id, client, user_agent,

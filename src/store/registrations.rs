@@ -8,7 +8,7 @@ use super::{
     dialect::statements,
     identifiers::{IdentifierColumns, IdentifierRow, TakenRow},
 };
-use crate::domain::{Address, Identifiers, Registration, TakenIdentifier, Timestamp};
+use crate::domain::{Address, Identifiers, JsonObject, Registration, TakenIdentifier, Timestamp};
 
 /// A registration about to become an account, and the identifier that another account has meanwhile.
 #[derive(Debug, Clone)]
@@ -28,6 +28,7 @@ struct RegistrationRow {
     identifiers: IdentifierRow,
     name: Option<String>,
     locale: Option<String>,
+    data: Option<String>,
     password_hash: String,
     client_hash: Vec<u8>,
     last_code_at: Timestamp,
@@ -55,6 +56,7 @@ impl From<RegistrationRow> for Registration {
             },
             name: row.name,
             locale: row.locale,
+            data: JsonObject::from_stored(row.data.as_deref()),
             password_hash: row.password_hash,
             client_hash: row.client_hash,
             last_code_at: row.last_code_at,
@@ -80,10 +82,10 @@ statements! {
         EXISTS (SELECT 1 FROM users u WHERE u.login_id_key = r.login_id_key) AS login_id_taken
         FROM registrations r WHERE r.verification_id = $1 AND r.expires_at > $2";
     INSERT = "INSERT INTO registrations (id, verification_id, destination_key, email, email_key, mobile, login_id,
-        login_id_key, name, locale, password_hash, client_hash, last_code_at, expires_at, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+        login_id_key, name, locale, data, password_hash, client_hash, last_code_at, expires_at, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
     RENEW = "UPDATE registrations SET email = $2, email_key = $3, mobile = $4, login_id = $5, login_id_key = $6,
-        name = $7, locale = $8, client_hash = $9, last_code_at = $10, expires_at = $11 WHERE id = $1";
+        name = $7, locale = $8, data = $12, client_hash = $9, last_code_at = $10, expires_at = $11 WHERE id = $1";
     DELETE = "DELETE FROM registrations WHERE destination_key = $1 RETURNING id";
     DELETE_EXPIRED = "DELETE FROM registrations WHERE destination_key = $1 AND expires_at <= $2";
 }
@@ -159,6 +161,7 @@ impl Tx {
                 &columns.login_id_key,
                 &new.name,
                 &new.locale,
+                new.data.to_stored(),
                 &new.password_hash,
                 &new.client_hash,
                 new.last_code_at,
@@ -187,6 +190,7 @@ impl Tx {
                 &renewed.client_hash,
                 renewed.last_code_at,
                 renewed.expires_at,
+                renewed.data.to_stored(),
             ]
         )?;
         Ok(touched == 1)

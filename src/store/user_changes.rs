@@ -9,11 +9,12 @@ use super::{
     dialect::statements,
     identifiers::IdentifierColumns,
 };
-use crate::domain::{Address, Channel, FieldUpdate, Timestamp, User};
+use crate::domain::{AccountDetails, Address, Channel, FieldUpdate, JsonObject, Locale, PersonName, Timestamp, User};
 
 statements! {
     UPDATE_PROFILE = "UPDATE users SET name = CASE WHEN $3 THEN $4 ELSE name END,
-        locale = CASE WHEN $5 THEN $6 ELSE locale END, updated_at = $2 WHERE id = $1";
+        locale = CASE WHEN $5 THEN $6 ELSE locale END, data = $7, updated_at = $2 WHERE id = $1";
+    SET_CLAIMS = "UPDATE users SET claims = $2, updated_at = $3 WHERE id = $1";
     REHASH_PASSWORD = "UPDATE users SET password_hash = $3 WHERE id = $1 AND epoch = $2";
     CLOSE_PASSWORD = "UPDATE users SET password_closed_at = $2 WHERE id = $1 AND password_closed_at IS NULL";
     REOPEN_PASSWORD = "UPDATE users SET password_closed_at = NULL WHERE id = $1";
@@ -41,15 +42,18 @@ statements! {
     SUSPEND_MOBILE = "UPDATE users SET mobile_verified = false, mobile_verified_at = NULL,
         mobile_suspended_until = $2 WHERE id = $1";
     UPDATE = "UPDATE users SET email = COALESCE($4, email), email_key = COALESCE($5, email_key),
-        email_verified = (email_verified OR $6),
-        email_verified_at = CASE WHEN $6 AND NOT (email_verified AND email_key = $5) THEN $3 ELSE email_verified_at END,
-        email_suspended_until = CASE WHEN $6 THEN NULL ELSE email_suspended_until END,
-        mobile = COALESCE($7, mobile), mobile_verified = (mobile_verified OR $8),
+        email_verified = ($6 OR (email_verified AND ($5 IS NULL OR email_key = $5))),
+        email_verified_at = CASE WHEN $6 AND NOT (email_verified AND email_key = $5) THEN $3
+        WHEN $5 IS NULL OR email_key = $5 THEN email_verified_at ELSE NULL END,
+        email_suspended_until = CASE WHEN $6 OR email_key <> $5 THEN NULL ELSE email_suspended_until END,
+        mobile = COALESCE($7, mobile), mobile_verified = ($8 OR (mobile_verified AND ($7 IS NULL OR mobile = $7))),
         mobile_verified_at = CASE WHEN $8 AND NOT (mobile_verified AND mobile = $7) THEN $3
-        ELSE mobile_verified_at END,
-        mobile_suspended_until = CASE WHEN $8 THEN NULL ELSE mobile_suspended_until END,
+        WHEN $7 IS NULL OR mobile = $7 THEN mobile_verified_at ELSE NULL END,
+        mobile_suspended_until = CASE WHEN $8 OR mobile <> $7 THEN NULL ELSE mobile_suspended_until END,
         login_id = COALESCE($9, login_id),
         login_id_key = COALESCE($10, login_id_key), name = COALESCE($11, name), locale = COALESCE($12, locale),
+        data = COALESCE($14, data), claims = COALESCE($15, claims),
+        password_hash = COALESCE($16, password_hash), created_at = COALESCE($17, created_at),
         epoch = epoch + $13, updated_at = $3 WHERE id = $1 AND epoch = $2 RETURNING epoch";
     DELETE = "DELETE FROM users WHERE id = $1 AND epoch = $2";
     DELETE_VERIFICATIONS = "DELETE FROM verifications WHERE user_id = $1
@@ -60,16 +64,22 @@ statements! {
 }
 
 impl Writer {
-    /// Updates the person's name and language.
+    /// Updates the person's name and language, and replaces `data`.
     pub async fn update_profile(
         &mut self,
         user: Uuid,
         name: &FieldUpdate,
         locale: &FieldUpdate,
+        data: &JsonObject,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let ((set_name, name), (set_locale, locale)) = (name.binds(), locale.binds());
-        execute!(self, UPDATE_PROFILE, [user, now, set_name, name, set_locale, locale]).map(drop)
+        execute!(self, UPDATE_PROFILE, [user, now, set_name, name, set_locale, locale, data.to_stored()]).map(drop)
+    }
+
+    /// Replaces the operator's claims; `false` if there is no such account.
+    pub async fn set_claims(&mut self, user: Uuid, claims: &JsonObject, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(execute!(self, SET_CLAIMS, [user, claims.to_stored(), now])? == 1)
     }
 
     /// Stores a costlier hash of the same password; does nothing if the password was changed meanwhile.
@@ -162,12 +172,12 @@ impl Tx {
         execute!(self, statement, [user, until]).map(drop)
     }
 
-    /// Gives an account the values that `new` has and keeps the others; new addresses step its epoch. Returns
+    /// Gives an account the values that the details have and keeps the others; new addresses step its epoch. Returns
     /// the epoch; `None` if the account changed meanwhile.
     pub async fn update_user(
         &mut self,
         existing: &User,
-        new: &User,
+        new: &AccountDetails,
         step_epoch: bool,
         now: Timestamp,
     ) -> Result<Option<i64>, StoreError> {
@@ -183,14 +193,18 @@ impl Tx {
                 now,
                 columns.email,
                 &columns.email_key,
-                new.email_verified,
+                new.proves_email(),
                 columns.mobile,
-                new.mobile_verified,
+                new.proves_mobile(),
                 columns.login_id,
                 &columns.login_id_key,
-                &new.name,
-                &new.locale,
+                new.name.as_ref().map(PersonName::as_str),
+                new.locale.as_ref().map(Locale::as_str),
                 i64::from(step_epoch),
+                new.data.as_ref().map(ToString::to_string),
+                new.claims.as_ref().map(ToString::to_string),
+                &new.password_hash,
+                new.created_at,
             ]
         )?;
         Ok(epoch.map(|(epoch,)| epoch))

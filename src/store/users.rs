@@ -9,7 +9,7 @@ use super::{
     dialect::statements,
     identifiers::{IdentifierColumns, IdentifierRow, TakenRow},
 };
-use crate::domain::{Address, Channel, Identifiers, LoginId, TakenIdentifier, Timestamp, User};
+use crate::domain::{Address, Channel, Identifiers, JsonObject, LoginId, TakenIdentifier, Timestamp, User};
 
 #[derive(sqlx::FromRow)]
 pub(super) struct UserRow {
@@ -24,6 +24,8 @@ pub(super) struct UserRow {
     mobile_suspended_until: Option<Timestamp>,
     name: Option<String>,
     locale: Option<String>,
+    data: Option<String>,
+    claims: Option<String>,
     password_hash: Option<String>,
     epoch: i64,
     disabled_at: Option<Timestamp>,
@@ -45,6 +47,8 @@ impl From<UserRow> for User {
             mobile_suspended_until: row.mobile_suspended_until,
             name: row.name,
             locale: row.locale,
+            data: JsonObject::from_stored(row.data.as_deref()),
+            claims: JsonObject::from_stored(row.claims.as_deref()),
             password_hash: row.password_hash,
             epoch: row.epoch,
             disabled_at: row.disabled_at,
@@ -68,6 +72,7 @@ statements! {
     SELECT_BY_EMAILS = "SELECT ", USER, " FROM users u WHERE u.email_verified AND u.email_key IN ", TEXTS;
     SELECT_BY_MOBILES = "SELECT ", USER, " FROM users u WHERE u.mobile_verified AND u.mobile IN ", TEXTS;
     SELECT_BY_LOGIN_IDS = "SELECT ", USER, " FROM users u WHERE u.login_id_key IN ", TEXTS;
+    SELECT_BY_IDS = "SELECT ", USER, " FROM users u WHERE u.id IN ", UUIDS;
     SELECT_ANY = "SELECT EXISTS (SELECT 1 FROM users)";
     SELECT_TAKEN = "SELECT
         EXISTS (SELECT 1 FROM users u WHERE u.mobile = $1 AND u.id IS DISTINCT FROM $5
@@ -75,14 +80,16 @@ statements! {
         EXISTS (SELECT 1 FROM users u WHERE u.email_key = $2 AND u.id IS DISTINCT FROM $5
         AND (u.email_verified OR u.email_suspended_until > $4)) AS email_taken,
         EXISTS (SELECT 1 FROM users u WHERE u.login_id_key = $3 AND u.id IS DISTINCT FROM $5) AS login_id_taken";
+    SELECT_FOR_UPDATE = "SELECT ", USER, " FROM users u WHERE u.id = $1", FOR_NO_KEY_UPDATE;
     RELEASE_EMAILS = "UPDATE users SET email_suspended_until = NULL
         WHERE email_suspended_until <= $2 AND email_key IN ", TEXTS;
     RELEASE_MOBILES = "UPDATE users SET mobile_suspended_until = NULL
         WHERE mobile_suspended_until <= $2 AND mobile IN ", TEXTS;
     LOCK = "SELECT id FROM users WHERE id = $1", FOR_KEY_SHARE;
     INSERT = "INSERT INTO users (id, email, email_key, email_verified, email_verified_at, mobile, mobile_verified,
-        mobile_verified_at, login_id, login_id_key, name, locale, password_hash, epoch, disabled_at, created_at,
-        updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+        mobile_verified_at, login_id, login_id_key, name, locale, data, claims, password_hash, epoch, disabled_at,
+        created_at, updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
 }
 
 impl Reader {
@@ -114,18 +121,22 @@ impl Reader {
         Ok(rows.into_iter().map(User::from).collect())
     }
 
-    /// The accounts that have proven one of these emails or mobiles, or have one of these login ids; all as
-    /// keys.
+    /// The accounts that have proven one of these emails or mobiles, or have one of these login ids or ids;
+    /// all as keys.
     pub async fn users_by_keys(
         &mut self,
         emails: &[String],
         mobiles: &[String],
         login_ids: &[String],
+        ids: &[String],
     ) -> Result<Vec<User>, StoreError> {
         let mut users = Vec::new();
-        for (statement, keys) in
-            [(SELECT_BY_EMAILS, emails), (SELECT_BY_MOBILES, mobiles), (SELECT_BY_LOGIN_IDS, login_ids)]
-        {
+        for (statement, keys) in [
+            (SELECT_BY_EMAILS, emails),
+            (SELECT_BY_MOBILES, mobiles),
+            (SELECT_BY_LOGIN_IDS, login_ids),
+            (SELECT_BY_IDS, ids),
+        ] {
             let keys = serde_json::to_string(keys).map_err(|error| sqlx::Error::Encode(error.into()))?;
             let rows: Vec<UserRow> = fetch!(fetch_all, self, statement, [&keys])?;
             users.extend(rows.into_iter().map(User::from));
@@ -160,6 +171,12 @@ impl Tx {
         Ok(locked.is_some())
     }
 
+    /// The account, which nobody else changes until the transaction ends.
+    pub async fn user_for_update(&mut self, id: Uuid) -> Result<Option<User>, StoreError> {
+        let row: Option<UserRow> = fetch!(fetch_optional, self, SELECT_FOR_UPDATE, [id])?;
+        Ok(row.map(User::from))
+    }
+
     /// Waits for any other transaction that proves the same identifier, and then fails with
     /// [`StoreError::Taken`].
     pub async fn insert_user(&mut self, new: &User) -> Result<(), StoreError> {
@@ -169,7 +186,7 @@ impl Tx {
     /// Inserts up to some thousand accounts at once.
     pub async fn insert_users(&mut self, new: &[User]) -> Result<(), StoreError> {
         let proven: Vec<Address> = new.iter().flat_map(User::proven_addresses).collect();
-        self.release_addresses(&proven, new.first().map(|user| user.created_at).unwrap_or_default()).await?;
+        self.release_addresses(&proven, new.first().map(|user| user.updated_at).unwrap_or_default()).await?;
         let named = !self.is_pooled();
         on!(self, INSERT, |db, sql| async {
             let columns = sql.split_once("VALUES").map_or(sql, |(columns, _)| columns);
@@ -188,6 +205,8 @@ impl Tx {
                     .push_bind(columns.login_id_key)
                     .push_bind(&user.name)
                     .push_bind(&user.locale)
+                    .push_bind(user.data.to_stored())
+                    .push_bind(user.claims.to_stored())
                     .push_bind(&user.password_hash)
                     .push_bind(user.epoch)
                     .push_bind(user.disabled_at)

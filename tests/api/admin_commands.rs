@@ -8,6 +8,7 @@ use crate::support::{Backend, Options, TestApp, app::fresh_ip};
 
 stories!(
     an_account_is_made_shown_disabled_and_deleted,
+    claims_reach_the_token_at_its_next_refresh,
     an_import_checks_every_line_first,
     an_import_takes_columns_in_any_order,
     a_leavers_number_does_not_give_the_joiner_the_account,
@@ -78,6 +79,35 @@ async fn an_account_is_made_shown_disabled_and_deleted(backend: Backend) {
     assert_eq!((code, errors.contains("no account")), (1, true), "{errors}");
     app.advance(1);
     assert_eq!(app.rows_that_name(&["9876543210", "off-1"]).await, Vec::<String>::new());
+}
+
+async fn claims_reach_the_token_at_its_next_refresh(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let ann = account(&app).await;
+    let in_token = |tokens: &Value| {
+        let claims = tokens["access_token"].as_str().unwrap().split('.').nth(1).unwrap().to_owned();
+        let claims = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, claims).unwrap();
+        serde_json::from_slice::<Value>(&claims).unwrap()["claims"].clone()
+    };
+    assert_eq!(in_token(&ann), Value::Null);
+    let shown = json_of(&app, &["users", "set", "ann.1", "--claims", r#"{"role":"editor","for_team":[1]}"#]).await;
+    assert_eq!(shown["claims"], json!({"role": "editor", "for_team": [1]}));
+    let token = ann["access_token"].as_str().unwrap();
+    assert_eq!(app.me(token).await.is(200)["claims"], shown["claims"]);
+    let newer = app.post("/auth/refresh", json!({"refresh_token": ann["refresh_token"]})).await.is(200);
+    assert_eq!((in_token(&newer), &newer["user"]["claims"]), (shown["claims"].clone(), &shown["claims"]));
+    // The person can't set them.
+    let patch = app.request(Method::PATCH, "/users/me").bearer_auth(token).json(&json!({"claims": {"role": "owner"}}));
+    assert_eq!(app.send(patch).await.is(200)["claims"], shown["claims"]);
+    let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(1_024));
+    for wrong in ["{", "[]", &long] {
+        let (_, errors, code) = app.command(&["users", "set", "ann.1", "--claims", wrong]).await;
+        assert_eq!((code, errors.contains("--claims")), (2, true), "{errors}");
+    }
+    assert_eq!(json_of(&app, &["users", "show", "ann.1"]).await["claims"], shown["claims"]);
+    assert_eq!(json_of(&app, &["users", "set", "ann.1", "--claims", "{}"]).await["claims"], json!({}));
+    let made = ["users", "create", "--mobile", "9876543219", "--claims", r#"{"tenant":"x"}"#];
+    assert_eq!(json_of(&app, &made).await["claims"], json!({"tenant": "x"}));
 }
 
 async fn an_import_checks_every_line_first(backend: Backend) {

@@ -114,7 +114,7 @@ async fn a_camel_prefix_speaks_camel_case_throughout(backend: Backend) {
         .with("ENROLL__SERVER__CAMEL_PREFIXES", "/camel,/")
         .with("ENROLL__SERVER__PREFIXES", "/api/v1");
     let app = TestApp::with(backend, options).await;
-    let person = json!({"mobile": "9876543210", "password": "correct horse", "loginId": "ann.1"});
+    let person = json!({"mobile": "9876543210", "password": "correct horse", "loginId": "ann.1", "data": {"a_b": {"cD": 1}}});
     let registered = post(&app, "/camel/auth/register", person).await.is(202);
     let id = registered["verification"]["verificationId"].as_str().unwrap().to_owned();
     assert!(registered["userId"].is_string() && registered["verification"]["codeLength"] == 6);
@@ -126,6 +126,7 @@ async fn a_camel_prefix_speaks_camel_case_throughout(backend: Backend) {
     let opened =
         post(&app, "/auth/verify-otp", json!({"verificationId": id, "otp": app.code(&id, 1).await})).await.is(200);
     assert_eq!((&opened["tokenType"], &opened["user"]["mobileVerified"]), (&json!("Bearer"), &json!(true)));
+    assert_eq!(opened["user"]["data"], json!({"a_b": {"cD": 1}}), "names of the app's own");
     let again = post(&app, "/auth/refresh", json!({"refreshToken": opened["refreshToken"]})).await.is(200);
     let listed = bearer(&app, Method::GET, "/users/me/sessions", &again["accessToken"]).await.is(200);
     assert!(listed["sessions"][0]["userAgent"].is_null() && listed["sessions"][0]["lastUsedAt"].is_string());

@@ -17,6 +17,7 @@ test_program!(
     events,
     fuzz,
     idempotency,
+    imports,
     limits,
     login,
     mail_refusals,

@@ -5,9 +5,15 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Backend, Options, TestApp, app::fresh_ip};
 
-stories!(a_profile_is_changed_field_by_field, a_password_change_ends_the_other_sessions, wrong_current_passwords_are_counted,
+stories!(
+    a_profile_is_changed_field_by_field,
+    data_is_merged_and_bounded,
+    patches_at_once_are_all_merged,
+    a_password_change_ends_the_other_sessions,
+    wrong_current_passwords_are_counted,
     of_eight_password_changes_at_once_one_wins,
-    a_clock_that_was_put_back_delays_no_code);
+    a_clock_that_was_put_back_delays_no_code,
+);
 
 async fn account(app: &TestApp) -> Value {
     let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse", "name": "Ann"})).await;
@@ -32,6 +38,64 @@ async fn a_profile_is_changed_field_by_field(backend: Backend) {
     assert_eq!((&cleared["name"], &cleared["locale"]), (&Value::Null, &json!("hi-IN")));
     patch(json!({"name": " ", "locale": 7})).await.is_invalid(&[("name", "too_short"), ("locale", "invalid")]);
     assert_eq!(app.me(ann["access_token"].as_str().unwrap()).await.is(200), cleared);
+}
+
+async fn data_is_merged_and_bounded(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let person = |data: Value| json!({"mobile": "9876543210", "password": "correct horse", "data": data});
+    for wrong in [json!([]), json!("x"), json!({"a": "\0"}), json!({"a": [[[[[[[[1]]]]]]]]})] {
+        app.post_from(&fresh_ip(), "/auth/register", person(wrong)).await.is_invalid(&[("data", "invalid")]);
+    }
+    let first = json!({"nick_name": "Annie", "lat": 12.971_598_723_456_79, "old": {"a": 1}});
+    let pending = app.register(person(first)).await;
+    let ann = app.verify(&pending, &pending.otp).await.is(200);
+    assert_eq!(ann["user"]["data"]["nick_name"], "Annie");
+    assert_eq!((&ann["user"]["claims"], &ann["user"]["data"]["old"]), (&json!({}), &json!({"a": 1})));
+    let claims = ann["access_token"].as_str().unwrap().split('.').nth(1).unwrap();
+    let claims = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, claims).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert!(claims.get("data").is_none() && claims.get("claims").is_none(), "{claims}");
+
+    let patch = async |body: Value| call(&app, Method::PATCH, "/users/me", &ann, body).await;
+    let changed = patch(json!({"data": {"old": {"a": null, "b": [null, 2]}, "nick_name": null}})).await.is(200);
+    assert_eq!(changed["data"], json!({"lat": 12.971_598_723_456_79, "old": {"b": [null, 2]}}));
+    assert_eq!(patch(json!({"name": "Ann"})).await.is(200)["data"], changed["data"], "absent is unchanged");
+    let text = |length: usize| json!({"data": {"text": "x".repeat(length)}});
+    patch(text(4_096)).await.is_invalid(&[("data", "too_long")]);
+    let deep = json!({"data": {"old": {"b": {"c": {"d": {"e": {"f": {"g": {"h": {}}}}}}}}}});
+    patch(deep).await.is_invalid(&[("data", "invalid")]);
+    patch(json!({"data": 7, "name": 7})).await.is_invalid(&[("name", "invalid"), ("data", "invalid")]);
+    let request = app.request(Method::PATCH, "/users/me").bearer_auth(ann["access_token"].as_str().unwrap());
+    let beyond = request.header("content-type", "application/json").body(r#"{"data":{"a":[1e999]}}"#);
+    app.send(beyond).await.is_invalid(&[("data", "invalid")]);
+    assert_eq!(app.me(ann["access_token"].as_str().unwrap()).await.is(200)["data"], changed["data"]);
+    let cleared = patch(json!({"data": null})).await.is(200);
+    assert_eq!((&cleared["data"], &cleared["name"]), (&json!({}), &json!("Ann")));
+    let export = call(&app, Method::GET, "/users/me/export", &ann, json!({})).await.is(200);
+    assert_eq!(export["user"]["data"], json!({}));
+    // Whoever registers again means the new details.
+    let again = app.register(json!({"mobile": "9876543211", "password": "correct horse", "data": {"a": 1}})).await;
+    app.advance(31);
+    let newer = json!({"mobile": "9876543211", "password": "correct horse", "data": {"b": 2}});
+    app.post_from(&fresh_ip(), "/auth/register", newer).await.is(202);
+    let opened = app.verify(&again, &app.code(&again.verification_id, 2).await).await.is(200);
+    assert_eq!(opened["user"]["data"], json!({"b": 2}));
+}
+
+async fn patches_at_once_are_all_merged(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let ann = account(&app).await;
+    let login = json!({"mobile": "9876543210", "password": "correct horse"});
+    let other = app.post_from(&fresh_ip(), "/auth/login", login).await.is(200);
+    let patches = futures_util::future::join_all((0..8).map(|n| {
+        let session = if n % 2 == 0 { &ann } else { &other };
+        call(&app, Method::PATCH, "/users/me", session, json!({"data": {format!("n{n}"): n}}))
+    }));
+    for answer in patches.await {
+        answer.is(200);
+    }
+    let data = &app.me(ann["access_token"].as_str().unwrap()).await.is(200)["data"];
+    assert_eq!(data.as_object().unwrap().len(), 8, "{data}");
 }
 
 async fn a_password_change_ends_the_other_sessions(backend: Backend) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use enroll::{
     domain::{
-        Address, AuditKind, AuditLine, Channel, CodeHistory, DeliveryState, Email, FailedAttempt, Holder, Identifiers, Mobile, Origin, OsRandom, Purpose,
+        Address, AuditKind, AuditLine, Channel, CodeHistory, DeliveryState, Email, FailedAttempt, Holder, Identifiers, JsonObject, Mobile, Origin, OsRandom, Purpose,
         Random, Registration, Session, TakenIdentifier, Timestamp, User, Verification, Way,
     },
     store::{DeliveredBy, QueuedMessage, Store, StoreError, StoreSettings, Tried},
@@ -70,6 +70,7 @@ fn registration(email: &str, password: &str) -> Registration {
         identifiers: Identifiers { email, ..Identifiers::default() },
         name: Some("Ann".into()),
         locale: None,
+        data: JsonObject::default(),
         password_hash: password.into(),
         client_hash: vec![1, 2],
         last_code_at: now(),

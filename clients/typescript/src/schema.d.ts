@@ -290,8 +290,8 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Update my name or locale
-         * @description An absent field is unchanged, null clears it.
+         * Update my name, locale or data
+         * @description An absent field is unchanged, null clears it; `data` is merged.
          */
         patch: operations["updateMe"];
         trace?: never;
@@ -841,6 +841,8 @@ export interface components {
              * @example en-IN
              */
             locale?: string | null;
+            /** @description A JSON object of the person's own: at most 4 KiB and 8 levels. */
+            data?: Record<string, never> | null;
         };
         /** @description A pending registration. */
         RegisterResponse: {
@@ -1000,6 +1002,8 @@ export interface components {
              * @example en-IN
              */
             locale?: string | null;
+            /** @description A merge patch (RFC 7396) of the person's own object, which has at most 4 KiB and 8 levels after it. */
+            data?: Record<string, never> | null;
         };
         /** @description An account, as its owner sees it. */
         User: {
@@ -1023,6 +1027,10 @@ export interface components {
              * @example en-IN
              */
             locale?: string | null;
+            /** @description The person's own object; the app decides what it means. */
+            data: Record<string, never>;
+            /** @description The operator's object, which access tokens hold too. */
+            claims: Record<string, never>;
             is_active: boolean;
             /**
              * Format: date-time

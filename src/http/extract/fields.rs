@@ -4,9 +4,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::json::JsonField;
+use super::json::{JsonField, JsonValueField};
 use crate::{
-    domain::{Address, Email, FieldCode, FieldError, FieldUpdate, LoginId, Mobile, OneTimeCode, Password, PhoneRules},
+    domain::{
+        Address, DataUpdate, Email, FieldCode, FieldError, FieldUpdate, JsonObject, LoginId, Mobile, OneTimeCode,
+        Password, PhoneRules,
+    },
     engine::{self, VerificationRef},
     error::Error,
 };
@@ -82,6 +85,26 @@ impl Fields {
                 let value = self.optional(name, field, parse);
                 value.map_or(FieldUpdate::Keep, |value| FieldUpdate::Set(Some(text(value))))
             }
+        }
+    }
+
+    /// A JSON object; null is none.
+    pub(in crate::http) fn object(&mut self, name: &'static str, field: JsonValueField) -> Option<JsonObject> {
+        let JsonValueField::Value(value) = field else { return None };
+        self.checked(JsonObject::parse(name, value))
+    }
+
+    /// The value, unless it was found wrong.
+    pub(in crate::http) fn checked<T>(&mut self, checked: Result<T, FieldError>) -> Option<T> {
+        checked.map_err(|error| self.errors.push(error)).ok()
+    }
+
+    /// An update of `data`: a merge patch.
+    pub(in crate::http) fn data_update(&mut self, field: JsonValueField) -> DataUpdate {
+        match field {
+            JsonValueField::Absent => DataUpdate::Keep,
+            JsonValueField::Null => DataUpdate::Clear,
+            field @ JsonValueField::Value(_) => self.object("data", field).map_or(DataUpdate::Keep, DataUpdate::Merge),
         }
     }
 

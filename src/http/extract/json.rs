@@ -1,22 +1,20 @@
 //! JSON bodies and their fields.
 
-use std::fmt;
-
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
     http::header,
 };
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeOwned, MapAccess, Visitor},
-};
-use serde_json::{Map, Value, value::RawValue};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::Value;
 
-use crate::http::{
-    error_code::ErrorCode,
-    middleware::camel_case::{CamelCase, snake_request},
-    problem::Problem,
+use crate::{
+    domain::{BEYOND_DOUBLE, parse_json},
+    http::{
+        error_code::ErrorCode,
+        middleware::camel_case::{CamelCase, snake_request},
+        problem::Problem,
+    },
 };
 
 /// A JSON object that is interoperable (RFC 8259, 4): each key once, no lone surrogates.
@@ -66,67 +64,13 @@ fn malformed(detail: &str) -> Problem {
 fn parse<T: DeserializeOwned>(bytes: &[u8], is_camel: bool) -> Result<T, Problem> {
     // serde_json's own words would quote the body.
     let invalid = || malformed("the body is not valid JSON (a JSON object, each key once)");
-    let raw: &RawValue = serde_json::from_slice(bytes).map_err(|_| invalid())?;
-    let Some(Value::Object(mut object)) = interoperable(raw, MOST_NESTED) else { return Err(invalid()) };
+    let parsed = std::str::from_utf8(bytes).ok().and_then(parse_json);
+    let Some(Value::Object(mut object)) = parsed else { return Err(invalid()) };
     if is_camel {
         let snake = snake_request(object);
         object = snake.ok_or_else(|| malformed("the body has a key in two spellings"))?;
     }
     serde_json::from_value(object.into()).map_err(|_| malformed("the body is not the object that this call takes"))
-}
-
-/// Objects and arrays within one another.
-const MOST_NESTED: u8 = 128;
-
-/// The value, unless parsers could read it differently: a key twice, a lone surrogate, too much nesting. A number that
-/// none of ours can hold is just a number: it may stand in a field that nobody reads.
-fn interoperable(raw: &RawValue, nested: u8) -> Option<Value> {
-    let text = raw.get();
-    match text.as_bytes().first()? {
-        b'{' => {
-            let Entries(entries) = serde_json::from_str(text).ok()?;
-            let mut object = Map::new();
-            for (key, raw) in entries {
-                let value = interoperable(raw, nested.checked_sub(1)?)?;
-                if object.insert(key, value).is_some() {
-                    return None;
-                }
-            }
-            Some(Value::Object(object))
-        }
-        b'[' => {
-            let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
-            let items = items.into_iter().map(|raw| interoperable(raw, nested.checked_sub(1)?));
-            items.collect::<Option<_>>().map(Value::Array)
-        }
-        b'-' | b'0'..=b'9' => Some(serde_json::from_str(text).unwrap_or_else(|_| Value::from(0))),
-        _ => serde_json::from_str(text).ok(),
-    }
-}
-
-/// The entries of an object as they stand there.
-struct Entries<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Entries<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Entries<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<'de>, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Entries(entries))
-            }
-        }
-        deserializer.deserialize_map(InOrder)
-    }
 }
 
 /// A field as it was sent: a wrong type is an error of the field, not of the body.
@@ -154,9 +98,28 @@ impl<'de> Deserialize<'de> for JsonField {
         Ok(match Value::deserialize(deserializer)? {
             Value::Null => Self::Null,
             Value::String(text) if text.is_empty() => Self::Absent, // a form's empty field
+            Value::String(text) if text == BEYOND_DOUBLE => Self::WrongType,
             Value::String(text) if text.contains('\0') => Self::HasNul,
             Value::String(text) => Self::Text(text),
             _ => Self::WrongType,
+        })
+    }
+}
+
+/// A field that takes any JSON.
+#[derive(Default)]
+pub(in crate::http) enum JsonValueField {
+    #[default]
+    Absent,
+    Null,
+    Value(Value),
+}
+
+impl<'de> Deserialize<'de> for JsonValueField {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Value::deserialize(deserializer)? {
+            Value::Null => Self::Null,
+            value => Self::Value(value),
         })
     }
 }

@@ -12,6 +12,8 @@ use axum::{
 use http_body_util::BodyExt as _;
 use serde_json::{Map, Value};
 
+use crate::domain::parse_json;
+
 /// The requests that are translated.
 #[derive(Clone)]
 pub(in crate::http) struct CamelPaths {
@@ -66,9 +68,9 @@ pub(in crate::http) async fn translate(State(camel): State<CamelPaths>, mut requ
         return Response::from_parts(parts, body);
     }
     let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let translated = serde_json::from_slice(&bytes).map(|body| camel_response(body).to_string());
+    let translated = std::str::from_utf8(&bytes).ok().and_then(parse_json).map(|body| camel_response(body).to_string());
     parts.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(parts, translated.map_or_else(|_| Body::from(bytes), Body::from))
+    Response::from_parts(parts, translated.map_or_else(|| Body::from(bytes), Body::from))
 }
 
 /// Translates the keys, and the names of fields in `errors`.
@@ -77,6 +79,7 @@ fn camel_response(body: Value) -> Value {
         Value::Object(object) => {
             let translated = object.into_iter().map(|(key, value)| match (key.as_str(), value) {
                 ("field", Value::String(field)) => (key, Value::String(to_camel(&field))),
+                ("data" | "claims", value) => (key, value), // names in there are the app's
                 (_, value) => (to_camel(&key), camel_response(value)),
             });
             Value::Object(translated.collect())
@@ -131,6 +134,9 @@ mod tests {
         let camel =
             json!({"expiresIn": 3, "user": {"loginId": "a_b"}, "errors": [{"field": "loginId", "code": "too_long"}]});
         assert_eq!(camel_response(answer), camel);
+        let user = json!({"login_id": "x", "data": {"a_b": {"c_d": 1}}, "claims": {"e_f": 2}});
+        let camel = json!({"loginId": "x", "data": {"a_b": {"c_d": 1}}, "claims": {"e_f": 2}});
+        assert_eq!(camel_response(user), camel);
         let request =
             json!({"verificationId": "v", "otp": "1", "mobileNumber": "9", "loginId": "x", "refresh_token": "r"});
         let snake =

@@ -15,7 +15,7 @@ use crate::{
             client_ip::RequestClient,
             fields::{ChallengeFields, Fields, VerificationRefFields, require_address},
             idempotency::{IdempotencyKeyHeader, Keyed},
-            json::JsonField,
+            json::{JsonField, JsonValueField},
         },
         middleware::request_log::log_destination,
         problem::Problem,
@@ -54,6 +54,10 @@ pub(in crate::http) struct RegisterRequest {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "en-IN")]
     locale: JsonField,
+    /// A JSON object of the person's own: at most 4 KiB and 8 levels.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>, example = json!({"nickname": "Annie"}))]
+    data: JsonValueField,
     #[serde(default, rename = "mobileNumber")]
     #[schema(ignore)]
     mobile_number: JsonField,
@@ -109,6 +113,8 @@ impl RegisterRequest {
         let name = fields.optional("name", self.name, PersonName::parse);
         let locale = fields.optional("locale", self.locale, Locale::parse);
         let solution = self.challenge.parse(&mut fields);
+        let data = fields.object("data", self.data).unwrap_or_default();
+        let data = fields.checked(data.checked_as_data()).unwrap_or_default();
         let destination = identifiers.destination();
         require_address(&mut fields, destination.as_ref());
         let parsed = destination.zip(password).map(|(destination, password)| NewRegistration {
@@ -116,6 +122,7 @@ impl RegisterRequest {
             identifiers,
             name,
             locale,
+            data,
             password,
         });
         fields.finish(parsed.map(|parsed| (parsed, solution)))

@@ -17,7 +17,7 @@ use crate::{
             auth::Bearer,
             compat::Compat,
             fields::{CurrentPassword, Fields},
-            json::{Body, JsonField, OptionalBody},
+            json::{Body, JsonField, JsonValueField, OptionalBody},
         },
         problem::Problem,
         views::{AuditLineView, ExportView, SentMessageView, SessionView, UserView},
@@ -36,6 +36,10 @@ pub(in crate::http) struct UpdateRequest {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "en-IN")]
     locale: JsonField,
+    /// A merge patch (RFC 7396) of the person's own object, which has at most 4 KiB and 8 levels after it.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>, example = json!({"nickname": "Annie", "avatar": null}))]
+    data: JsonValueField,
     /// Other calls change these.
     #[serde(flatten)]
     #[schema(ignore)]
@@ -111,9 +115,9 @@ pub(in crate::http) async fn export(
     Ok(([file], Json(export)).into_response())
 }
 
-/// Update my name or locale
+/// Update my name, locale or data
 ///
-/// An absent field is unchanged, null clears it.
+/// An absent field is unchanged, null clears it; `data` is merged.
 #[utoipa::path(patch, path = "", operation_id = "updateMe", tag = "account", security(("bearer" = [])),
     request_body(content = UpdateRequest, example = json!({"name": "Ann Brown", "locale": "en-IN"})), responses((status = 200, description = "The account", body = UserView)))]
 pub(in crate::http) async fn update(
@@ -126,8 +130,9 @@ pub(in crate::http) async fn update(
     let name = fields.update("name", request.name, PersonName::parse, |name| name.as_str().to_owned());
     let locale = fields.update("locale", request.locale, Locale::parse, |locale| locale.as_str().to_owned());
     request.elsewhere.refuse(&mut fields);
-    let (name, locale) = fields.finish(Some((name, locale)))?;
-    let user = api.profile.update(&actor, &name, &locale).await?;
+    let data = fields.data_update(request.data);
+    let (name, locale, data) = fields.finish(Some((name, locale, data)))?;
+    let user = api.profile.update(&actor, &name, &locale, &data).await?;
     Ok(Json(UserView::new(&user, &compat)))
 }
 
