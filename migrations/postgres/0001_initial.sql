@@ -87,19 +87,20 @@ CREATE INDEX destinations_touched ON destinations (touched_at);
 CREATE INDEX destinations_address ON destinations (address_hash) WHERE address_hash IS NOT NULL;
 
 CREATE TABLE sessions (
-    id         uuid PRIMARY KEY,
-    user_id    uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-    counter    bigint NOT NULL, -- grows by one with each refresh
-    salt       bytea NOT NULL,
-    epoch      bigint NOT NULL, -- valid only while it is the user's
-    by_code    boolean NOT NULL, -- opened by a one-time code, not by the password
-    user_agent text,
-    ip         text,
-    created_at timestamptz NOT NULL,
-    rotated_at timestamptz NOT NULL,
-    ends_at    timestamptz NOT NULL, -- when idle, and never after expires_at
-    expires_at timestamptz NOT NULL, -- in any case
-    revoked_at timestamptz
+    id           uuid PRIMARY KEY,
+    user_id      uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    counter      bigint NOT NULL, -- grows by one with each refresh
+    used_counter bigint NOT NULL, -- the last one whose tokens were seen in use
+    salt         bytea NOT NULL,
+    epoch        bigint NOT NULL, -- valid only while it is the user's
+    by_code      boolean NOT NULL, -- opened by a one-time code, not by the password
+    user_agent   text,
+    ip           text,
+    created_at   timestamptz NOT NULL,
+    rotated_at   timestamptz NOT NULL,
+    ends_at      timestamptz NOT NULL, -- when idle, and never after expires_at
+    expires_at   timestamptz NOT NULL, -- in any case
+    revoked_at   timestamptz
 );
 CREATE INDEX sessions_user ON sessions (user_id);
 CREATE INDEX sessions_end ON sessions (ends_at);

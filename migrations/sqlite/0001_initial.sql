@@ -88,19 +88,20 @@ CREATE INDEX destinations_touched ON destinations (touched_at);
 CREATE INDEX destinations_address ON destinations (address_hash) WHERE address_hash IS NOT NULL;
 
 CREATE TABLE sessions (
-    id         BLOB PRIMARY KEY,
-    user_id    BLOB NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-    counter    INTEGER NOT NULL, -- grows by one with each refresh
-    salt       BLOB NOT NULL,
-    epoch      INTEGER NOT NULL, -- valid only while it is the user's
-    by_code    INTEGER NOT NULL, -- opened by a one-time code, not by the password
-    user_agent TEXT,
-    ip         TEXT,
-    created_at INTEGER NOT NULL,
-    rotated_at INTEGER NOT NULL,
-    ends_at    INTEGER NOT NULL, -- when idle, and never after expires_at
-    expires_at INTEGER NOT NULL, -- in any case
-    revoked_at INTEGER
+    id           BLOB PRIMARY KEY,
+    user_id      BLOB NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    counter      INTEGER NOT NULL, -- grows by one with each refresh
+    used_counter INTEGER NOT NULL, -- the last one whose tokens were seen in use
+    salt         BLOB NOT NULL,
+    epoch        INTEGER NOT NULL, -- valid only while it is the user's
+    by_code      INTEGER NOT NULL, -- opened by a one-time code, not by the password
+    user_agent   TEXT,
+    ip           TEXT,
+    created_at   INTEGER NOT NULL,
+    rotated_at   INTEGER NOT NULL,
+    ends_at      INTEGER NOT NULL, -- when idle, and never after expires_at
+    expires_at   INTEGER NOT NULL, -- in any case
+    revoked_at   INTEGER
 ) STRICT;
 CREATE INDEX sessions_user ON sessions (user_id);
 CREATE INDEX sessions_end ON sessions (ends_at);

@@ -85,8 +85,8 @@ impl ProfileService {
     /// The account as it is now; whoever gave a password that was replaced meanwhile gave a wrong one.
     async fn unless_password_changed(&self, actor: &Actor) -> Result<User, Error> {
         let mut reader = self.core.store.read().await?;
-        let user = reader.session_user(actor.session, actor.user.id, self.core.now()).await?;
-        let user = user.ok_or(Error::InvalidToken)?;
+        let found = reader.session_user(actor.session, actor.user.id, self.core.now()).await?;
+        let user = found.ok_or(Error::InvalidToken)?.user;
         if user.password_hash == actor.user.password_hash { Ok(user) } else { Err(Error::WrongPassword) }
     }
 

@@ -36,6 +36,7 @@ pub use events::WaitingEvent;
 pub use node_lock::NodeLock;
 pub use outbox::{LeasedMessage, QueuedMessage, StoredMessage, Tried};
 pub use registrations::Activation;
+pub use sessions::SessionUser;
 pub use verifications::DeliveredBy;
 
 /// Every statement with its name, for the test that prepares them on both databases.

@@ -24,6 +24,7 @@ test_program!(
     profile,
     real_providers,
     recovery,
+    refresh,
     refusals,
     registration,
     tokens,

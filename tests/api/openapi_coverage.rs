@@ -40,6 +40,7 @@ async fn every_operation_and_error_code_is_exercised() {
         super::pending_registrations::all(),
         super::profile::all(),
         super::recovery::all(),
+        super::refresh::all(),
         super::registration::all(),
         super::tokens::all(),
     ]

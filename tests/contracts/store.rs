@@ -5,7 +5,7 @@ use std::time::Duration;
 use enroll::{
     domain::{
         Address, AuditKind, AuditLine, CodeHistory, DeliveryState, Email, FailedAttempt, Holder, Identifiers, Mobile, Origin, OsRandom, Purpose,
-        Random, Registration, Session, TakenIdentifier, Timestamp, User, Verification, Way,
+        Random, RefreshToken, Registration, Session, TakenIdentifier, Timestamp, User, Verification, Way,
     },
     store::{DeliveredBy, QueuedMessage, Store, StoreError, StoreSettings, Tried},
 };
@@ -299,6 +299,7 @@ async fn a_session_is_valid_while_everything_holds(backend: Backend) {
         id: Uuid::from_u128(3),
         user_id: user.id,
         counter: 0,
+        used_counter: 0,
         salt: vec![7; 16],
         epoch: user.epoch,
         by_code: false,
@@ -315,7 +316,15 @@ async fn a_session_is_valid_while_everything_holds(backend: Backend) {
     tx.insert_session(&stale).await.unwrap();
     tx.commit().await.unwrap();
     let mut reader = store.read().await.unwrap();
-    assert_eq!(reader.session_user(session.id, user.id, now()).await.unwrap(), Some(user.clone()));
+    assert_eq!(reader.session_user(session.id, user.id, now()).await.unwrap().unwrap().user, user);
+    // Use is noted for the present counter alone, and once.
+    let used = async || store.read().await.unwrap().session_user(session.id, user.id, now()).await.unwrap().unwrap();
+    let rotate = RefreshToken { session: session.id, counter: 0, salt: [7; 16] };
+    store.write().await.unwrap().rotate_session(&rotate, now(), now().plus(DAY)).await.unwrap().unwrap();
+    for (counter, noted) in [(0, 0), (2, 0), (1, 1), (0, 1), (1, 1)] {
+        store.write().await.unwrap().mark_session_used(session.id, counter).await.unwrap();
+        assert_eq!((used().await.counter, used().await.used_counter), (1, noted));
+    }
     assert_eq!(reader.session_user(session.id, Uuid::from_u128(1), now()).await.unwrap(), None);
     assert_eq!(reader.session_user(stale.id, user.id, now()).await.unwrap(), None);
     assert_eq!(reader.session_user(session.id, user.id, now().plus(DAY)).await.unwrap(), None);
