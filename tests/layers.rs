@@ -14,8 +14,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("store", &["circuit_breaker", "domain"]),
     ("codes", &["domain", "redis"]),
     ("limits", &["domain", "redis"]),
-    ("notify", &["domain", "metrics", "telemetry"]),
-    ("events", &["domain", "telemetry"]),
+    ("notify", &["crypto", "domain", "metrics", "telemetry"]),
+    ("events", &["crypto", "domain", "telemetry"]),
     ("error", &["crypto", "domain", "store"]),
     (
         "engine",
@@ -100,7 +100,7 @@ fn only_their_layer_names_the_drivers() {
         ("lapin::", &["events"]),
         ("aws_sdk", &["notify"]),
         ("lettre::", &["notify"]),
-        ("reqwest::", &["notify", "config", "cli/health"]),
+        ("reqwest::", &["events", "notify", "config", "cli/health"]),
         ("std::env::", &["config"]),
     ] {
         for file in files(&src) {

@@ -44,7 +44,7 @@ pub async fn admin_services(settings: &Settings) -> anyhow::Result<AdminServices
     };
     let event_log = EventLog {
         core: core.clone(),
-        wake: Arc::default(), // servers look for events once a second
+        wake: Vec::new(), // servers look for events once a second
         deferred: DeferredLines::bounded(1).0,
     };
     let opener = SessionOpener {

@@ -4,6 +4,7 @@
 //! all problems are reported at once.
 
 mod codes_and_limits;
+mod events;
 mod notify;
 mod reader;
 mod secrets;
@@ -13,6 +14,7 @@ mod sources;
 mod tests;
 mod warnings;
 
+pub use events::EventSettings;
 pub use notify::{NotifySettings, ProviderSettings};
 pub use reader::Problem;
 pub use settings::{LogFormat, Settings};

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::{
     Problem, Sources,
     codes_and_limits::{codes, hashing, limits, registrations_ttl},
+    events::{EventSettings, events},
     notify::{NotifySettings, notify},
     reader::Reader,
     secrets::{keyring, tokens},
@@ -15,7 +16,6 @@ use crate::{
     crypto::{HashingCost, Keyring, TokenSettings},
     domain::{PhoneRules, Region},
     engine::{CodeSettings, LimitSettings, SessionSettings},
-    events::RabbitUrl,
     http::{ClientIpHeader, ServerSettings},
     redis::RedisUrl,
     store::StoreSettings,
@@ -32,10 +32,8 @@ pub struct Settings {
     pub redis: Option<RedisUrl>,
     /// The time limit of a Redis command.
     pub redis_timeout: Duration,
-    /// `None`: events go to the log.
-    pub rabbitmq: Option<RabbitUrl>,
-    /// Events that no queue receives are set aside, not dropped.
-    pub keep_unroutable: bool,
+    /// Events and where they go.
+    pub events: EventSettings,
     /// HTTP.
     pub server: ServerSettings,
     /// `None`: generated once into the data directory (SQLite only).
@@ -143,12 +141,7 @@ impl Settings {
         Self {
             redis,
             redis_timeout: settings.seconds("redis.timeout", 1, 1..=10),
-            rabbitmq: rabbitmq(settings),
-            keep_unroutable: settings.parsed("events.unroutable", false, |text| match text {
-                "drop" => Ok(false),
-                "keep" => Ok(true),
-                _ => Err("must be drop or keep"),
-            }),
+            events: events(settings),
             keyring: keyring(settings, embedded),
             tokens,
             sessions,
@@ -177,11 +170,6 @@ impl Settings {
 fn not_built_yet(settings: &mut Reader) {
     settings.not_built(&["privacy.conceal_accounts"], "false");
     settings.not_built(&["events.personal_data"], "false");
-}
-
-fn rabbitmq(settings: &mut Reader) -> Option<RabbitUrl> {
-    let exchange = settings.text("events.exchange").unwrap_or_else(|| "enroll.events".to_owned());
-    settings.parsed("amqp_url", None, |url| RabbitUrl::parse(url, exchange).map(Some))
 }
 
 fn store(settings: &mut Reader, data_dir: &std::path::Path) -> StoreSettings {

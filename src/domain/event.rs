@@ -61,6 +61,45 @@ pub enum EventKind {
     UserDeleted { user_id: Uuid },
 }
 
+/// A place that events go to; each has a mark of its own on every event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventSink {
+    /// RabbitMQ, or the log where there is none.
+    Rabbitmq,
+    /// The webhook.
+    Webhook,
+}
+
+impl Event {
+    /// What it is told in order with: its account, or nothing but itself.
+    pub fn order_key(&self) -> Uuid {
+        self.kind.user().unwrap_or(self.id)
+    }
+}
+
+impl EventSink {
+    /// Its name in commands, leases and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rabbitmq => "rabbitmq",
+            Self::Webhook => "webhook",
+        }
+    }
+}
+
+/// The name of every type, as the serialization has it.
+pub const EVENT_TYPES: [&str; 9] = [
+    "registration.requested",
+    "user.registered",
+    "user.activated",
+    "user.logged_in",
+    "login.failed",
+    "session.revoked",
+    "password.changed",
+    "contact.changed",
+    "user.deleted",
+];
+
 /// How a person authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -94,6 +133,13 @@ pub enum Reason {
 }
 
 impl EventKind {
+    /// The type and the data, as other programs read them.
+    pub fn to_json(&self) -> (String, serde_json::Value) {
+        let mut written = serde_json::to_value(self).unwrap_or_default();
+        let name = written["type"].as_str().unwrap_or_default().to_owned();
+        (name, written["data"].take())
+    }
+
     /// The account whose events keep their order.
     pub fn user(&self) -> Option<Uuid> {
         match self {
@@ -117,5 +163,17 @@ impl EventKind {
     /// The revocation of all sessions of an account, except for `but`.
     pub fn all_revoked(user_id: Uuid, but: Option<Uuid>, reason: Reason) -> Self {
         Self::SessionRevoked { user_id, session_id: None, but, reason }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_is_listed() {
+        let unknown = serde_json::from_str::<EventKind>(r#"{"type":"?","data":{}}"#).unwrap_err().to_string();
+        let known: Vec<&str> = unknown.split('`').skip(3).step_by(2).collect();
+        assert_eq!(known, EVENT_TYPES, "{unknown}");
     }
 }

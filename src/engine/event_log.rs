@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Core, DeferredLines};
 use crate::{
     domain::{AuditLine, Event, EventKind, LoginMethod, Origin, Timestamp},
-    store::{StoreError, Tx},
+    store::{SealedEvent, StoreError, Tx},
     telemetry,
 };
 
@@ -16,8 +16,8 @@ use crate::{
 #[derive(Clone)]
 pub struct EventLog {
     pub(crate) core: Core,
-    /// Wakes the event relay.
-    pub(crate) wake: Arc<Notify>,
+    /// Wakes the relays, one for each sink.
+    pub(crate) wake: Vec<Arc<Notify>>,
     /// The way of what is written after the response.
     pub(crate) deferred: DeferredLines,
 }
@@ -53,14 +53,14 @@ impl EventLog {
     }
 
     async fn append_events(&self, tx: &mut Tx, events: &[Event]) -> Result<(), StoreError> {
-        let sealed: Vec<Vec<u8>> = events.iter().map(|event| self.seal(event)).collect();
+        let sealed: Vec<SealedEvent> = events.iter().map(|event| self.seal(event)).collect();
         tx.append_events(&sealed, self.core.now()).await
     }
 
-    /// Commits the transaction and wakes the event relay.
+    /// Commits the transaction and wakes the relays.
     pub(crate) async fn commit(&self, tx: Tx) -> Result<(), StoreError> {
         tx.commit().await?;
-        self.wake.notify_one();
+        self.wake.iter().for_each(|relay| relay.notify_one());
         Ok(())
     }
 
@@ -78,8 +78,9 @@ impl EventLog {
         Event { id: self.core.random.id(now), at: now, traceparent: telemetry::traceparent(), kind }
     }
 
-    fn seal(&self, event: &Event) -> Vec<u8> {
+    fn seal(&self, event: &Event) -> SealedEvent {
         let json = serde_json::to_vec(event).expect("ids, words and times always are JSON");
-        self.core.keyring.seal(EVENT_SEAL, &json, &*self.core.random)
+        let body = self.core.keyring.seal(EVENT_SEAL, &json, &*self.core.random);
+        SealedEvent { order_key: event.order_key(), body }
     }
 }

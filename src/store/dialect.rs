@@ -1,4 +1,4 @@
-//! Everything in which the SQL of the two databases differs: ten fragments. A statement is one text, in which
+//! Everything in which the SQL of the two databases differs: a dozen fragments. A statement is one text, in which
 //! a fragment is named where it belongs.
 
 /// A statement as each database takes it.
@@ -10,7 +10,7 @@ pub struct Sql {
     pub sqlite: &'static str,
 }
 
-/// The fragments; the first five lock, the last three read a list that is bound as JSON.
+/// The fragments; the first six lock, the last three read a list that is bound as JSON.
 macro_rules! fragment {
     ($database:ident $text:literal) => {
         $text
@@ -50,6 +50,12 @@ macro_rules! fragment {
         " FOR KEY SHARE"
     };
     (sqlite FOR_KEY_SHARE) => {
+        ""
+    };
+    (postgres FOR_UPDATE) => {
+        " FOR UPDATE"
+    };
+    (sqlite FOR_UPDATE) => {
         ""
     };
     (postgres SKIP_LOCKED) => {

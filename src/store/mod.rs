@@ -32,7 +32,7 @@ pub use database::{Store, StoreSettings};
 pub use delivery_stats::Conversion;
 pub use dialect::Sql;
 pub use error::StoreError;
-pub use events::WaitingEvent;
+pub use events::{SealedEvent, StoredEvent, WaitingEvent};
 pub use node_lock::NodeLock;
 pub use outbox::{LeasedMessage, QueuedMessage, StoredMessage, Tried};
 pub use registrations::Activation;

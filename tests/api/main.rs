@@ -30,5 +30,6 @@ test_program!(
     tokens,
     typed_and_pasted,
     validation,
-    verification_waits
+    verification_waits,
+    webhook_events
 );
