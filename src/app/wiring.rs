@@ -87,7 +87,8 @@ impl<'a> Engine<'a> {
         };
         let (lines, deferred) = DeferredLines::bounded(DEFERRED_BOUND);
         let wake = settings.events.sinks().iter().map(|_| Arc::default()).collect();
-        let event_log = EventLog { core: core.clone(), wake, deferred: lines.clone() };
+        let personal_data = settings.events.personal_data;
+        let event_log = EventLog { core: core.clone(), wake, personal_data, deferred: lines.clone() };
         let rate_limits = RateLimits {
             core: core.clone(),
             shared: limiter,

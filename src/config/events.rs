@@ -16,6 +16,8 @@ pub struct EventSettings {
     pub rabbitmq: Option<RabbitUrl>,
     /// Events that no queue receives are set aside, not dropped.
     pub keep_unroutable: bool,
+    /// Whether the events of an account describe it.
+    pub personal_data: bool,
     /// Beside RabbitMQ or the log.
     pub webhook: Option<EventWebhookSettings>,
 }
@@ -37,6 +39,7 @@ pub(super) fn events(settings: &mut Reader) -> EventSettings {
             "keep" => Ok(true),
             _ => Err("must be drop or keep"),
         }),
+        personal_data: settings.flag("events.personal_data", false),
         webhook: webhook(settings),
     }
 }

@@ -169,7 +169,6 @@ impl Settings {
 /// Accepted only with the values that they have anyway, so that nobody relies on them.
 fn not_built_yet(settings: &mut Reader) {
     settings.not_built(&["privacy.conceal_accounts"], "false");
-    settings.not_built(&["events.personal_data"], "false");
 }
 
 fn store(settings: &mut Reader, data_dir: &std::path::Path) -> StoreSettings {

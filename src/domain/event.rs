@@ -1,12 +1,14 @@
 //! Events: news for other programs.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Channel, Timestamp};
+use super::{Channel, Identifiers, Timestamp, User};
 
-/// News for other programs: ids, purposes, channels and times, never an address, a code, a password or a
-/// token.
+/// News for other programs: ids, purposes, channels and times, never a code, a password or a token; an address only
+/// where an operator asked for personal data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// Consumers drop repeats by it.
@@ -16,9 +18,54 @@ pub struct Event {
     /// Where its trace goes on (W3C Trace Context).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// The account, where its personal data go along.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<Box<EventUser>>,
     /// The type, and its data.
     #[serde(flatten)]
     pub kind: EventKind,
+}
+
+/// An account as its owner sees it, without what the owner or the operator keep in it. Its `Debug` shows the id alone.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of `GET /users/me`")]
+pub struct EventUser {
+    pub id: Uuid,
+    pub email: Option<String>,
+    pub email_verified: bool,
+    pub mobile: Option<String>,
+    pub mobile_verified: bool,
+    pub login_id: Option<String>,
+    pub name: Option<String>,
+    pub locale: Option<String>,
+    pub is_active: bool,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+impl fmt::Debug for EventUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EventUser({})", self.id)
+    }
+}
+
+impl From<User> for EventUser {
+    fn from(user: User) -> Self {
+        let Identifiers { email, mobile, login_id } = user.identifiers;
+        Self {
+            id: user.id,
+            email: email.map(|email| email.as_str().to_owned()),
+            email_verified: user.email_verified,
+            mobile: mobile.map(|mobile| mobile.as_str().to_owned()),
+            mobile_verified: user.mobile_verified,
+            login_id: login_id.map(|login_id| login_id.as_str().to_owned()),
+            name: user.name,
+            locale: user.locale,
+            is_active: user.disabled_at.is_none(),
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+        }
+    }
 }
 
 /// The type of an event (its tag) and the data that belong to it.
@@ -133,6 +180,16 @@ pub enum Reason {
 }
 
 impl EventKind {
+    /// The account whose personal data may go along; after its deletion there are none.
+    pub fn described_user(&self) -> Option<Uuid> {
+        match self {
+            Self::UserRegistered { user_id }
+            | Self::UserActivated { user_id, .. }
+            | Self::UserLoggedIn { user_id, .. } => Some(*user_id),
+            _ => None,
+        }
+    }
+
     /// The type and the data, as other programs read them.
     pub fn to_json(&self) -> (String, serde_json::Value) {
         let mut written = serde_json::to_value(self).unwrap_or_default();

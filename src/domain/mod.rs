@@ -43,7 +43,7 @@ pub use dependency::{Dependency, Unavailable};
 pub use destination::{DestinationHash, DestinationRecord, Way};
 pub use digest::{hex, sha256};
 pub use email::Email;
-pub use event::{EVENT_TYPES, Event, EventKind, EventSink, LoginMethod, Reason};
+pub use event::{EVENT_TYPES, Event, EventKind, EventSink, EventUser, LoginMethod, Reason};
 pub use field_error::{FieldCode, FieldError};
 pub use identifiers::{Identifier, Identifiers, TakenIdentifier};
 pub use login_id::LoginId;

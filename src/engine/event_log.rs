@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Core, DeferredLines};
 use crate::{
-    domain::{AuditLine, Event, EventKind, LoginMethod, Origin, Timestamp},
+    domain::{AuditLine, Event, EventKind, EventUser, LoginMethod, Origin, Timestamp},
     store::{SealedEvent, StoreError, Tx},
     telemetry,
 };
@@ -18,6 +18,8 @@ pub struct EventLog {
     pub(crate) core: Core,
     /// Wakes the relays, one for each sink.
     pub(crate) wake: Vec<Arc<Notify>>,
+    /// Whether the events of an account describe it.
+    pub(crate) personal_data: bool,
     /// The way of what is written after the response.
     pub(crate) deferred: DeferredLines,
 }
@@ -34,7 +36,10 @@ impl EventLog {
         origin: Origin<'_>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let events: Vec<Event> = kinds.into_iter().map(|kind| self.event(kind, now)).collect();
+        let mut events: Vec<Event> = kinds.into_iter().map(|kind| self.event(kind, now)).collect();
+        if self.personal_data {
+            describe(tx, &mut events).await?;
+        }
         self.append_events(tx, &events).await?;
         tx.append_audit(&AuditLine::of_events(&events, origin, now)).await
     }
@@ -75,7 +80,7 @@ impl EventLog {
     }
 
     fn event(&self, kind: EventKind, now: Timestamp) -> Event {
-        Event { id: self.core.random.id(now), at: now, traceparent: telemetry::traceparent(), kind }
+        Event { id: self.core.random.id(now), at: now, traceparent: telemetry::traceparent(), user: None, kind }
     }
 
     fn seal(&self, event: &Event) -> SealedEvent {
@@ -83,4 +88,17 @@ impl EventLog {
         let body = self.core.keyring.seal(EVENT_SEAL, &json, &*self.core.random);
         SealedEvent { order_key: event.order_key(), body }
     }
+}
+
+/// Adds the accounts as the transaction has them.
+async fn describe(tx: &mut Tx, events: &mut [Event]) -> Result<(), StoreError> {
+    let mut last: Option<Box<EventUser>> = None;
+    for event in events {
+        let Some(id) = event.kind.described_user() else { continue };
+        if last.as_ref().is_none_or(|user| user.id != id) {
+            last = tx.user(id).await?.map(|user| Box::new(user.into()));
+        }
+        event.user.clone_from(&last);
+    }
+    Ok(())
 }

@@ -19,6 +19,9 @@ pub(super) fn cloud_event(event: &Event, source: &str) -> (String, Value) {
     if let Some(user) = event.kind.user() {
         envelope["subject"] = json!(user);
     }
+    if let Some(described) = &event.user {
+        envelope["data"]["user"] = json!(described);
+    }
     if let Some(parent) = &event.traceparent {
         envelope["traceparent"] = json!(parent); // its extension Distributed Tracing
     }

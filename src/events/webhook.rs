@@ -93,10 +93,8 @@ impl EventWebhook {
         let body = envelope.to_string();
         // The receiver compares the time with its own, so it is that of this try.
         let headers = self.settings.signer.headers(&event.id.to_string(), SystemClock.now(), &body);
-        let mut request = self
-            .client
-            .post(self.settings.url.clone())
-            .header(header::CONTENT_TYPE, "application/cloudevents+json");
+        let mut request =
+            self.client.post(self.settings.url.clone()).header(header::CONTENT_TYPE, "application/cloudevents+json");
         for (name, value) in headers {
             request = request.header(name, value);
         }

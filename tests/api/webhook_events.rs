@@ -8,6 +8,7 @@ use std::{
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use enroll::{domain::EventSink, store::StoredEvent};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -22,6 +23,7 @@ stories!(
     what_is_refused_for_three_days_is_set_aside_for_a_retry,
     an_event_waits_for_a_receiver_that_is_away,
     a_webhook_that_is_no_more_leaves_nothing_behind,
+    events_of_an_account_describe_it_where_that_is_wanted,
 );
 
 const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -209,6 +211,41 @@ async fn a_webhook_that_is_no_more_leaves_nothing_behind(backend: Backend) {
     assert!(!stored(&app).await.is_empty());
     let app = app.restart_with("ENROLL__EVENTS__WEBHOOK__URL", "").await;
     nothing_is_left(&app).await;
+}
+
+async fn events_of_an_account_describe_it_where_that_is_wanted(backend: Backend) {
+    let gateway = Gateway::start(Answers::With(204, "")).await;
+    let app = TestApp::with(backend, to(&gateway).with("ENROLL__EVENTS__PERSONAL_DATA", true)).await;
+    let body = json!({"mobile": "9876543210", "email": "ann@example.com", "login_id": "ann.1", "name": "Ann",
+        "locale": "en-IN", "password": PASSWORD});
+    let pending = app.register(body).await;
+    let ann = app.verify(&pending, &pending.otp).await.is(200);
+    let token = ann["access_token"].as_str().unwrap();
+    let mut me = app.me(token).await.is(200);
+    for left_out in ["data", "claims"] {
+        me.as_object_mut().unwrap().remove(left_out);
+    }
+    app.import("email,name\nbob@example.com,Bob\n").await;
+    let delete = app.request(Method::DELETE, "/users/me").bearer_auth(token);
+    app.send(delete.json(&json!({"current_password": PASSWORD}))).await.is(204);
+    let events: Vec<Value> = gateway.wait_for(7).await.iter().map(event).collect();
+    nothing_is_left(&app).await;
+    let user_of = |name: &str, kind: &str| {
+        let of_kind = events.iter().filter(|event| event["type"] == kind);
+        let mut users = of_kind.map(|event| &event["data"]["user"]).filter(|user| user["name"] == name);
+        users.next().unwrap_or(&Value::Null).clone()
+    };
+    for kind in ["user.registered", "user.activated", "user.logged_in"] {
+        assert_eq!(user_of("Ann", kind), me, "{kind}");
+    }
+    assert_eq!(user_of("Bob", "user.activated")["email"], "bob@example.com");
+    for event in &events {
+        let described = ["user.registered", "user.activated", "user.logged_in"].contains(&event["type"].as_str().unwrap());
+        assert_eq!(event["data"]["user"].is_object(), described, "{event:#}");
+        assert!(!event.to_string().contains("hash") && !event.to_string().contains(PASSWORD));
+    }
+    let told = crate::support::secrets::logged_events();
+    assert!(told.iter().all(|(_, data)| data["user"].is_null()), "the log describes nobody");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
