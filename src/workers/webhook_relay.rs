@@ -56,6 +56,8 @@ const RENEW: Duration = Duration::from_secs(3);
 /// After so long an event is set aside.
 const PATIENCE: Duration = DAY.saturating_mul(3);
 const LONGEST_HOLD: Duration = Duration::from_mins(10);
+/// The database looks through so many keys in a fifth of a second; those beyond them are tried sooner.
+const MOST_HELD: usize = 10_000;
 
 /// What is posted under one lease.
 #[derive(Default)]
@@ -138,7 +140,7 @@ impl WebhookRelay {
     /// The events whose turn it may be: not of a key that is under way or held.
     async fn waiting(&self, round: &Round, limit: i64) -> Result<Vec<WaitingEvent>, Error> {
         let now = self.core.now();
-        let held = self.held.iter().filter(|(_, hold)| hold.due_at > now).map(|(key, _)| *key);
+        let held = self.held.iter().filter(|(_, hold)| hold.due_at > now).map(|(key, _)| *key).take(MOST_HELD);
         let without: Vec<Uuid> = round.queues.keys().copied().chain(held).collect();
         Ok(self.core.store.read().await?.waiting_events(SINK, &without, limit).await?)
     }

@@ -222,7 +222,7 @@ async fn twenty_kills_lose_nothing(backend: Backend) {
     }
     every_message_ended(&node, &ledger).await;
     what_broke_off_was_done_wholly_or_not_at_all(&node, &ledger).await;
-    posts_of_all(&sandbox, &receiver, Duration::from_secs(60)).await;
+    posts_of_all(&sandbox, &receiver, Duration::from_mins(1)).await;
     if let Some((listener, place)) = listener.zip(place) {
         // Told at least once for every account, and of none that is not there.
         hears_of_all(&sandbox, &listener, Duration::from_secs(30)).await;
