@@ -133,6 +133,7 @@ CREATE TABLE events (
     id                bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     order_key         uuid NOT NULL, -- the account, whose events go in order; the event's own id where it is nobody's
     body              bytea NOT NULL, -- sealed
+    has_user          boolean NOT NULL, -- the body describes the account, until that is deleted
     created_at        timestamptz NOT NULL,
     rabbitmq_at       timestamptz, -- RabbitMQ has it, or the log where there is none
     rabbitmq_aside_at timestamptz, -- no queue received it: `enroll events retry`
@@ -141,6 +142,7 @@ CREATE TABLE events (
     requeued_at       timestamptz -- the three days count from then
 );
 CREATE INDEX events_rabbitmq ON events (id) WHERE rabbitmq_at IS NULL AND rabbitmq_aside_at IS NULL;
+CREATE INDEX events_user ON events (order_key) WHERE has_user;
 CREATE INDEX events_webhook ON events (id) WHERE webhook_at IS NULL AND webhook_aside_at IS NULL;
 
 -- What happened to an account or an address; of a deleted account times, kinds and outcomes stay.

@@ -134,6 +134,7 @@ CREATE TABLE events (
     id                INTEGER PRIMARY KEY AUTOINCREMENT,
     order_key         BLOB NOT NULL, -- the account, whose events go in order; the event's own id where it is nobody's
     body              BLOB NOT NULL, -- sealed
+    has_user          INTEGER NOT NULL, -- the body describes the account, until that is deleted
     created_at        INTEGER NOT NULL,
     rabbitmq_at       INTEGER, -- RabbitMQ has it, or the log where there is none
     rabbitmq_aside_at INTEGER, -- no queue received it: `enroll events retry`
@@ -142,6 +143,7 @@ CREATE TABLE events (
     requeued_at       INTEGER -- the three days count from then
 ) STRICT;
 CREATE INDEX events_rabbitmq ON events (id) WHERE rabbitmq_at IS NULL AND rabbitmq_aside_at IS NULL;
+CREATE INDEX events_user ON events (order_key) WHERE has_user;
 CREATE INDEX events_webhook ON events (id) WHERE webhook_at IS NULL AND webhook_aside_at IS NULL;
 
 -- What happened to an account or an address; of a deleted account times, kinds and outcomes stay.

@@ -44,6 +44,16 @@ impl EventLog {
         tx.append_audit(&AuditLine::of_events(&events, origin, now)).await
     }
 
+    /// Takes the description of a deleted account out of the events that wait.
+    pub(crate) async fn forget_user(&self, tx: &mut Tx, user: Uuid) -> Result<(), StoreError> {
+        for (id, body) in tx.events_with_user(user).await? {
+            let json = self.core.keyring.open(EVENT_SEAL, &body);
+            let Some(event) = json.and_then(|json| serde_json::from_slice::<Event>(&json).ok()) else { continue };
+            tx.replace_without_user(id, &self.seal(&Event { user: None, ..event }).body).await?;
+        }
+        Ok(())
+    }
+
     /// Stores failed logins; of an account that is gone by now no line names anybody.
     pub(crate) async fn append_failed_logins(&self, failed: &[(Event, AuditLine)]) -> Result<(), StoreError> {
         let mut tx = self.core.store.begin().await?;
@@ -86,7 +96,7 @@ impl EventLog {
     fn seal(&self, event: &Event) -> SealedEvent {
         let json = serde_json::to_vec(event).expect("ids, words and times always are JSON");
         let body = self.core.keyring.seal(EVENT_SEAL, &json, &*self.core.random);
-        SealedEvent { order_key: event.order_key(), body }
+        SealedEvent { order_key: event.order_key(), body, has_user: event.user.is_some() }
     }
 }
 

@@ -17,6 +17,8 @@ pub struct SealedEvent {
     pub order_key: Uuid,
     /// The event, sealed.
     pub body: Vec<u8>,
+    /// Whether the body describes the account.
+    pub has_user: bool,
 }
 
 /// An event that waits for a sink.
@@ -50,11 +52,13 @@ pub struct StoredEvent {
 }
 
 statements! {
-    INSERT = "INSERT INTO events (order_key, body, created_at) VALUES ($1, $2, $3)";
+    INSERT = "INSERT INTO events (order_key, body, has_user, created_at) VALUES ($1, $2, $3, $4)";
     SELECT_FOR_RABBITMQ = "SELECT id, order_key, body, COALESCE(requeued_at, created_at) AS since FROM events
         WHERE rabbitmq_at IS NULL AND rabbitmq_aside_at IS NULL AND order_key NOT IN ", UUIDS, " ORDER BY id LIMIT $2";
     SELECT_FOR_WEBHOOK = "SELECT id, order_key, body, COALESCE(requeued_at, created_at) AS since FROM events
         WHERE webhook_at IS NULL AND webhook_aside_at IS NULL AND order_key NOT IN ", UUIDS, " ORDER BY id LIMIT $2";
+    SELECT_WITH_USER = "SELECT id, body FROM events WHERE order_key = $1 AND has_user";
+    REPLACE_WITHOUT_USER = "UPDATE events SET body = $2, has_user = FALSE WHERE id = $1";
     SELECT_STORED = "SELECT id, body, rabbitmq_at, rabbitmq_aside_at, webhook_at, webhook_aside_at FROM events
         ORDER BY id LIMIT $1";
     COUNT_FOR_RABBITMQ = "SELECT COUNT(*), MIN(created_at) FROM events
@@ -143,6 +147,16 @@ impl Tx {
         execute!(self, DELETE_OF_BOTH, [&ids]).map(drop)
     }
 
+    /// The waiting events whose bodies describe this account, with their numbers.
+    pub async fn events_with_user(&mut self, user: Uuid) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+        fetch!(fetch_all, self, SELECT_WITH_USER, [user])
+    }
+
+    /// Replaces the body of an event by one that describes nobody.
+    pub async fn replace_without_user(&mut self, id: i64, body: &[u8]) -> Result<(), StoreError> {
+        execute!(self, REPLACE_WITHOUT_USER, [id, body]).map(drop)
+    }
+
     /// Numbers and stores sealed events, beside the state that they report.
     pub async fn append_events(&mut self, sealed: &[SealedEvent], now: Timestamp) -> Result<(), StoreError> {
         if sealed.is_empty() {
@@ -153,7 +167,7 @@ impl Tx {
             let columns = sql.split_once("VALUES").map_or(sql, |(columns, _)| columns);
             let mut insert = QueryBuilder::new(columns);
             insert.push_values(sealed, |mut row, event| {
-                row.push_bind(event.order_key).push_bind(&event.body).push_bind(now);
+                row.push_bind(event.order_key).push_bind(&event.body).push_bind(event.has_user).push_bind(now);
             });
             insert.build().persistent(named).execute(db).await.map(drop)
         })

@@ -244,6 +244,22 @@ async fn events_of_an_account_describe_it_where_that_is_wanted(backend: Backend)
         assert_eq!(event["data"]["user"].is_object(), described, "{event:#}");
         assert!(!event.to_string().contains("hash") && !event.to_string().contains(PASSWORD));
     }
+    // What still waits for a deleted account describes nobody.
+    gateway.answer(Answers::With(500, ""));
+    let carl = app.register(json!({"mobile": "9876543219", "name": "Carl", "password": PASSWORD})).await;
+    let carl = app.verify(&carl, &carl.otp).await.is(200);
+    let before = gateway.received().len();
+    let delete = app.request(Method::DELETE, "/users/me").bearer_auth(carl["access_token"].as_str().unwrap());
+    app.send(delete.json(&json!({"current_password": PASSWORD}))).await.is(204);
+    gateway.answer(Answers::With(204, ""));
+    until("the rest comes", async || {
+        app.advance(2);
+        stored(&app).await.is_empty()
+    })
+    .await;
+    let late: Vec<Value> = gateway.received().iter().skip(before).map(event).collect();
+    assert!(late.iter().any(|event| event["type"] == "user.deleted"));
+    assert!(late.iter().all(|event| event["data"]["user"].is_null() && !event.to_string().contains("Carl")), "{late:#?}");
     let told = crate::support::secrets::logged_events();
     assert!(told.iter().all(|(_, data)| data["user"].is_null()), "the log describes nobody");
 }

@@ -335,7 +335,7 @@ async fn an_event_goes_once_every_sink_has_it(backend: Backend) {
     let Fixture { store, .. } = &fixture(backend).await;
     let key = |n: u128| Uuid::from_u128(n % 7);
     let mut tx = store.begin().await.unwrap();
-    let sealed: Vec<SealedEvent> = (0..100).map(|n| SealedEvent { order_key: key(n), body: vec![1] }).collect();
+    let sealed: Vec<SealedEvent> = (0..100).map(|n| SealedEvent { order_key: key(n), body: vec![1], has_user: false }).collect();
     tx.append_events(&sealed, now()).await.unwrap();
     tx.commit().await.unwrap();
     let waiting = async |sink: EventSink, without: &[Uuid]| {
