@@ -74,9 +74,9 @@ fn describe() {
     describe_counter!(SEGMENTS, "Text messages as networks count and bill them");
     describe_gauge!(OUTBOX, "Messages that wait to be sent");
     describe_gauge!(OUTBOX_AGE, Unit::Seconds, "Time for which the most overdue message has been due");
-    describe_gauge!(EVENTS, "Events that wait to be published");
-    describe_gauge!(EVENTS_AGE, Unit::Seconds, "Time for which the oldest event has waited");
-    describe_counter!(PUBLISHED, "Events by outcome (confirmed, unroutable, refused)");
+    describe_gauge!(EVENTS, "Events that wait to be published, by sink");
+    describe_gauge!(EVENTS_AGE, Unit::Seconds, "Time for which the oldest event has waited, by sink");
+    describe_counter!(PUBLISHED, "Events by sink and outcome (confirmed, unroutable, refused, unreachable, set_aside)");
     describe_counter!(LIMITS, "Requests refused by a limit, by its policy");
     describe_counter!(CHALLENGES, "Challenges before a code (asked, solved, wrong)");
     describe_gauge!(PREFIXES_HELD, "Prefixes of mobile numbers whose messages need a challenge");
@@ -132,15 +132,15 @@ pub fn outbox(waiting: usize, overdue: Duration) {
     gauge!(OUTBOX_AGE).set(overdue.as_secs_f64());
 }
 
-/// The events that wait, and the age of the oldest.
-pub fn events(waiting: usize, age: Duration) {
-    gauge!(EVENTS).set(number(waiting));
-    gauge!(EVENTS_AGE).set(age.as_secs_f64());
+/// The events that wait for a sink, and the age of the oldest.
+pub fn events(sink: &'static str, waiting: usize, age: Duration) {
+    gauge!(EVENTS, "sink" => sink).set(number(waiting));
+    gauge!(EVENTS_AGE, "sink" => sink).set(age.as_secs_f64());
 }
 
-/// An event was `confirmed`, `unroutable` or `refused`.
-pub fn published(outcome: &'static str) {
-    counter!(PUBLISHED, "outcome" => outcome).increment(1);
+/// An event was `confirmed`, `unroutable`, `refused`, `unreachable` or `set_aside`.
+pub fn published(sink: &'static str, outcome: &'static str) {
+    counter!(PUBLISHED, "sink" => sink, "outcome" => outcome).increment(1);
 }
 
 /// A request was refused by a limit.

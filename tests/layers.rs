@@ -16,8 +16,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("limits", &["domain", "redis"]),
     ("outbound", &[]),
     ("puzzles", &["crypto", "domain", "outbound"]),
-    ("notify", &["domain", "metrics", "outbound", "telemetry"]),
-    ("events", &["domain", "telemetry"]),
+    ("notify", &["crypto", "domain", "metrics", "outbound", "telemetry"]),
+    ("events", &["crypto", "domain", "outbound", "telemetry"]),
     ("error", &["crypto", "domain", "puzzles", "store"]),
     (
         "engine",
@@ -116,7 +116,7 @@ fn only_their_layer_names_the_drivers() {
         ("lapin::", &["events"]),
         ("aws_sdk", &["notify"]),
         ("lettre::", &["notify"]),
-        ("reqwest::", &["notify", "config", "cli/health", "outbound", "puzzles"]),
+        ("reqwest::", &["events", "notify", "config", "cli/health", "outbound", "puzzles"]),
         ("altcha::", &["puzzles"]),
         ("std::env::", &["config"]),
     ] {

@@ -94,19 +94,20 @@ CREATE INDEX destinations_touched ON destinations (touched_at);
 CREATE INDEX destinations_address ON destinations (address_hash) WHERE address_hash IS NOT NULL;
 
 CREATE TABLE sessions (
-    id         uuid PRIMARY KEY,
-    user_id    uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-    counter    bigint NOT NULL, -- grows by one with each refresh
-    salt       bytea NOT NULL,
-    epoch      bigint NOT NULL, -- valid only while it is the user's
-    opened_by  bytea, -- SHA-256 of the address whose code opened it; none: the password did
-    user_agent text,
-    ip         text,
-    created_at timestamptz NOT NULL,
-    rotated_at timestamptz NOT NULL,
-    ends_at    timestamptz NOT NULL, -- when idle, and never after expires_at
-    expires_at timestamptz NOT NULL, -- in any case
-    revoked_at timestamptz
+    id           uuid PRIMARY KEY,
+    user_id      uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    counter      bigint NOT NULL, -- grows by one with each refresh
+    used_counter bigint NOT NULL, -- the last one whose tokens were seen in use
+    salt         bytea NOT NULL,
+    epoch        bigint NOT NULL, -- valid only while it is the user's
+    opened_by    bytea, -- SHA-256 of the address whose code opened it; none: the password did
+    user_agent   text,
+    ip           text,
+    created_at   timestamptz NOT NULL,
+    rotated_at   timestamptz NOT NULL,
+    ends_at      timestamptz NOT NULL, -- when idle, and never after expires_at
+    expires_at   timestamptz NOT NULL, -- in any case
+    revoked_at   timestamptz
 );
 CREATE INDEX sessions_user ON sessions (user_id);
 CREATE INDEX sessions_end ON sessions (ends_at);
@@ -133,13 +134,23 @@ CREATE INDEX outbox_ended ON outbox (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX outbox_user ON outbox (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX outbox_verification ON outbox (verification_id) WHERE verification_id IS NOT NULL;
 
--- In the order of the numbers; a row goes once it is published.
+-- In the order of the numbers, of which a lower one may commit later: so each sink has a mark on each event. A row goes
+-- once every configured sink has it.
 CREATE TABLE events (
-    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    body         bytea NOT NULL, -- sealed
-    created_at   timestamptz NOT NULL,
-    set_aside_at timestamptz -- no queue received it: `enroll events retry`
+    id                bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    order_key         uuid NOT NULL, -- the account, whose events go in order; the event's own id where it is nobody's
+    body              bytea NOT NULL, -- sealed
+    has_user          boolean NOT NULL, -- the body describes the account, until that is deleted
+    created_at        timestamptz NOT NULL,
+    rabbitmq_at       timestamptz, -- RabbitMQ has it, or the log where there is none
+    rabbitmq_aside_at timestamptz, -- no queue received it: `enroll events retry`
+    webhook_at        timestamptz, -- the webhook has it, or is not meant to
+    webhook_aside_at  timestamptz, -- given up after three days: `enroll events retry`
+    requeued_at       timestamptz -- the three days count from then
 );
+CREATE INDEX events_rabbitmq ON events (id) WHERE rabbitmq_at IS NULL AND rabbitmq_aside_at IS NULL;
+CREATE INDEX events_user ON events (order_key) WHERE has_user;
+CREATE INDEX events_webhook ON events (id) WHERE webhook_at IS NULL AND webhook_aside_at IS NULL;
 
 -- What happened to an account or an address; of a deleted account times, kinds and outcomes stay.
 CREATE TABLE audit (

@@ -46,7 +46,8 @@ pub async fn admin_services(settings: &Settings) -> anyhow::Result<AdminServices
     };
     let event_log = EventLog {
         core: core.clone(),
-        wake: Arc::default(), // servers look for events once a second
+        wake: Vec::new(), // servers look for events once a second
+        personal_data: settings.events.personal_data,
         deferred: DeferredLines::bounded(1).0,
     };
     let opener = SessionOpener {

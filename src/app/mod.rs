@@ -234,6 +234,9 @@ fn spawn(workers: Workers, stop: &CancellationToken) -> JoinSet<()> {
     tasks.spawn(workers.pruner.run(stop.clone()));
     tasks.spawn(workers.delivery.run(stop.clone()));
     tasks.spawn(workers.event_relay.run(stop.clone()));
+    if let Some(relay) = workers.webhook_relay {
+        tasks.spawn(relay.run(stop.clone()));
+    }
     tasks.spawn(workers.deferred.run(stop.clone()));
     tasks.spawn(workers.counts.run(stop.clone()));
     tasks.spawn(workers.health.run(stop.clone()));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     config::{ProviderSettings, Settings},
     domain::{Clock, SystemClock},
-    events::{EventPublisher, LogPublisher, RabbitPublisher},
+    events::{EventPublisher, EventWebhook, LogPublisher, RabbitPublisher},
     notify::{Console, Inbox, Notifier, Notifiers, ProviderChain, Smtp, Twilio, Webhook},
 };
 
@@ -47,8 +47,13 @@ fn notifier(provider: &ProviderSettings, console: &Arc<Console>) -> Arc<dyn Noti
     }
 }
 
+pub(super) fn event_webhook(settings: &Settings) -> Option<EventWebhook> {
+    let webhook = settings.events.webhook.clone()?;
+    Some(EventWebhook::new(webhook, settings.server.public_url.clone()))
+}
+
 pub(super) fn publisher(settings: &Settings) -> Arc<dyn EventPublisher> {
-    match &settings.rabbitmq {
+    match &settings.events.rabbitmq {
         Some(url) => Arc::new(RabbitPublisher::new(url.clone(), settings.server.public_url.clone())),
         None => Arc::new(LogPublisher),
     }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::providers::{build_notifiers, publisher};
+use super::providers::{build_notifiers, event_webhook, publisher};
 use crate::{
     codes::{AnswerStore, CodeStore, MemoryAnswers, MemoryCodes, RedisAnswers, RedisCodes},
     config::Settings,
@@ -27,6 +27,7 @@ use crate::{
     },
     workers::{
         CountSync, DB_PERMITS, DeferredWriter, DeliveryWorker, EventRelay, HealthMonitor, Pruner, VerificationWatcher,
+        WebhookRelay,
     },
 };
 
@@ -60,6 +61,7 @@ pub(super) struct Engine<'a> {
 pub(super) struct Workers {
     pub(super) delivery: DeliveryWorker,
     pub(super) event_relay: EventRelay,
+    pub(super) webhook_relay: Option<WebhookRelay>,
     pub(super) deferred: DeferredWriter,
     pub(super) counts: CountSync,
     pub(super) health: HealthMonitor,
@@ -88,7 +90,9 @@ impl<'a> Engine<'a> {
             ),
         };
         let (lines, deferred) = DeferredLines::bounded(DEFERRED_BOUND);
-        let event_log = EventLog { core: core.clone(), wake: Arc::default(), deferred: lines.clone() };
+        let wake = settings.events.sinks().iter().map(|_| Arc::default()).collect();
+        let personal_data = settings.events.personal_data;
+        let event_log = EventLog { core: core.clone(), wake, personal_data, deferred: lines.clone() };
         let rate_limits = RateLimits {
             core: core.clone(),
             shared: limiter,
@@ -141,7 +145,8 @@ impl<'a> Engine<'a> {
     }
 
     pub(super) fn gauges(&self) -> Gauges {
-        Gauges { core: self.core.clone(), hasher: self.passwords.hasher.clone() }
+        let sinks = self.settings.events.sinks();
+        Gauges { core: self.core.clone(), hasher: self.passwords.hasher.clone(), sinks }
     }
 
     pub(super) fn build(self) -> (http::Services, Workers) {
@@ -150,6 +155,8 @@ impl<'a> Engine<'a> {
 
     fn workers(self) -> Workers {
         let Self { settings, core, .. } = self;
+        let node = core.random.secret_id();
+        let mut wakes = self.event_log.wake.iter().cloned();
         Workers {
             delivery: DeliveryWorker {
                 core: core.clone(),
@@ -163,12 +170,20 @@ impl<'a> Engine<'a> {
             event_relay: EventRelay {
                 core: core.clone(),
                 publisher: publisher(settings),
-                node: core.random.secret_id(),
-                wake: Arc::clone(&self.event_log.wake),
-                keep_unroutable: settings.keep_unroutable,
+                node,
+                wake: wakes.next().unwrap_or_default(),
+                keep_unroutable: settings.events.keep_unroutable,
+                beside_webhook: settings.events.webhook.is_some(),
                 refused: HashMap::new(),
             },
             counts: CountSync { core: core.clone(), counts: self.gate.guard.counts, event_log: self.event_log.clone() },
+            webhook_relay: event_webhook(settings).map(|webhook| WebhookRelay {
+                core: core.clone(),
+                webhook,
+                node,
+                wake: wakes.next().unwrap_or_default(),
+                held: HashMap::new(),
+            }),
             deferred: DeferredWriter { event_log: self.event_log, deferred: self.deferred },
             health: HealthMonitor(self.readiness),
             verifications: VerificationWatcher(self.watch),

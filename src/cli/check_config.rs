@@ -36,7 +36,7 @@ pub(super) async fn check(settings: &Settings) -> anyhow::Result<ExitCode> {
             Err(error) => problems.push(format!("REDIS_URL: {error}")),
         }
     }
-    if let Some(rabbitmq) = &settings.rabbitmq
+    if let Some(rabbitmq) = &settings.events.rabbitmq
         && let Err(error) = rabbitmq.check().await
     {
         problems.push(format!("AMQP_URL: events cannot be published to {rabbitmq:?}: {error}"));

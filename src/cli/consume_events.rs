@@ -32,7 +32,7 @@ pub(super) struct ConsumeEvents {
 
 /// Writes each event as a JSON line to standard output, or hands it to a command, until told to stop.
 pub(super) async fn run(arguments: ConsumeEvents, settings: &Settings) -> anyhow::Result<ExitCode> {
-    let url = settings.rabbitmq.clone().context("AMQP_URL is required")?;
+    let url = settings.events.rabbitmq.clone().context("AMQP_URL is required")?;
     let ConsumeEvents { queue, topics, exec } = arguments;
     let mut consumer = Consumer::new(url, ConsumerSettings { queue, topics });
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

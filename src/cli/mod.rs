@@ -10,6 +10,7 @@ mod backup;
 mod check_config;
 mod consume_events;
 mod deliveries;
+mod events;
 mod health;
 mod import;
 mod logging;
@@ -92,7 +93,7 @@ enum Command {
     ConsumeEvents(consume_events::ConsumeEvents),
     /// Manage events
     #[command(subcommand)]
-    Events(Events),
+    Events(events::Events),
     /// Manage rate limits
     #[command(subcommand)]
     Limits(Limits),
@@ -105,12 +106,6 @@ enum Command {
 enum Keys {
     /// Print a new root key
     Generate,
-}
-
-#[derive(Subcommand)]
-enum Events {
-    /// Republish events that no queue received
-    Retry,
 }
 
 #[derive(Subcommand)]
@@ -179,11 +174,7 @@ async fn execute(command: Command, settings: &Settings, as_json: bool) -> anyhow
         Command::Deliveries(command) => return deliveries::run(command, settings, as_json).await,
         Command::SendTest(test) => return deliveries::send_test(test, settings, as_json).await,
         Command::ConsumeEvents(command) => return consume_events::run(command, settings).await,
-        Command::Events(Events::Retry) => {
-            let admin = admin_services(settings).await?;
-            output::print(&json!({"retried": admin.deliveries.requeue_events().await?}), as_json);
-            admin.store.close().await;
-        }
+        Command::Events(command) => events::run(command, settings, as_json).await?,
         Command::Users(command) => return users::run(command, settings, as_json).await,
         Command::Sessions(command) => return sessions::run(command, settings, as_json).await,
         Command::Abuse(command) => return abuse::run(command, settings, as_json).await,

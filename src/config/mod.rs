@@ -5,6 +5,7 @@
 
 mod abuse;
 mod codes_and_limits;
+mod events;
 mod notify;
 mod reader;
 mod secrets;
@@ -16,6 +17,7 @@ mod tests;
 mod warnings;
 
 pub use abuse::AbuseSettings;
+pub use events::EventSettings;
 pub use notify::{NotifySettings, ProviderSettings};
 pub use reader::Problem;
 pub use settings::{LogFormat, Settings};

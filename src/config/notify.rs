@@ -3,10 +3,9 @@
 use reqwest::Url;
 
 use super::reader::Reader;
+use crate::crypto::{WebhookSecret, WebhookSigner};
 use crate::http::ServerSettings;
-use crate::notify::{
-    SmtpSettings, TemplateSettings, Templates, TwilioSender, TwilioSettings, WebhookSecret, WebhookSettings,
-};
+use crate::notify::{SmtpSettings, TemplateSettings, Templates, TwilioSender, TwilioSettings, WebhookSettings};
 
 /// Messages and their providers.
 #[derive(Debug, Clone)]
@@ -235,12 +234,19 @@ fn templates(settings: &mut Reader) -> Templates {
 }
 
 fn webhook(settings: &mut Reader) -> Option<WebhookSettings> {
-    let url = settings.parsed("notify.webhook.url", None, |text| {
-        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        url.map(Some).ok_or("must be an http:// or https:// URL")
-    });
-    let secret = settings.parsed("notify.webhook.secret", None, |text| WebhookSecret::parse(text).map(Some));
-    let previous_secret =
-        settings.parsed("notify.webhook.previous_secret", None, |text| WebhookSecret::parse(text).map(Some));
-    Some(WebhookSettings { url: url?, secret: secret?, previous_secret })
+    let url = settings.parsed("notify.webhook.url", None, |text| web_url(text).map(Some));
+    let signer = signer(settings, ["notify.webhook.secret", "notify.webhook.previous_secret"]);
+    Some(WebhookSettings { url: url?, signer: signer? })
+}
+
+/// The signer of a webhook, if its secret is set.
+pub(super) fn signer(settings: &mut Reader, [secret, previous]: [&'static str; 2]) -> Option<WebhookSigner> {
+    let secret = settings.parsed(secret, None, |text| WebhookSecret::parse(text).map(Some));
+    let previous = settings.parsed(previous, None, |text| WebhookSecret::parse(text).map(Some));
+    secret.map(|secret| WebhookSigner::new(secret, previous))
+}
+
+pub(super) fn web_url(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.ok_or("must be an http:// or https:// URL")
 }

@@ -111,15 +111,6 @@ impl Reader {
         Some(text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect())
     }
 
-    /// Settings of a feature that is not built yet; another value than `harmless` is a problem.
-    pub(super) fn not_built(&mut self, settings: &[&'static str], harmless: &str) {
-        for setting in settings {
-            if self.text(setting).is_some_and(|value| value != harmless) {
-                self.problem(setting, "is not built yet");
-            }
-        }
-    }
-
     pub(super) fn finish(mut self) -> (Vec<Problem>, Vec<&'static str>) {
         for setting in self.values.keys() {
             self.problems.push(Problem::new(setting.clone(), "unknown setting"));

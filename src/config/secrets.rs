@@ -55,6 +55,7 @@ pub(super) fn tokens(settings: &mut Reader) -> (TokenSettings, SessionSettings) 
     };
     let sessions = SessionSettings {
         fresh_for: settings.seconds("tokens.fresh_for", 300, 0..=DAY),
+        refresh_until_used: settings.flag("tokens.refresh_until_used", !tokens.keys.have_pair()),
         refresh_grace: settings.seconds("tokens.refresh_grace", 30, 0..=600),
         refresh_ttl: settings.seconds("tokens.refresh_ttl", 2_592_000, 60..=YEAR),
         session_ttl: settings.seconds("tokens.session_ttl", 7_776_000, 60..=10 * YEAR),

@@ -8,6 +8,7 @@ use super::{
     Problem, Sources,
     abuse::{AbuseSettings, abuse},
     codes_and_limits::{codes, hashing, limits, registrations_ttl},
+    events::{EventSettings, events},
     notify::{NotifySettings, notify},
     reader::Reader,
     secrets::{keyring, tokens},
@@ -17,7 +18,6 @@ use crate::{
     crypto::{HashingCost, Keyring, TokenSettings},
     domain::{PhoneRules, Region},
     engine::{CodeSettings, LimitSettings, SessionSettings},
-    events::RabbitUrl,
     http::{ClientIpHeader, ServerSettings},
     redis::RedisUrl,
     store::StoreSettings,
@@ -34,10 +34,8 @@ pub struct Settings {
     pub redis: Option<RedisUrl>,
     /// The time limit of a Redis command.
     pub redis_timeout: Duration,
-    /// `None`: events go to the log.
-    pub rabbitmq: Option<RabbitUrl>,
-    /// Events that no queue receives are set aside, not dropped.
-    pub keep_unroutable: bool,
+    /// Events and where they go.
+    pub events: EventSettings,
     /// HTTP.
     pub server: ServerSettings,
     /// `None`: generated once into the data directory (SQLite only).
@@ -145,7 +143,6 @@ impl Settings {
         let mut codes = codes(settings, &limits);
         let phone = phone(settings);
         codes.test_identities = test_identities(settings, &codes, &phone);
-        not_built_yet(settings);
         let notify = notify(settings, embedded, &server);
         // On a laptop: nothing is sent, and nobody else can reach it.
         let trusts_loopback = embedded && server.trusted_proxies.is_empty() && notify.is_console_alone();
@@ -153,12 +150,7 @@ impl Settings {
             abuse: abuse(settings, trusts_loopback),
             redis,
             redis_timeout: settings.seconds("redis.timeout", 1, 1..=10),
-            rabbitmq: rabbitmq(settings),
-            keep_unroutable: settings.parsed("events.unroutable", false, |text| match text {
-                "drop" => Ok(false),
-                "keep" => Ok(true),
-                _ => Err("must be drop or keep"),
-            }),
+            events: events(settings),
             keyring: keyring(settings, embedded),
             tokens,
             sessions,
@@ -181,16 +173,6 @@ impl Settings {
             server,
         }
     }
-}
-
-/// Accepted only with the values that they have anyway, so that nobody relies on them.
-fn not_built_yet(settings: &mut Reader) {
-    settings.not_built(&["events.personal_data"], "false");
-}
-
-fn rabbitmq(settings: &mut Reader) -> Option<RabbitUrl> {
-    let exchange = settings.text("events.exchange").unwrap_or_else(|| "enroll.events".to_owned());
-    settings.parsed("amqp_url", None, |url| RabbitUrl::parse(url, exchange).map(Some))
 }
 
 fn store(settings: &mut Reader, data_dir: &std::path::Path) -> StoreSettings {

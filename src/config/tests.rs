@@ -54,6 +54,26 @@ fn postgresql_requires_redis_a_key_and_providers() {
 }
 
 #[test]
+fn a_webhook_of_events_needs_a_url_and_a_secret() {
+    let (url, secret) = ("ENROLL__EVENTS__WEBHOOK__URL", "ENROLL__EVENTS__WEBHOOK__SECRET");
+    let (types, right) = ("ENROLL__EVENTS__WEBHOOK__TYPES", "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+    let hook = "https://example.com/hook?key=1";
+    for (variables, wrong) in [
+        (vec![(url, hook)], Some(secret)),
+        (vec![(url, hook), (secret, "whsec_short")], Some(secret)),
+        (vec![(url, "example.com/hook"), (secret, right)], Some(url)),
+        (vec![(url, "ftp://example.com"), (secret, right)], Some(url)),
+        (vec![(url, hook), (secret, right), (types, "user.*,user.gone")], Some(types)),
+        (vec![(url, hook), (secret, right), (types, "user.*,login.failed")], None),
+    ] {
+        let problems = load(&variables).err().unwrap_or_default();
+        assert_eq!(problems.len(), usize::from(wrong.is_some()), "{variables:?} {problems:?}");
+        assert!(problems.iter().all(|problem| problem.starts_with(wrong.unwrap_or_default())), "{problems:?}");
+    }
+    assert_eq!(load(&[(url, hook), (secret, right)]).unwrap().events.sinks().len(), 2);
+}
+
+#[test]
 fn the_environment_wins_over_dot_env() {
     let sources = Sources {
         dot_env: [

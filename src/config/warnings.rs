@@ -28,7 +28,7 @@ impl Settings {
         let proxies = "no trusted proxies are set: behind a proxy all clients share its IP and its limits";
         let everybody = self.server.trusted_proxies.iter().any(|network| network.prefix_len() == 0);
         warn(everybody, "ENROLL__SERVER__TRUSTED_PROXIES trusts everybody: each client can choose its own IP");
-        let empty_vhost = self.rabbitmq.as_ref().is_some_and(RabbitUrl::has_empty_vhost);
+        let empty_vhost = self.events.rabbitmq.as_ref().is_some_and(RabbitUrl::has_empty_vhost);
         warn(empty_vhost, "AMQP_URL ends with a slash, which names the virtual host \"\"; the default one is %2f");
         let (now, identities) = (SystemClock.now(), &self.codes.test_identities);
         let live = identities.live(now).count();

@@ -7,9 +7,11 @@ mod keys;
 mod seal;
 mod token_keys;
 mod tokens;
+mod webhook_signer;
 
 pub use foreign_hash::{ForeignHash, ForeignHashError};
 pub use hasher::{HashError, HashParams, Hasher, HashingCost};
 pub use keys::{Keyring, MacPurpose, RootKey};
 pub use token_keys::{TokenKeyError, TokenKeys};
 pub use tokens::{AccessClaims, TokenSettings, Tokens};
+pub use webhook_signer::{WebhookSecret, WebhookSigner};

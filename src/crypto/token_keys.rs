@@ -87,6 +87,11 @@ impl TokenKeys {
         Ok(Self { signing, verifying: verifying.into() })
     }
 
+    /// Whether a key pair signs, so that others verify tokens by themselves.
+    pub fn have_pair(&self) -> bool {
+        self.signing().is_some()
+    }
+
     pub(super) fn signing(&self) -> Option<&SigningKey> {
         self.signing.as_deref()
     }

@@ -37,6 +37,9 @@ pub struct AccessClaims {
     pub iat: i64,
     pub exp: i64,
     pub jti: Uuid,
+    /// The session's counter: which of its refresh tokens it was given out with.
+    #[serde(rename = "gen")]
+    pub counter: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<i64>,
     /// The operator's, of the account.
@@ -82,6 +85,7 @@ impl Tokens {
             iat: now.seconds(),
             exp: now.plus(self.settings.access_ttl).seconds(),
             jti: id,
+            counter: session.counter,
             nbf: None,
             claims: claims.clone(),
         };
@@ -184,6 +188,7 @@ mod tests {
             id: Uuid::from_u128(1),
             user_id: Uuid::from_u128(2),
             counter: 0,
+            used_counter: 0,
             salt: vec![0; 16],
             epoch: 0,
             opened_by: None,

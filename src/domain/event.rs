@@ -1,12 +1,14 @@
 //! Events: news for other programs.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Channel, Purpose, Timestamp};
+use super::{Channel, Identifiers, Purpose, Timestamp, User};
 
-/// News for other programs: ids, purposes, channels and times, never an address, a code, a password or a
-/// token.
+/// News for other programs: ids, purposes, channels and times, never a code, a password or a token; an address only
+/// where an operator asked for personal data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// Consumers drop repeats by it.
@@ -16,9 +18,54 @@ pub struct Event {
     /// Where its trace goes on (W3C Trace Context).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// The account, where its personal data go along.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<Box<EventUser>>,
     /// The type, and its data.
     #[serde(flatten)]
     pub kind: EventKind,
+}
+
+/// An account as its owner sees it, without what the owner or the operator keep in it. Its `Debug` shows the id alone.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of `GET /users/me`")]
+pub struct EventUser {
+    pub id: Uuid,
+    pub email: Option<String>,
+    pub email_verified: bool,
+    pub mobile: Option<String>,
+    pub mobile_verified: bool,
+    pub login_id: Option<String>,
+    pub name: Option<String>,
+    pub locale: Option<String>,
+    pub is_active: bool,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+impl fmt::Debug for EventUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EventUser({})", self.id)
+    }
+}
+
+impl From<User> for EventUser {
+    fn from(user: User) -> Self {
+        let Identifiers { email, mobile, login_id } = user.identifiers;
+        Self {
+            id: user.id,
+            email: email.map(|email| email.as_str().to_owned()),
+            email_verified: user.email_verified,
+            mobile: mobile.map(|mobile| mobile.as_str().to_owned()),
+            mobile_verified: user.mobile_verified,
+            login_id: login_id.map(|login_id| login_id.as_str().to_owned()),
+            name: user.name,
+            locale: user.locale,
+            is_active: user.disabled_at.is_none(),
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+        }
+    }
 }
 
 /// The type of an event (its tag) and the data that belong to it.
@@ -67,6 +114,47 @@ pub enum EventKind {
     WrongCodesReached { purpose: Purpose },
 }
 
+/// A place that events go to; each has a mark of its own on every event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventSink {
+    /// RabbitMQ, or the log where there is none.
+    Rabbitmq,
+    /// The webhook.
+    Webhook,
+}
+
+impl Event {
+    /// What it is told in order with: its account, or nothing but itself.
+    pub fn order_key(&self) -> Uuid {
+        self.kind.user().unwrap_or(self.id)
+    }
+}
+
+impl EventSink {
+    /// Its name in commands, leases and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rabbitmq => "rabbitmq",
+            Self::Webhook => "webhook",
+        }
+    }
+}
+
+/// The name of every type, as the serialization has it.
+pub const EVENT_TYPES: [&str; 11] = [
+    "registration.requested",
+    "user.registered",
+    "user.activated",
+    "user.logged_in",
+    "login.failed",
+    "session.revoked",
+    "password.changed",
+    "contact.changed",
+    "user.deleted",
+    "abuse.ceiling_reached",
+    "limits.wrong_codes_reached",
+];
+
 /// How a person authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -112,6 +200,23 @@ pub enum Reason {
 }
 
 impl EventKind {
+    /// The account whose personal data may go along; after its deletion there are none.
+    pub fn described_user(&self) -> Option<Uuid> {
+        match self {
+            Self::UserRegistered { user_id }
+            | Self::UserActivated { user_id, .. }
+            | Self::UserLoggedIn { user_id, .. } => Some(*user_id),
+            _ => None,
+        }
+    }
+
+    /// The type and the data, as other programs read them.
+    pub fn to_json(&self) -> (String, serde_json::Value) {
+        let mut written = serde_json::to_value(self).unwrap_or_default();
+        let name = written["type"].as_str().unwrap_or_default().to_owned();
+        (name, written["data"].take())
+    }
+
     /// The account whose events keep their order.
     pub fn user(&self) -> Option<Uuid> {
         match self {
@@ -136,5 +241,17 @@ impl EventKind {
     /// The revocation of all sessions of an account, except for `but`.
     pub fn all_revoked(user_id: Uuid, but: Option<Uuid>, reason: Reason) -> Self {
         Self::SessionRevoked { user_id, session_id: None, but, reason }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_is_listed() {
+        let unknown = serde_json::from_str::<EventKind>(r#"{"type":"?","data":{}}"#).unwrap_err().to_string();
+        let known: Vec<&str> = unknown.split('`').skip(3).step_by(2).collect();
+        assert_eq!(known, EVENT_TYPES, "{unknown}");
     }
 }

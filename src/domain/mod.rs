@@ -46,7 +46,7 @@ pub use dependency::{Dependency, Unavailable};
 pub use destination::{DestinationHash, DestinationRecord, Way};
 pub use digest::{hex, sha256};
 pub use email::Email;
-pub use event::{ContactChange, Event, EventKind, LoginMethod, Reason};
+pub use event::{ContactChange, EVENT_TYPES, Event, EventKind, EventSink, EventUser, LoginMethod, Reason};
 pub use field_error::{FieldCode, FieldError};
 pub use identifiers::{Identifier, Identifiers, TakenIdentifier};
 pub use json::{BEYOND_DOUBLE, DataUpdate, JsonObject, parse_json};

@@ -15,6 +15,8 @@ pub struct Session {
     pub user_id: Uuid,
     /// Grows by one with each refresh.
     pub counter: i64,
+    /// The last counter whose tokens were seen in use; the first needs no mark, for it replaced none.
+    pub used_counter: i64,
     /// Part of its refresh tokens, so that they cannot be made from ids.
     pub salt: Vec<u8>,
     /// The account's epoch at the login: the session is valid only while the two are equal.

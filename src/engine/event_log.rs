@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::{Core, DeferredLines};
 use crate::{
-    domain::{AuditLine, Event, EventKind, LoginMethod, Origin, Timestamp},
-    store::{StoreError, Tx},
+    domain::{AuditLine, Event, EventKind, EventUser, LoginMethod, Origin, Timestamp},
+    store::{SealedEvent, StoreError, Tx},
     telemetry,
 };
 
@@ -16,8 +16,10 @@ use crate::{
 #[derive(Clone)]
 pub struct EventLog {
     pub(crate) core: Core,
-    /// Wakes the event relay.
-    pub(crate) wake: Arc<Notify>,
+    /// Wakes the relays, one for each sink.
+    pub(crate) wake: Vec<Arc<Notify>>,
+    /// Whether the events of an account describe it.
+    pub(crate) personal_data: bool,
     /// The way of what is written after the response.
     pub(crate) deferred: DeferredLines,
 }
@@ -34,9 +36,22 @@ impl EventLog {
         origin: Origin<'_>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let events: Vec<Event> = kinds.into_iter().map(|kind| self.event(kind, now)).collect();
+        let mut events: Vec<Event> = kinds.into_iter().map(|kind| self.event(kind, now)).collect();
+        if self.personal_data {
+            describe(tx, &mut events).await?;
+        }
         self.append_events(tx, &events).await?;
         tx.append_audit(&AuditLine::of_events(&events, origin, now)).await
+    }
+
+    /// Takes the description of a deleted account out of the events that wait.
+    pub(crate) async fn forget_user(&self, tx: &mut Tx, user: Uuid) -> Result<(), StoreError> {
+        for (id, body) in tx.events_with_user(user).await? {
+            let json = self.core.keyring.open(EVENT_SEAL, &body);
+            let Some(event) = json.and_then(|json| serde_json::from_slice::<Event>(&json).ok()) else { continue };
+            tx.replace_without_user(id, &self.seal(&Event { user: None, ..event }).body).await?;
+        }
+        Ok(())
     }
 
     /// Stores failed logins; of an account that is gone by now no line names anybody.
@@ -53,14 +68,14 @@ impl EventLog {
     }
 
     async fn append_events(&self, tx: &mut Tx, events: &[Event]) -> Result<(), StoreError> {
-        let sealed: Vec<Vec<u8>> = events.iter().map(|event| self.seal(event)).collect();
+        let sealed: Vec<SealedEvent> = events.iter().map(|event| self.seal(event)).collect();
         tx.append_events(&sealed, self.core.now()).await
     }
 
-    /// Commits the transaction and wakes the event relay.
+    /// Commits the transaction and wakes the relays.
     pub(crate) async fn commit(&self, tx: Tx) -> Result<(), StoreError> {
         tx.commit().await?;
-        self.wake.notify_one();
+        self.wake.iter().for_each(|relay| relay.notify_one());
         Ok(())
     }
 
@@ -75,11 +90,25 @@ impl EventLog {
     }
 
     fn event(&self, kind: EventKind, now: Timestamp) -> Event {
-        Event { id: self.core.random.id(now), at: now, traceparent: telemetry::traceparent(), kind }
+        Event { id: self.core.random.id(now), at: now, traceparent: telemetry::traceparent(), user: None, kind }
     }
 
-    fn seal(&self, event: &Event) -> Vec<u8> {
+    fn seal(&self, event: &Event) -> SealedEvent {
         let json = serde_json::to_vec(event).expect("ids, words and times always are JSON");
-        self.core.keyring.seal(EVENT_SEAL, &json, &*self.core.random)
+        let body = self.core.keyring.seal(EVENT_SEAL, &json, &*self.core.random);
+        SealedEvent { order_key: event.order_key(), body, has_user: event.user.is_some() }
     }
+}
+
+/// Adds the accounts as the transaction has them.
+async fn describe(tx: &mut Tx, events: &mut [Event]) -> Result<(), StoreError> {
+    let mut last: Option<Box<EventUser>> = None;
+    for event in events {
+        let Some(id) = event.kind.described_user() else { continue };
+        if last.as_ref().is_none_or(|user| user.id != id) {
+            last = tx.user(id).await?.map(|user| Box::new(user.into()));
+        }
+        event.user.clone_from(&last);
+    }
+    Ok(())
 }

@@ -3,13 +3,20 @@
 use std::time::Duration;
 
 use super::Core;
-use crate::{crypto::Hasher, domain::Timestamp, metrics, store::StoreError};
+use crate::{
+    crypto::Hasher,
+    domain::{EventSink, Timestamp},
+    metrics,
+    store::StoreError,
+};
 
 /// Reads the gauges of a node.
 #[derive(Clone)]
 pub struct Gauges {
     pub(crate) core: Core,
     pub(crate) hasher: Hasher,
+    /// Where events go.
+    pub(crate) sinks: Vec<EventSink>,
 }
 
 impl Gauges {
@@ -30,8 +37,10 @@ impl Gauges {
         let count = |rows: i64| usize::try_from(rows).unwrap_or_default();
         let (messages, due) = reader.waiting_messages().await?;
         metrics::outbox(count(messages), age(due));
-        let (events, oldest) = reader.event_backlog().await?;
-        metrics::events(count(events), age(oldest));
+        for sink in &self.sinks {
+            let (events, oldest) = reader.event_backlog(*sink).await?;
+            metrics::events(sink.as_str(), count(events), age(oldest));
+        }
         Ok(())
     }
 }

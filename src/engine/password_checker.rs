@@ -279,7 +279,7 @@ impl PasswordChecker {
     pub(crate) async fn reread(&self, actor: &Actor) -> Result<User, Error> {
         let mut reader = self.core.store.read().await?;
         let user = reader.session_user(actor.session, actor.user.id, self.core.now()).await?;
-        let user = user.ok_or(Error::InvalidToken)?;
+        let user = user.ok_or(Error::InvalidToken)?.user;
         if user.password_hash == actor.user.password_hash { Ok(user) } else { Err(Error::WrongPassword) }
     }
 

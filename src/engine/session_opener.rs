@@ -15,8 +15,10 @@ use crate::{
 pub struct SessionSettings {
     /// How long after its opening a session proves by itself who is there.
     pub fresh_for: Duration,
-    /// How long the token just replaced still gets its successor: a lost answer, a second tab.
+    /// How long the token just replaced still gets its successor in any case: a second tab.
     pub refresh_grace: Duration,
+    /// The token just replaced gets its successor until that is used, however late: an answer that was lost.
+    pub refresh_until_used: bool,
     /// How long a session may be idle; each refresh starts it anew.
     pub refresh_ttl: Duration,
     /// How long a session lives in any case.
@@ -51,6 +53,7 @@ impl SessionOpener {
             id: self.core.random.id(now),
             user_id: user.id,
             counter: 0,
+            used_counter: 0,
             salt: self.core.random.bytes::<16>().to_vec(),
             epoch: user.epoch,
             opened_by: opened_by.map(Address::hash),

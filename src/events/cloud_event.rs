@@ -6,8 +6,7 @@ use crate::domain::Event;
 
 /// The type of an event, and the event in CloudEvents 1.0, JSON format.
 pub(super) fn cloud_event(event: &Event, source: &str) -> (String, Value) {
-    let written = serde_json::to_value(&event.kind).unwrap_or_default();
-    let kind = written["type"].as_str().unwrap_or_default().to_owned();
+    let (kind, data) = event.kind.to_json();
     let mut envelope = json!({
         "specversion": "1.0",
         "id": event.id,
@@ -15,10 +14,13 @@ pub(super) fn cloud_event(event: &Event, source: &str) -> (String, Value) {
         "type": kind,
         "time": event.at,
         "datacontenttype": "application/json",
-        "data": written["data"],
+        "data": data,
     });
     if let Some(user) = event.kind.user() {
         envelope["subject"] = json!(user);
+    }
+    if let Some(described) = &event.user {
+        envelope["data"]["user"] = json!(described);
     }
     if let Some(parent) = &event.traceparent {
         envelope["traceparent"] = json!(parent); // its extension Distributed Tracing

@@ -4,6 +4,7 @@ mod cloud_event;
 mod consumer;
 mod log;
 mod rabbitmq;
+mod webhook;
 
 use async_trait::async_trait;
 
@@ -12,6 +13,7 @@ use crate::domain::Event;
 pub use consumer::{Consumer, ConsumerSettings, HandlerResult};
 pub use log::LogPublisher;
 pub use rabbitmq::{RabbitPublisher, RabbitUrl};
+pub use webhook::{EventTypes, EventWebhook, EventWebhookSettings, PostFailure};
 
 /// Publishes events in their order.
 #[async_trait]

@@ -27,7 +27,7 @@ pub use smtp::{Smtp, SmtpSettings};
 pub use sns::{Sns, SnsSettings};
 pub use templates::{TemplateSettings, Templates, segments};
 pub use twilio::{Twilio, TwilioCallback, TwilioSender, TwilioSettings};
-pub use webhook::{Webhook, WebhookSecret, WebhookSettings};
+pub use webhook::{Webhook, WebhookSettings};
 
 /// A message as a person reads it.
 #[derive(Clone)]

@@ -1,8 +1,6 @@
 //! Messages by a webhook.
 
 use async_trait::async_trait;
-use aws_lc_rs::hmac;
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::{Client, RequestBuilder, StatusCode, Url, header};
 use serde_json::json;
 
@@ -10,7 +8,10 @@ use super::{
     Message, Notifier, Receipt, SendError,
     http::{client, refused, traced, unreachable},
 };
-use crate::domain::{Clock, SystemClock, Timestamp};
+use crate::{
+    crypto::WebhookSigner,
+    domain::{Clock, SystemClock, Timestamp},
+};
 
 /// Sends messages to the operator's own gateway: a POST signed as Standard Webhooks 1.0 says (id, timestamp and
 /// body under HMAC-SHA256).
@@ -25,34 +26,7 @@ pub struct WebhookSettings {
     /// The gateway.
     pub url: Url,
     /// Signs the messages.
-    pub secret: WebhookSecret,
-    /// Signs them too, while receivers change over.
-    pub previous_secret: Option<WebhookSecret>,
-}
-
-/// A secret of 24 to 64 octets. Its `Debug` shows nothing.
-#[derive(Clone)]
-pub struct WebhookSecret(Box<hmac::Key>);
-
-impl WebhookSecret {
-    /// Parses `whsec_` and base64.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let octets = STANDARD.decode(text.strip_prefix("whsec_").unwrap_or(text)).ok();
-        let octets = octets.filter(|octets| (24..=64).contains(&octets.len()));
-        let octets = octets.ok_or("must be `whsec_` and 24 to 64 octets in base64")?;
-        Ok(Self(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &octets))))
-    }
-
-    fn sign(&self, id: &str, timestamp: i64, body: &str) -> String {
-        let signed = format!("{id}.{timestamp}.{body}");
-        format!("v1,{}", STANDARD.encode(hmac::sign(&self.0, signed.as_bytes())))
-    }
-}
-
-impl std::fmt::Debug for WebhookSecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("WebhookSecret(..)")
-    }
+    pub signer: WebhookSigner,
 }
 
 impl Webhook {
@@ -62,15 +36,9 @@ impl Webhook {
     }
 
     fn signed(&self, id: &str, now: Timestamp, body: String) -> RequestBuilder {
-        let secrets = std::iter::once(&self.settings.secret).chain(&self.settings.previous_secret);
-        let signatures: Vec<String> = secrets.map(|secret| secret.sign(id, now.seconds(), &body)).collect();
-        self.client
-            .post(self.settings.url.clone())
-            .header(header::CONTENT_TYPE, "application/json")
-            .header("webhook-id", id)
-            .header("webhook-timestamp", now.seconds().to_string())
-            .header("webhook-signature", signatures.join(" "))
-            .body(body)
+        let request = self.client.post(self.settings.url.clone()).header(header::CONTENT_TYPE, "application/json");
+        let headers = self.settings.signer.headers(id, now, &body);
+        headers.into_iter().fold(request, |request, (name, value)| request.header(name, value)).body(body)
     }
 }
 

@@ -118,6 +118,7 @@ impl AccountService {
         if !tx.delete_user(user).await? {
             return Err(Error::Conflict); // changed meanwhile
         }
+        self.event_log.forget_user(&mut tx, user.id).await?;
         let deleted = EventKind::UserDeleted { user_id: user.id };
         self.event_log.append(&mut tx, [deleted], origin, self.core.now()).await?;
         Ok(self.event_log.commit(tx).await?)

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::{
-    domain::{AuditLine, DAY, DeliveryState, MessagePayload, Origin, message_owner},
-    engine::Core,
+    domain::{AuditLine, DAY, DeliveryState, Event, EventSink, MessagePayload, Origin, message_owner},
+    engine::{Core, EVENT_SEAL},
     error::Error,
-    store::{Conversion, StoredMessage},
+    store::{Conversion, StoredEvent, StoredMessage},
 };
 
 /// Lists messages for operators, and records the reports of providers.
@@ -24,6 +24,16 @@ pub struct MessageSummary {
     pub purpose: Option<&'static str>,
 }
 
+/// An event that some sink has not got.
+#[derive(Debug, Clone)]
+pub struct EventSummary {
+    /// The row.
+    pub stored: StoredEvent,
+    /// The event; `None` where its key is gone.
+    pub event: Option<Event>,
+}
+
+const MOST_EVENTS: i64 = 1_000;
 /// A message that a worker has leased is due when its lease ends, which is sooner than this.
 const LONGEST_LEASE: Duration = Duration::from_mins(1);
 
@@ -60,11 +70,25 @@ impl DeliveryService {
         Ok(tx.commit().await?)
     }
 
-    /// Puts back the events that no queue received, and returns how many.
-    pub async fn requeue_events(&self) -> Result<u64, Error> {
+    /// The oldest thousand events that some sink has not got.
+    pub async fn list_events(&self) -> Result<Vec<EventSummary>, Error> {
+        let stored = self.core.store.read().await?.stored_events(MOST_EVENTS).await?;
+        let open = |stored: StoredEvent| {
+            let json = self.core.keyring.open(EVENT_SEAL, &stored.body);
+            EventSummary { event: json.and_then(|json| serde_json::from_slice(&json).ok()), stored }
+        };
+        Ok(stored.into_iter().map(open).collect())
+    }
+
+    /// Puts back the events that were set aside for these sinks, and returns how many.
+    pub async fn requeue_events(&self, sinks: &[EventSink]) -> Result<u64, Error> {
+        let now = self.core.now();
         let mut tx = self.core.store.begin().await?;
-        let retried = tx.requeue_events().await?;
-        tx.append_audit(&[AuditLine::command("events_retry", None, Origin::default(), self.core.now())]).await?;
+        let mut retried = 0;
+        for sink in sinks {
+            retried += tx.requeue_events(*sink, now).await?;
+        }
+        tx.append_audit(&[AuditLine::command("events_retry", None, Origin::default(), now)]).await?;
         tx.commit().await?;
         Ok(retried)
     }

@@ -25,7 +25,7 @@ pub use accounts::AccountService;
 pub use audit::{AuditService, Timeline};
 pub use code_request::{CodeRequest, CodeRequestService};
 pub use contacts::ContactService;
-pub use deliveries::{DeliveryService, MessageSummary};
+pub use deliveries::{DeliveryService, EventSummary, MessageSummary};
 pub use idempotency::{IdempotencyService, RequestKey};
 pub use login::LoginService;
 pub use profile::{AccountExport, ProfileService};

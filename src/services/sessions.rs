@@ -6,7 +6,7 @@ use crate::{
     domain::{EventKind, Origin, Reason, RefreshToken, Session, SessionSummary, SessionTokens, Timestamp, User},
     engine::{Core, EventLog, SessionOpener, once_on_conflict},
     error::Error,
-    store::Writer,
+    store::{SessionUser, Writer},
 };
 
 /// Refreshes, lists and revokes sessions, and authenticates access tokens.
@@ -19,7 +19,8 @@ pub struct SessionService {
 
 /// A refresh token whose rotation failed.
 enum TokenStatus {
-    /// It was replaced within the grace: its successor is that of the session as it stands.
+    /// It was replaced within the grace, or by tokens that nobody has used yet: its successor is that of the session
+    /// as it stands.
     JustReplaced(Box<Session>),
     /// It is the session's present one: a change of the account was in the way for a moment.
     Current,
@@ -36,7 +37,8 @@ impl SessionService {
     /// # Errors
     ///
     /// [`Error::TokenReused`] for a token that was replaced before: whoever has it, its session is revoked (RFC
-    /// 9700, 4.14.2), but within the grace the last one replaced gets the same successor again.
+    /// 9700, 4.14.2), but the last one replaced gets the same successor again within the grace, and until the
+    /// successor is used where the settings say so.
     /// [`Error::InvalidToken`] for a token that is not ours (no row is touched), or of an ended session.
     pub async fn refresh(&self, text: &str, origin: Origin<'_>) -> Result<SessionTokens, Error> {
         let token = self.opener.tokens.verify_refresh(text).ok_or(Error::InvalidToken)?;
@@ -71,8 +73,13 @@ impl SessionService {
             return Ok(TokenStatus::Current);
         }
         let is_last = same_salt && token.counter + 1 == session.counter;
-        let in_grace = is_last && rotated_at.plus(self.opener.settings.refresh_grace) > now;
-        Ok(if in_grace { TokenStatus::JustReplaced(Box::new(session)) } else { TokenStatus::Reused })
+        let in_grace = rotated_at.plus(self.opener.settings.refresh_grace) > now;
+        let is_unused = self.opener.settings.refresh_until_used && session.used_counter < session.counter;
+        Ok(if is_last && (in_grace || is_unused) {
+            TokenStatus::JustReplaced(Box::new(session))
+        } else {
+            TokenStatus::Reused
+        })
     }
 
     /// Revokes the session of a token of either kind; an invalid token revokes nothing (RFC 7009, 2.2).
@@ -136,8 +143,13 @@ impl SessionService {
     pub async fn authenticate(&self, token: &str) -> Result<(User, Uuid), Error> {
         let now = self.core.now();
         let claims = self.opener.tokens.verify_access(token, now).ok_or(Error::InvalidToken)?;
-        let user = self.core.store.read().await?.session_user(claims.sid, claims.sub, now).await?;
-        Ok((user.ok_or(Error::InvalidToken)?, claims.sid))
+        let found = self.core.store.read().await?.session_user(claims.sid, claims.sub, now).await?;
+        let SessionUser { user, counter, used_counter } = found.ok_or(Error::InvalidToken)?;
+        // Before the answer: from here on the refresh token that these tokens replaced is somebody else's.
+        if self.opener.settings.refresh_until_used && claims.counter == counter && used_counter < counter {
+            self.core.store.write().await?.mark_session_used(claims.sid, counter).await?;
+        }
+        Ok((user, claims.sid))
     }
 
     /// The public keys of access tokens.

@@ -1,4 +1,4 @@
-//! Everything in which the SQL of the two databases differs: eleven fragments. A statement is one text, in which
+//! Everything in which the SQL of the two databases differs: a dozen fragments. A statement is one text, in which
 //! a fragment is named where it belongs.
 
 /// A statement as each database takes it.
@@ -10,7 +10,7 @@ pub struct Sql {
     pub sqlite: &'static str,
 }
 
-/// The fragments; the first five lock, the last four read a list that is bound as JSON.
+/// The fragments; the first seven lock, the last four read a list that is bound as JSON.
 macro_rules! fragment {
     ($database:ident $text:literal) => {
         $text
@@ -56,6 +56,12 @@ macro_rules! fragment {
         " FOR NO KEY UPDATE"
     };
     (sqlite FOR_NO_KEY_UPDATE) => {
+        ""
+    };
+    (postgres FOR_UPDATE) => {
+        " FOR UPDATE"
+    };
+    (sqlite FOR_UPDATE) => {
         ""
     };
     (postgres SKIP_LOCKED) => {

@@ -34,10 +34,11 @@ pub use database::{Store, StoreSettings};
 pub use delivery_stats::Conversion;
 pub use dialect::Sql;
 pub use error::StoreError;
-pub use events::WaitingEvent;
+pub use events::{SealedEvent, StoredEvent, WaitingEvent};
 pub use node_lock::NodeLock;
 pub use outbox::{LeasedMessage, QueuedMessage, StoredMessage, Tried};
 pub use registrations::Activation;
+pub use sessions::SessionUser;
 pub use verifications::DeliveredBy;
 
 /// Every statement with its name, for the test that prepares them on both databases.

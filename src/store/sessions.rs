@@ -15,6 +15,7 @@ struct SessionRow {
     id: Uuid,
     user_id: Uuid,
     counter: i64,
+    used_counter: i64,
     salt: Vec<u8>,
     epoch: i64,
     opened_by: Option<Vec<u8>>,
@@ -32,6 +33,7 @@ impl From<SessionRow> for Session {
             id: row.id,
             user_id: row.user_id,
             counter: row.counter,
+            used_counter: row.used_counter,
             salt: row.salt,
             epoch: row.epoch,
             opened_by: row.opened_by.as_deref().and_then(DestinationHash::from_stored),
@@ -42,6 +44,25 @@ impl From<SessionRow> for Session {
             expires_at: row.expires_at,
         }
     }
+}
+
+/// The user of a valid session, and which of the session's tokens were seen in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionUser {
+    /// The account.
+    pub user: User,
+    /// The session's counter.
+    pub counter: i64,
+    /// The last counter whose tokens were seen in use.
+    pub used_counter: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct SessionUserRow {
+    #[sqlx(flatten)]
+    user: UserRow,
+    counter: i64,
+    used_counter: i64,
 }
 
 #[derive(sqlx::FromRow)]
@@ -61,11 +82,11 @@ impl From<SummaryRow> for SessionSummary {
 }
 
 statements! {
-    SELECT_USER = "SELECT ", USER, " FROM sessions s JOIN users u ON u.id = s.user_id
+    SELECT_USER = "SELECT ", USER, ", s.counter, s.used_counter FROM sessions s JOIN users u ON u.id = s.user_id
         WHERE s.id = $1 AND u.id = $2 AND s.revoked_at IS NULL AND s.ends_at > $3 AND s.expires_at > $3
         AND s.epoch = u.epoch AND u.disabled_at IS NULL";
-    SELECT = "SELECT s.id, s.user_id, s.counter, s.salt, s.epoch, s.opened_by, s.user_agent, s.ip, s.created_at,
-        s.rotated_at, s.ends_at, s.expires_at FROM sessions s JOIN users u ON u.id = s.user_id
+    SELECT = "SELECT s.id, s.user_id, s.counter, s.used_counter, s.salt, s.epoch, s.opened_by, s.user_agent, s.ip,
+        s.created_at, s.rotated_at, s.ends_at, s.expires_at FROM sessions s JOIN users u ON u.id = s.user_id
         WHERE s.id = $1 AND s.revoked_at IS NULL AND s.ends_at > $2 AND s.epoch = u.epoch AND u.disabled_at IS NULL";
     SELECT_SUMMARIES = "SELECT id, user_agent, ip, created_at, rotated_at AS last_used_at FROM sessions
         WHERE user_id = $1 AND epoch = $2 AND revoked_at IS NULL AND ends_at > $3 ORDER BY created_at DESC, id DESC";
@@ -73,8 +94,9 @@ statements! {
         ends_at = CASE WHEN expires_at < $5 THEN expires_at ELSE $5 END
         WHERE id = $1 AND counter = $2 AND salt = $4 AND revoked_at IS NULL AND ends_at > $3
         AND EXISTS (SELECT 1 FROM users u WHERE u.id = user_id AND u.epoch = sessions.epoch AND u.disabled_at IS NULL)
-        RETURNING id, user_id, counter, salt, epoch, opened_by, user_agent, ip, created_at, rotated_at, ends_at,
-        expires_at";
+        RETURNING id, user_id, counter, used_counter, salt, epoch, opened_by, user_agent, ip, created_at, rotated_at,
+        ends_at, expires_at";
+    MARK_USED = "UPDATE sessions SET used_counter = $2 WHERE id = $1 AND counter = $2 AND used_counter < $2";
     REVOKE = "UPDATE sessions SET revoked_at = $3
         WHERE id = $1 AND user_id = COALESCE($2, user_id) AND revoked_at IS NULL AND ends_at > $3 RETURNING user_id";
     REVOKE_ALL = "UPDATE sessions SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL";
@@ -84,8 +106,8 @@ statements! {
         (SELECT id FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND epoch = $3 AND ends_at > $4
         ORDER BY created_at DESC, id DESC LIMIT $2)
         RETURNING id, revoked_at IS NULL AND epoch = $3 AND ends_at > $4";
-    INSERT = "INSERT INTO sessions (id, user_id, counter, salt, epoch, opened_by, user_agent, ip, created_at,
-        rotated_at, ends_at, expires_at) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11
+    INSERT = "INSERT INTO sessions (id, user_id, counter, used_counter, salt, epoch, opened_by, user_agent, ip, created_at,
+        rotated_at, ends_at, expires_at) SELECT $1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11
         FROM users WHERE id = $2 AND epoch = $5 AND disabled_at IS NULL", FOR_SHARE;
 }
 
@@ -96,9 +118,13 @@ impl Reader {
         session: Uuid,
         user: Uuid,
         now: Timestamp,
-    ) -> Result<Option<User>, StoreError> {
-        let row: Option<UserRow> = fetch!(fetch_optional, self, SELECT_USER, [session, user, now])?;
-        Ok(row.map(User::from))
+    ) -> Result<Option<SessionUser>, StoreError> {
+        let row: Option<SessionUserRow> = fetch!(fetch_optional, self, SELECT_USER, [session, user, now])?;
+        Ok(row.map(|SessionUserRow { user, counter, used_counter }| SessionUser {
+            user: user.into(),
+            counter,
+            used_counter,
+        }))
     }
 
     /// A valid session, and when its token was last replaced.
@@ -128,6 +154,11 @@ impl Writer {
         let row: Option<SessionRow> =
             fetch!(fetch_optional, self, ROTATE, [token.session, token.counter, now, token.salt.as_slice(), idle_end])?;
         Ok(row.map(Session::from))
+    }
+
+    /// Notes that tokens of the session's present counter are in use; written once for each counter.
+    pub async fn mark_session_used(&mut self, session: Uuid, counter: i64) -> Result<(), StoreError> {
+        execute!(self, MARK_USED, [session, counter]).map(drop)
     }
 }
 

@@ -8,6 +8,7 @@ mod health;
 mod node_lock;
 mod pruner;
 mod verification_watcher;
+mod webhook_relay;
 
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ pub use health::HealthMonitor;
 pub use node_lock::NodeLockMonitor;
 pub use pruner::Pruner;
 pub use verification_watcher::VerificationWatcher;
+pub use webhook_relay::WebhookRelay;
 
 /// The rounds of periodic work: one at once, then one after each interval.
 struct Rounds {

@@ -173,6 +173,7 @@ async fn a_token_used_again_ends_the_session(backend: Backend) {
     let app = TestApp::start(backend).await;
     let first = account(&app).await;
     let second = refresh(&app, &first["refresh_token"]).await.is(200);
+    app.me(access(&second)).await.is(200);
     app.advance(30);
     let reused = refresh(&app, &first["refresh_token"]).await;
     assert_eq!(reused.header("www-authenticate"), Some(r#"Bearer error="invalid_token""#));

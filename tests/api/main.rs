@@ -28,6 +28,7 @@ test_program!(
     profile,
     real_providers,
     recovery,
+    refresh,
     refusals,
     registration,
     test_identities,
@@ -36,5 +37,6 @@ test_program!(
     tokens,
     typed_and_pasted,
     validation,
-    verification_waits
+    verification_waits,
+    webhook_events
 );

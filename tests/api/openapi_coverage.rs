@@ -42,6 +42,7 @@ async fn every_operation_and_error_code_is_exercised() {
         super::pre_hijacking::all(),
         super::profile::all(),
         super::recovery::all(),
+        super::refresh::all(),
         super::registration::all(),
         super::removed_contacts::all(),
         super::suspended_contacts::all(),

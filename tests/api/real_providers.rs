@@ -88,6 +88,21 @@ async fn foreign_verifier_takes_every_webhook() {
     assert_eq!(channels, ["email", "sms"], "{hooks:#?}");
 }
 
+/// The server asks the libraries of two languages.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "tests/tools/provider-check starts what it needs"]
+async fn foreign_verifiers_take_every_event() {
+    let options = Options::unlimited()
+        .with("ENROLL__EVENTS__WEBHOOK__URL", format!("http://127.0.0.1:{}/events", port("ENROLL_TEST_HOOKS")))
+        .with("ENROLL__EVENTS__WEBHOOK__SECRET", "whsec_HxwdHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=")
+        .with("ENROLL__EVENTS__WEBHOOK__PREVIOUS_SECRET", "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+    let app = TestApp::with(Backend::Embedded, options).await;
+    let ann = app.register(json!({"mobile": "9876543210", "name": "Ännchen", "password": "correct horse"})).await;
+    app.verify(&ann, &ann.otp).await.is(200);
+    let events = took("events", 4).await;
+    assert!(events.iter().all(|event| event["specversion"] == "1.0"), "{events:#?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "tests/tools/provider-check starts what it needs"]
 async fn foreign_smtp_server_takes_refuses_and_hangs() {

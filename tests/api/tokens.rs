@@ -30,7 +30,7 @@ fn ed25519(dir: &Path) -> String {
     write_key(&dir.join("ed25519.pem"), key.as_ref())
 }
 
-fn p256(dir: &Path) -> String {
+pub(super) fn p256(dir: &Path) -> String {
     let random = aws_lc_rs::rand::SystemRandom::new();
     let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
     write_key(&dir.join("p256.pem"), key.as_ref())
@@ -61,7 +61,7 @@ async fn forged_tokens_are_refused(backend: Backend) {
     let (header, claims) = (part(access(&ann), 0), part(access(&ann), 1));
     assert_eq!((&header["typ"], &header["alg"]), (&json!("at+jwt"), &json!("ES256")));
     let names: Vec<&String> = claims.as_object().unwrap().keys().collect();
-    assert_eq!(names, ["aud", "exp", "iat", "iss", "jti", "sid", "sub"], "ids and times, nothing of the person");
+    assert_eq!(names, ["aud", "exp", "gen", "iat", "iss", "jti", "sid", "sub"], "ids and times, nothing of the person");
 
     let signature = access(&ann).rsplit('.').next().unwrap();
     let mut forged = Vec::new();

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use enroll::{
     domain::{
-        Address, AuditKind, AuditLine, Channel, CodeHistory, DeliveryState, Email, FailedAttempt, Holder, Identifiers, JsonObject, Mobile, Origin, OsRandom, Purpose,
-        Random, Registration, Session, TakenIdentifier, Timestamp, User, Verification, Way,
+        Address, AuditKind, AuditLine, Channel, CodeHistory, DeliveryState, Email, EventSink, FailedAttempt, Holder, Identifiers, JsonObject, Mobile, Origin, OsRandom, Purpose,
+        Random, RefreshToken, Registration, Session, TakenIdentifier, Timestamp, User, Verification, Way,
     },
-    store::{DeliveredBy, QueuedMessage, Store, StoreError, StoreSettings, Tried},
+    store::{DeliveredBy, QueuedMessage, SealedEvent, Store, StoreError, StoreSettings, Tried},
 };
 use uuid::Uuid;
 
@@ -26,6 +26,7 @@ stories!(
     a_message_is_leased_by_one_worker_at_a_time,
     refusals_of_two_nodes_add_up,
     a_session_is_valid_while_everything_holds,
+    an_event_goes_once_every_sink_has_it,
     pruning_deletes_what_has_ended,
     migrating_twice_at_once_migrates_once,
     a_node_starts_on_the_schema_of_the_next_release,
@@ -333,6 +334,7 @@ async fn a_session_is_valid_while_everything_holds(backend: Backend) {
         id: Uuid::from_u128(3),
         user_id: user.id,
         counter: 0,
+        used_counter: 0,
         salt: vec![7; 16],
         epoch: user.epoch,
         opened_by: None,
@@ -349,10 +351,66 @@ async fn a_session_is_valid_while_everything_holds(backend: Backend) {
     tx.insert_session(&stale).await.unwrap();
     tx.commit().await.unwrap();
     let mut reader = store.read().await.unwrap();
-    assert_eq!(reader.session_user(session.id, user.id, now()).await.unwrap(), Some(user.clone()));
+    assert_eq!(reader.session_user(session.id, user.id, now()).await.unwrap().unwrap().user, user);
+    // Use is noted for the present counter alone, and once.
+    let seen = async || store.read().await.unwrap().session_user(session.id, user.id, now()).await.unwrap().unwrap();
+    let rotate = RefreshToken { session: session.id, counter: 0, salt: [7; 16] };
+    store.write().await.unwrap().rotate_session(&rotate, now(), now().plus(DAY)).await.unwrap().unwrap();
+    for (counter, noted) in [(0, 0), (2, 0), (1, 1), (0, 1), (1, 1)] {
+        store.write().await.unwrap().mark_session_used(session.id, counter).await.unwrap();
+        assert_eq!((seen().await.counter, seen().await.used_counter), (1, noted));
+    }
     assert_eq!(reader.session_user(session.id, Uuid::from_u128(1), now()).await.unwrap(), None);
     assert_eq!(reader.session_user(stale.id, user.id, now()).await.unwrap(), None);
     assert_eq!(reader.session_user(session.id, user.id, now().plus(DAY)).await.unwrap(), None);
+}
+
+async fn an_event_goes_once_every_sink_has_it(backend: Backend) {
+    let Fixture { store, .. } = &fixture(backend).await;
+    let key = |n: u128| Uuid::from_u128(n % 7);
+    let mut tx = store.begin().await.unwrap();
+    let sealed: Vec<SealedEvent> = (0..100).map(|n| SealedEvent { order_key: key(n), body: vec![1], has_user: false }).collect();
+    tx.append_events(&sealed, now()).await.unwrap();
+    tx.commit().await.unwrap();
+    let waiting = async |sink: EventSink, without: &[Uuid]| {
+        let events = store.read().await.unwrap().waiting_events(sink, without, 1_000).await.unwrap();
+        events.into_iter().map(|event| event.id).collect::<Vec<i64>>()
+    };
+    let mark = async |sink: EventSink, ids: &[i64]| {
+        let mut tx = store.begin().await.unwrap();
+        tx.mark_events(ids, sink, now()).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    let (rabbitmq, webhook) = (EventSink::Rabbitmq, EventSink::Webhook);
+    let ids = waiting(webhook, &[]).await;
+    assert!(ids.len() == 100 && ids.is_sorted());
+    assert_eq!(waiting(webhook, &[key(0), key(1), key(2)]).await.len(), 100 - 44);
+    // One sink has an event, and the other has not.
+    mark(webhook, &ids[..10]).await;
+    assert_eq!((waiting(webhook, &[]).await.len(), waiting(rabbitmq, &[]).await.len()), (90, 100));
+    // Set aside for one sink, it is not for the other; and it stays until that one has it too.
+    store.write().await.unwrap().set_aside_event(ids[99], webhook, now()).await.unwrap();
+    assert_eq!(store.read().await.unwrap().event_backlog(webhook).await.unwrap().0, 89);
+    mark(rabbitmq, &ids[99..]).await;
+    assert_eq!(store.write().await.unwrap().requeue_events(rabbitmq, now()).await.unwrap(), 0);
+    assert_eq!(store.write().await.unwrap().requeue_events(webhook, now().plus(DAY)).await.unwrap(), 1);
+    let last = store.read().await.unwrap().waiting_events(webhook, &[], 1_000).await.unwrap().pop().unwrap();
+    assert_eq!((last.id, last.since), (ids[99], now().plus(DAY)));
+    // Both sinks mark the same events at once, in batches that cross: each is gone, and nobody waits in a circle.
+    let rising = async || {
+        for batch in ids.chunks(15) {
+            mark(rabbitmq, batch).await;
+        }
+    };
+    let falling = async || {
+        for batch in ids.rchunks(20) {
+            let mut batch = batch.to_vec();
+            batch.reverse();
+            mark(webhook, &batch).await;
+        }
+    };
+    tokio::join!(rising(), falling(), rising(), falling());
+    assert!(store.read().await.unwrap().stored_events(1_000).await.unwrap().is_empty());
 }
 
 async fn pruning_deletes_what_has_ended(backend: Backend) {

@@ -11,9 +11,13 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::rabbitmq::hears_of_all;
+use super::{
+    rabbitmq::hears_of_all,
+    webhook_events::{posts_of_all, posting_to},
+};
 use crate::support::{
     Answer, Backend,
+    fake_provider::{Answers, Gateway},
     process::{Lines, Node, Sandbox},
     rabbit::{TestExchange, amqp_url},
 };
@@ -172,7 +176,8 @@ struct Ledger {
 
 async fn twenty_kills_lose_nothing(backend: Backend) {
     let sandbox = Sandbox::new(backend).await;
-    let mut node = sandbox.node().unlimited();
+    let receiver = Gateway::start(Answers::With(204, "")).await;
+    let mut node = posting_to(&receiver.url, sandbox.node().unlimited());
     let place = backend.has_postgres().then(|| TestExchange::on(amqp_url()));
     let mut listener = None;
     if let Some(place) = &place {
@@ -217,6 +222,7 @@ async fn twenty_kills_lose_nothing(backend: Backend) {
     }
     every_message_ended(&node, &ledger).await;
     what_broke_off_was_done_wholly_or_not_at_all(&node, &ledger).await;
+    posts_of_all(&sandbox, &receiver, Duration::from_mins(1)).await;
     if let Some((listener, place)) = listener.zip(place) {
         // Told at least once for every account, and of none that is not there.
         hears_of_all(&sandbox, &listener, Duration::from_secs(30)).await;

@@ -16,5 +16,6 @@ test_program!(
     rolling_restart,
     rotation,
     sns,
-    traces
+    traces,
+    webhook_events
 );

@@ -30,7 +30,7 @@ fn node(sandbox: &Sandbox, place: &TestExchange) -> Node {
 }
 
 /// Registers a mobile and proves it; its tokens.
-async fn join(node: &Node, mobile: &str) -> Value {
+pub async fn join(node: &Node, mobile: &str) -> Value {
     let body = json!({"mobile": mobile, "password": "correct horse"});
     let answer = node.call(Method::POST, "/auth/register", None, body).await.is(202);
     let id = &answer["verification"]["verification_id"];
@@ -40,6 +40,12 @@ async fn join(node: &Node, mobile: &str) -> Value {
 
 /// The ids of all accounts.
 pub async fn accounts(sandbox: &Sandbox) -> BTreeSet<String> {
+    if sandbox.database.is_none() {
+        let mut connection = sqlx::SqliteConnection::connect(&sandbox.database_url()).await.unwrap();
+        let ids: Vec<uuid::Uuid> =
+            sqlx::query_scalar("SELECT id FROM users").fetch_all(&mut connection).await.unwrap();
+        return ids.into_iter().map(|id| id.to_string()).collect();
+    }
     let mut connection = sqlx::PgConnection::connect(&sandbox.database_url()).await.unwrap();
     let ids: Vec<String> = sqlx::query_scalar("SELECT id::text FROM users").fetch_all(&mut connection).await.unwrap();
     ids.into_iter().collect()
@@ -47,8 +53,13 @@ pub async fn accounts(sandbox: &Sandbox) -> BTreeSet<String> {
 
 /// Whose activation a listener heard of; and of each user the events came in their order.
 pub fn activated(listener: &EventConsumer) -> BTreeSet<String> {
+    activated_by(listener.events())
+}
+
+/// Whose activation is among these events; and of each user they came in their order.
+pub fn activated_by(events: Vec<Value>) -> BTreeSet<String> {
     let mut of_users: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for event in listener.events() {
+    for event in events {
         let Some(user) = event["subject"].as_str() else { continue };
         of_users.entry(user.to_owned()).or_default().push(event["type"].as_str().unwrap().to_owned());
     }
@@ -68,9 +79,14 @@ pub fn activated(listener: &EventConsumer) -> BTreeSet<String> {
 
 /// Waits until a listener has heard of every account and of no other.
 pub async fn hears_of_all(sandbox: &Sandbox, listener: &EventConsumer, patience: Duration) {
+    all_are_told_of(sandbox, || activated(listener), patience).await;
+}
+
+/// Waits until every account was told of, and no other.
+pub async fn all_are_told_of(sandbox: &Sandbox, told_of: impl Fn() -> BTreeSet<String>, patience: Duration) {
     let started = Instant::now();
     loop {
-        let (there, heard) = (accounts(sandbox).await, activated(listener));
+        let (there, heard) = (accounts(sandbox).await, told_of());
         if heard == there {
             return;
         }

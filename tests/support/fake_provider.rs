@@ -29,6 +29,8 @@ pub struct Received {
 pub enum Answers {
     With(u16, &'static str),
     RetryAfter(u16, u64),
+    /// 503 to bodies in which this stands, and 204 to others.
+    RefuseNaming(String),
     Never,
     /// As it is told next.
     Later,
@@ -97,7 +99,8 @@ async fn axum_serve(listener: TcpListener, router: Router) {
 
 async fn take_down(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let (path, text) = (uri.to_string(), String::from_utf8_lossy(&body).into_owned());
-    shared.received.lock().unwrap().push(Received { path, headers, body: text, bytes: body, at: Instant::now() });
+    let received = Received { path, headers, body: text.clone(), bytes: body, at: Instant::now() };
+    shared.received.lock().unwrap().push(received);
     let answers = loop {
         let answers = shared.answers.lock().unwrap().clone();
         if !matches!(answers, Answers::Later) {
@@ -110,6 +113,9 @@ async fn take_down(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderM
         Answers::With(status, body) => (StatusCode::from_u16(status).unwrap(), body).into_response(),
         Answers::RetryAfter(status, seconds) => {
             (StatusCode::from_u16(status).unwrap(), [("retry-after", seconds.to_string())], "").into_response()
+        }
+        Answers::RefuseNaming(name) => {
+            (if text.contains(&name) { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::NO_CONTENT }).into_response()
         }
         Answers::Never => std::future::pending().await,
     }

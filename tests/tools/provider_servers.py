@@ -1,11 +1,14 @@
-"""Servers that nobody here wrote, for tests/provider-check: aiosmtpd, and Standard Webhooks' own verifier.
+"""Servers that nobody here wrote, for tests/provider-check: aiosmtpd, and Standard Webhooks' own verifiers for
+Python and, for events, JavaScript.
 
-Writes what they took, a JSON line each, to the folder given; prints their ports once they listen.
+Writes what they took, a JSON line each, to the folder given first; prints their ports once they listen. The second folder has the modules of
+Node.
 """
 
 import json
 import pathlib
 import socket
+import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,17 +39,26 @@ class Mailbox:
         return "250 OK"
 
 
+def ask_node(body, headers):
+    """What the library for JavaScript makes of it."""
+    asked = json.dumps({"secret": SECRET, "body": body.decode(), "headers": {k.lower(): v for k, v in headers.items()}})
+    command = ["node", str(pathlib.Path(__file__).parent / "verify_webhook.mjs"), sys.argv[2]]
+    subprocess.run(command, input=asked, text=True, check=True, capture_output=True, timeout=8)
+
+
 class Hook(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
         try:
             Webhook(SECRET).verify(body, dict(self.headers))
+            if self.path == "/events":
+                ask_node(body, self.headers)
             status = 204
         except Exception as error:  # noqa: BLE001 - whatever the library says is the verdict
             note("hooks", {"error": repr(error)})
             status = 401
         if status == 204:
-            note("hooks", json.loads(body))
+            note("events" if self.path == "/events" else "hooks", json.loads(body))
         self.send_response(status)
         self.end_headers()
 
