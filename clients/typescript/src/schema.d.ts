@@ -546,12 +546,12 @@ export interface components {
              * @description As people type it; not together with `email`.
              * @example 9876543210
              */
-            mobile?: string | null;
+            mobile?: string | (string | null);
             /**
              * @description Not together with `mobile`.
              * @example ann@example.com
              */
-            email?: string | null;
+            email?: string | (string | null);
         };
         /** @description A line of the audit. */
         AuditLine: {
@@ -627,7 +627,13 @@ export interface components {
             otp: string;
         };
         /** @description The new address, and the current password. */
-        ContactRequest: components["schemas"]["AddressFields"] & components["schemas"]["CurrentPassword"];
+        ContactRequest: components["schemas"]["AddressFields"] & components["schemas"]["CurrentPassword"] & ({
+            mobile: string;
+            email?: string | null;
+        } | {
+            email: string;
+            mobile?: string | null;
+        });
         /** @description A code is on its way to the new address. */
         ContactResponse: {
             verification: components["schemas"]["Verification"];
@@ -674,6 +680,14 @@ export interface components {
         };
         /** @description For programs; stable. Treat an unknown one as `invalid`. */
         FieldErrorCode: ("required" | "invalid" | "too_short" | "too_long" | "common_password" | "own_identifier" | "unsupported_number" | "unsupported_region" | "too_many_identifiers" | "taken") | string;
+        /** @description An email or a mobile. */
+        ForgotRequest: components["schemas"]["AddressFields"] & ({
+            mobile: string;
+            email?: string | null;
+        } | {
+            email: string;
+            mobile?: string | null;
+        });
         /** @description A code is on its way, if there is such an account. */
         ForgotResponse: {
             /** @example success */
@@ -701,7 +715,19 @@ export interface components {
              * @example correct horse battery
              */
             password: string;
-        };
+        } & ({
+            mobile: string;
+            email?: string | null;
+            login_id?: string | null;
+        } | {
+            email: string;
+            mobile?: string | null;
+            login_id?: string | null;
+        } | {
+            login_id: string;
+            mobile?: string | null;
+            email?: string | null;
+        });
         /** @description A refresh token, in place of the access token. */
         LogoutRequest: {
             /** @description In place of the access token. */
@@ -775,12 +801,12 @@ export interface components {
              * @description With a mobile too, the code goes to the mobile.
              * @example ann@example.com
              */
-            email?: string | null;
+            email?: string | (string | null);
             /**
              * @description As people type it; without a country code it is of `phone.default_region`.
              * @example 9876543210
              */
-            mobile?: string | null;
+            mobile?: string | (string | null);
             /**
              * @description 8 to 128 characters of any kind.
              * @example correct horse battery
@@ -801,7 +827,12 @@ export interface components {
              * @example en-IN
              */
             locale?: string | null;
-        };
+        } & ({
+            mobile: string;
+        } | {
+            email: string;
+            mobile?: string | null;
+        });
         /** @description A pending registration. */
         RegisterResponse: {
             /** @example pending */
@@ -814,6 +845,18 @@ export interface components {
             user_id: string;
             verification: components["schemas"]["Verification"];
         };
+        /** @description A pending registration, named by its id, by an address, or by both. */
+        ResendRequest: components["schemas"]["VerificationRefFields"] & ({
+            mobile: string;
+            email?: string | null;
+        } | {
+            email: string;
+            mobile?: string | null;
+        } | {
+            verification_id: string;
+            mobile?: string | null;
+            email?: string | null;
+        });
         /** @description A new code, if a registration is pending. */
         ResendResponse: {
             /** @example pending */
@@ -836,9 +879,22 @@ export interface components {
              * @example a better horse
              */
             new_password: string;
-        };
+        } & ({
+            mobile: string;
+            email?: string | null;
+        } | {
+            email: string;
+            mobile?: string | null;
+        });
         /** @description An email, a mobile, or a login id and a mobile. */
-        SendRequest: components["schemas"]["AddressFields"] & components["schemas"]["LoginIdFields"];
+        SendRequest: components["schemas"]["AddressFields"] & components["schemas"]["LoginIdFields"] & ({
+            mobile: string;
+            email?: string | null;
+        } | {
+            email: string;
+            mobile?: string | null;
+            login_id?: string | null;
+        });
         /** @description A code is on its way, if there is such an account. */
         SendResponse: {
             /** @example success */
@@ -1022,9 +1078,29 @@ export interface components {
             /**
              * @description `registration` or `login`. By default the purpose of the id, or login with a `login_id`, or registration.
              * @example registration
+             * @enum {string|null}
              */
-            purpose?: string | null;
-        };
+            purpose?: "registration" | "login" | "" | null;
+        } & ({
+            mobile: string;
+            email?: string | null;
+            login_id?: string | null;
+        } | {
+            email: string;
+            mobile?: string | null;
+            login_id?: string | null;
+        } | {
+            verification_id: string;
+            mobile?: string | null;
+            email?: string | null;
+            login_id?: string | null;
+        } | {
+            mobile: string;
+            login_id: string;
+            email?: string | null;
+            /** @enum {string|null} */
+            purpose?: "login" | "" | null;
+        });
     };
     responses: never;
     parameters: never;
@@ -1597,7 +1673,7 @@ export interface operations {
                  *       "mobile": "9876543210"
                  *     }
                  */
-                "application/json": components["schemas"]["VerificationRefFields"];
+                "application/json": components["schemas"]["ResendRequest"];
             };
         };
         responses: {
@@ -2025,7 +2101,7 @@ export interface operations {
                  *       "mobile": "9876543210"
                  *     }
                  */
-                "application/json": components["schemas"]["AddressFields"];
+                "application/json": components["schemas"]["ForgotRequest"];
             };
         };
         responses: {
@@ -2696,7 +2772,7 @@ export interface operations {
                  *       "current_password": "the best horse battery"
                  *     }
                  */
-                "application/json": components["schemas"]["CurrentPassword"] | null;
+                "application/json": components["schemas"]["CurrentPassword"];
             };
         };
         responses: {
@@ -3604,7 +3680,7 @@ export interface operations {
                  *       "refresh_token": "refresh-token"
                  *     }
                  */
-                "application/json": components["schemas"]["LogoutRequest"] | null;
+                "application/json": components["schemas"]["LogoutRequest"];
             };
         };
         responses: {

@@ -22,6 +22,13 @@ use crate::{
     services::CodeRequest,
 };
 
+/// An email or a mobile.
+#[derive(Deserialize, ToSchema)]
+pub(in crate::http) struct ForgotRequest {
+    #[serde(flatten)]
+    address: AddressFields,
+}
+
 /// A code is on its way, if there is such an account.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct ForgotResponse {
@@ -65,15 +72,15 @@ impl ResetRequest {
 /// Request a code for a new password
 ///
 /// The response is the same whether or not an account has proven the address; to an unknown one nothing is sent.
-#[utoipa::path(post, path = "", operation_id = "forgotPassword", tag = "recovery", request_body(content = AddressFields, example = json!({"mobile": "9876543210"})),
+#[utoipa::path(post, path = "", operation_id = "forgotPassword", tag = "recovery", request_body(content = ForgotRequest, example = json!({"mobile": "9876543210"})),
     responses((status = 202, description = "A code is on its way, if an account has proven the address", body = ForgotResponse)))]
 pub(in crate::http) async fn forgot(
     State(api): State<Api>,
     RequestClient(client): RequestClient,
-    Body(request): Body<AddressFields>,
+    Body(request): Body<ForgotRequest>,
 ) -> Result<(StatusCode, Json<ForgotResponse>), Problem> {
     let mut fields = Fields::default();
-    let address = request.required(&mut fields, &api.phone);
+    let address = request.address.required(&mut fields, &api.phone);
     let address = fields.finish(address)?;
     log_destination(&address.masked());
     let request = CodeRequest { address, login_id: None };

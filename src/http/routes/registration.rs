@@ -41,14 +41,14 @@ pub(in crate::http) struct RegisterRequest {
     password: JsonField,
     /// A name to log in by.
     #[serde(default)]
-    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9._-]{3,64}$", example = "ann.b")]
+    #[schema(value_type = Option<String>, example = "ann.b")]
     login_id: JsonField,
     #[serde(default, rename = "loginId")]
     #[schema(ignore)]
     login_id_alias: JsonField,
     /// The person's name.
     #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 200, example = "Ann B.")]
+    #[schema(value_type = Option<String>, example = "Ann B.")]
     name: JsonField,
     /// The person's language, a BCP 47 tag.
     #[serde(default)]
@@ -57,6 +57,13 @@ pub(in crate::http) struct RegisterRequest {
     #[serde(default, rename = "mobileNumber")]
     #[schema(ignore)]
     mobile_number: JsonField,
+}
+
+/// A pending registration, named by its id, by an address, or by both.
+#[derive(Deserialize, ToSchema)]
+pub(in crate::http) struct ResendRequest {
+    #[serde(flatten)]
+    reference: VerificationRefFields,
 }
 
 /// A pending registration.
@@ -152,15 +159,15 @@ pub(in crate::http) async fn register(
 ///
 /// The old code is dead. The response is the same whether or not a registration is pending at the address.
 #[utoipa::path(post, path = "", operation_id = "resendCode", tag = "registration",
-    request_body(content = VerificationRefFields, example = json!({"mobile": "9876543210"})),
+    request_body(content = ResendRequest, example = json!({"mobile": "9876543210"})),
     params(IdempotencyKeyHeader), responses((status = 200, description = "A new code is on its way, if a registration is pending", body = ResendResponse)))]
 pub(in crate::http) async fn resend(
     State(api): State<Api>,
     RequestClient(client): RequestClient,
-    Keyed { body, key }: Keyed<VerificationRefFields>,
+    Keyed { body, key }: Keyed<ResendRequest>,
 ) -> Result<Json<Value>, Problem> {
     let mut fields = Fields::default();
-    let reference = body.parse(&mut fields, &api.phone);
+    let reference = body.reference.parse(&mut fields, &api.phone);
     let reference = fields.finish(Some(reference))?;
     log_destination(&reference.address.as_ref().map(Address::masked).unwrap_or_default());
     let destination = reference.address.as_ref().map(Address::key);
