@@ -54,7 +54,7 @@ openapi: ## write the OpenAPI document to tests/openapi.json
 openapi-check: ## lint the OpenAPI document
 	tests/tools/openapi-check $(TARGET)
 
-schemathesis-check: ## Schemathesis over the document (PyPI); not part of `check` yet: the document has gaps
+schemathesis-check: ## Schemathesis over the document, about a minute (PyPI)
 	$(CARGO) build --quiet --locked --bin enroll
 	tests/tools/schemathesis-check $(TARGET)
 
@@ -83,7 +83,7 @@ observe-check: ## the alert rules, by promtool
 	promtool check config deploy/prometheus/prometheus.yml
 	cd deploy/prometheus && promtool test rules alerts_test.yml
 
-check: lint dependencies openapi-check doc observe-check image-check provider-check client-check browser-check docs-check test ## what CI runs, the tests last
+check: lint dependencies openapi-check schemathesis-check doc observe-check image-check provider-check client-check browser-check docs-check test ## what CI runs, the tests last
 
 init-db: ## migrate the database
 	$(CARGO) run --locked -- migrate

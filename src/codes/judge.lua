@@ -14,13 +14,14 @@ local extra = ':' .. try.id .. ':' .. string.format('%.0f', try.generation)
 local extra_is_spent = false
 local function add(list)
   for _, attempt in ipairs(list) do
-    local at = tonumber(string.match(attempt, '^%d+'))
+    local digits = string.match(attempt, '^(%d+):') or string.match(attempt, '^(%d+)$') or '0'
+    local at = #digits <= 15 and tonumber(digits) or 0
     if not taken[attempt] and at > try.now - try.kept_ms and at > try.since then
       taken[attempt] = true
       taken[at] = true
       attempts[#attempts + 1] = attempt
       times[#times + 1] = at
-      if string.sub(attempt, -#extra) == extra then extra_is_spent = true end
+      if string.sub(attempt, #digits + 1) == extra then extra_is_spent = true end
     end
   end
 end

@@ -132,7 +132,7 @@ impl Destination {
             self.codes.insert(new.key.verification, code);
         }
         let code = &self.codes[&new.key.verification];
-        code.is_live(new.generation, now) && code.with_id + code.without_id > 0
+        code.is_live(new.generation, now) && (code.with_id > 0 || code.without_id > 0)
     }
 
     /// The same steps, in the same order, as `judge.lua`.
@@ -141,14 +141,15 @@ impl Destination {
         let Some(code) = self.codes.get_mut(&id).filter(|code| code.is_live(attempt.generation, now)) else {
             return Verdict::NoCode;
         };
+        let mut attempts = self.attempts.clone();
         for known in &attempt.known.attempts {
-            if !self.attempts.contains(known) {
-                self.attempts.push(known.clone());
+            if !attempts.contains(known) {
+                attempts.push(known.clone());
             }
         }
         let since = attempt.known.since.millis();
-        self.attempts.retain(|attempt| attempt.at() > now - DAY_MS && attempt.at() > since);
-        let mut times: Vec<i64> = self.attempts.iter().map(FailedAttempt::at).collect();
+        attempts.retain(|attempt| attempt.at() > now - DAY_MS && attempt.at() > since);
+        let mut times: Vec<i64> = attempts.iter().map(FailedAttempt::at).collect();
         times.sort_unstable();
 
         let tries = if attempt.with_id { &mut code.with_id } else { &mut code.without_id };
@@ -157,7 +158,7 @@ impl Destination {
         }
         let exhausted = attempt.budget.next_allowed(&times, now);
         if let Some((quota, allowed_at)) = exhausted {
-            let extra_is_spent = self.attempts.iter().any(|attempt| attempt.is_extra_of(id, code.generation));
+            let extra_is_spent = attempts.iter().any(|attempt| attempt.is_extra_of(id, code.generation));
             if !attempt.with_id || !attempt.allows_extra || extra_is_spent {
                 return Verdict::NoBudget(quota, Timestamp::from_millis(allowed_at));
             }
@@ -176,7 +177,8 @@ impl Destination {
             at += 1;
         }
         let failed = FailedAttempt::new(at, exhausted.map(|_| (id, code.generation)));
-        self.attempts.push(failed.clone());
+        attempts.push(failed.clone());
+        self.attempts = attempts;
         Verdict::Wrong(failed)
     }
 }

@@ -16,7 +16,8 @@ pub use answers::{AnswerStore, Begun, KEPT, KeyedRequest, MemoryAnswers, RUNNING
 pub use memory::MemoryCodes;
 pub use redis::RedisCodes;
 
-/// The store of live codes. Times come from the caller's clock and are judged in whole milliseconds.
+/// The store of live codes. Times come from the caller's clock and are judged in whole milliseconds; these and the
+/// generations have at most 14 digits, which is what Redis' Lua keeps of a number.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {

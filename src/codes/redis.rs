@@ -1,6 +1,6 @@
 //! Codes in Redis.
 
-use std::sync::LazyLock;
+use std::{borrow::Cow, sync::LazyLock};
 
 use ::redis::Script;
 use async_trait::async_trait;
@@ -26,11 +26,13 @@ pub struct RedisCodes {
 #[derive(Serialize, Deserialize)]
 struct Code<'a> {
     generation: i64,
-    mac: &'a str,
+    #[serde(borrow)]
+    mac: Cow<'a, str>,
     with_id: u32,
     without_id: u32,
     expires: i64,
-    claim_id: &'a str,
+    #[serde(borrow)]
+    claim_id: Cow<'a, str>,
     claimed_until: i64,
 }
 
@@ -67,11 +69,11 @@ impl CodeStore for RedisCodes {
     async fn put(&self, code: &LiveCode, now: Timestamp) -> Result<bool, Unavailable> {
         let value = json!(Code {
             generation: code.generation,
-            mac: &code.mac,
+            mac: code.mac.as_str().into(),
             with_id: code.tries,
             without_id: code.tries,
             expires: code.expires_at.millis(),
-            claim_id: "",
+            claim_id: "".into(),
             claimed_until: 0,
         });
         let mut script = PUT.key(self.key(&code.key));

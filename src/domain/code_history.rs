@@ -55,10 +55,11 @@ impl FailedAttempt {
         Self(text)
     }
 
-    /// The time in milliseconds.
+    /// The time in milliseconds; zero for a text that has none, as in `judge.lua`.
     pub fn at(&self) -> i64 {
         let digits = self.0.split(':').next().unwrap_or_default();
-        digits.parse().unwrap_or(0)
+        let is_time = digits.len() <= 15 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse().ok().filter(|_| is_time).unwrap_or(0)
     }
 
     /// Whether it was the extra attempt of this code.

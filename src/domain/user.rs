@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Address, Channel, DestinationHash, FieldError, Identifiers, JsonObject, Password, Registration, Timestamp};
+use super::{
+    Address, Channel, DestinationHash, FieldError, Identifiers, JsonObject, Password, Registration, Timestamp,
+};
 
 /// An account; it has proven at least one address.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,14 +18,20 @@ use lapin::{
 use serde_json::Value;
 
 use super::RabbitUrl;
+use crate::domain::sha256;
 
 /// Consumes a queue of its own: events come at least once from the exchange, and once for each id to the handler.
 pub struct Consumer {
     url: RabbitUrl,
     settings: ConsumerSettings,
-    /// The last ids, to drop repeats.
-    seen: HashSet<String>,
-    order: VecDeque<String>,
+    repeats: Repeats,
+}
+
+/// The hashes of the last ids, to drop repeats: an id may be of any length.
+#[derive(Default)]
+struct Repeats {
+    seen: HashSet<[u8; 32]>,
+    order: VecDeque<[u8; 32]>,
 }
 
 /// The settings of a consumer.
@@ -55,7 +61,7 @@ const REMEMBERED: usize = 10_000;
 impl Consumer {
     /// A consumer that connects when it runs.
     pub fn new(url: RabbitUrl, settings: ConsumerSettings) -> Self {
-        Self { url, settings, seen: HashSet::new(), order: VecDeque::new() }
+        Self { url, settings, repeats: Repeats::default() }
     }
 
     /// Passes each event to `handle`, for ever; reconnects when the connection is lost.
@@ -139,26 +145,80 @@ impl Consumer {
         delivery: Delivery,
         handle: &impl AsyncFn(&Value) -> HandlerResult,
     ) -> Result<(), lapin::Error> {
-        let event = serde_json::from_slice::<Value>(&delivery.data).ok();
-        let Some((event, id)) = event.as_ref().and_then(|event| Some((event, event["id"].as_str()?))) else {
+        let Some((event, id)) = read(&delivery.data) else {
             tracing::warn!("a message that is not an event becomes a dead letter");
             return delivery.reject(BasicRejectOptions { requeue: false }).await.map(drop);
         };
-        if self.seen.contains(id) || handle(event).await == HandlerResult::Done {
-            self.remember(id);
+        if self.repeats.have(&id) || handle(&event).await == HandlerResult::Done {
+            self.repeats.remember(id);
             return delivery.ack(BasicAckOptions::default()).await.map(drop);
         }
         delivery.nack(BasicNackOptions { requeue: true, multiple: false }).await.map(drop)
     }
+}
 
-    fn remember(&mut self, id: &str) {
-        if self.seen.insert(id.to_owned()) {
-            self.order.push_back(id.to_owned());
+/// The event and its id's hash; `None` for what is no JSON, and for what has no id.
+fn read(message: &[u8]) -> Option<(Value, [u8; 32])> {
+    let event: Value = serde_json::from_slice(message).ok()?;
+    let id = event.get("id")?.as_str().filter(|id| !id.is_empty())?;
+    let hash = sha256(id.as_bytes());
+    Some((event, hash))
+}
+
+impl Repeats {
+    fn have(&self, id: &[u8; 32]) -> bool {
+        self.seen.contains(id)
+    }
+
+    fn remember(&mut self, id: [u8; 32]) {
+        if self.seen.insert(id) {
+            self.order.push_back(id);
         }
         if self.order.len() > REMEMBERED
             && let Some(oldest) = self.order.pop_front()
         {
             self.seen.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_event_is_an_object_with_an_id() {
+        assert!(read(br#"{"id":"a"}"#).is_some());
+        for wrong in ["", "{", "null", "12", "[]", r#""id""#, "{}", r#"{"id":""}"#, r#"{"id":1}"#, r#"[{"id":"a"}]"#] {
+            assert!(read(wrong.as_bytes()).is_none(), "{wrong}");
+        }
+        let deep = format!(r#"{{"id":"a","data":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        assert!(read(deep.as_bytes()).is_none(), "what is nested too deep ends no consumer");
+    }
+
+    #[test]
+    fn the_newest_ids_are_remembered() {
+        let mut repeats = Repeats::default();
+        let id = |n: usize| sha256(&n.to_be_bytes());
+        for n in [0, 0].into_iter().chain(1..=REMEMBERED) {
+            repeats.remember(id(n));
+        }
+        assert!(!repeats.have(&id(0)) && repeats.have(&id(1)) && repeats.have(&id(REMEMBERED)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            read(&bytes);
+        }
+
+        #[test]
+        fn any_id_is_read(id in "\\PC{1,60}|[\\x00-\\x1f\"\\\\]{1,20}", other in "\\PC{0,20}") {
+            let (event, hash) = read(json!({"id": id, "other": other}).to_string().as_bytes()).unwrap();
+            prop_assert_eq!((event["id"].as_str(), hash), (Some(id.as_str()), sha256(id.as_bytes())));
         }
     }
 }

@@ -10,6 +10,7 @@ mod openapi;
 mod page;
 mod places;
 mod problem;
+mod request_schemas;
 mod routes;
 mod server;
 mod views;
@@ -108,7 +109,7 @@ fn documented(settings: &ServerSettings) -> (Router<Api>, OpenApi) {
     for prefix in prefixes.chain(&settings.camel_prefixes) {
         router = router.merge(Router::from(mount(OpenApiRouter::new(), prefix)));
     }
-    (router, openapi::with_security(document))
+    (router, request_schemas::complete(openapi::with_security(document)))
 }
 
 /// The routes of the private listener: the node's health and metrics, whatever the public one has to do.

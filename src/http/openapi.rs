@@ -19,6 +19,7 @@ use super::{
         UnsupportedMediaType,
     },
     problem::ProblemBody,
+    request_schemas::forbid_null,
 };
 
 type AnyProblem = ProblemBody<'static>;
@@ -62,6 +63,7 @@ pub(super) fn call(path: &str, routes: UtoipaMethodRouter<Api>, errors: &[&[Erro
             codes.extend([MalformedBody, RequestTimeout, BodyTooLarge, UnsupportedMediaType, InvalidFields]);
         }
         codes.extend([Internal, Unavailable, Overloaded]);
+        forbid_null(operation);
         add_problems(operation, &codes);
     })
 }

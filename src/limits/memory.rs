@@ -102,6 +102,7 @@ impl Limiter for MemoryLimits {
     }
 
     async fn in_a_row(&self, name: &str, most: u32, adds: bool, now: Timestamp) -> Result<u32, Unavailable> {
+        let now = Timestamp::from_millis(now.millis());
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         let count = rows.get(name).filter(|row| !row.is_over(most, now)).map_or(0, |row| row.count);
         if !adds {

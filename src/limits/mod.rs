@@ -13,7 +13,7 @@ use crate::domain::{Quota, RateLimit, Timestamp, Unavailable};
 pub use memory::MemoryLimits;
 pub use redis::RedisLimits;
 
-/// Counts uses within quotas. A denied use counts for nothing.
+/// Counts uses within quotas. A denied use counts for nothing. Times are judged in whole milliseconds.
 #[async_trait]
 pub trait Limiter: Send + Sync {
     /// Counts a use under all its names, unless a quota is exhausted under one of them.

@@ -7,8 +7,8 @@ use uuid::Uuid;
 use crate::{
     crypto::{HashParams, Hasher},
     domain::{
-        Address, Client, DestinationRecord, EventKind, Holder, Identifiers, IssuedCode, JsonObject, Locale, Origin, Password,
-        PersonName, Purpose, Registration, Timestamp, Way,
+        Address, Client, DestinationRecord, EventKind, Holder, Identifiers, IssuedCode, JsonObject, Locale, Origin,
+        Password, PersonName, Purpose, Registration, Timestamp, Way,
     },
     engine::{
         Caller, CodeIssuer, Core, EventLog, IDENTIFIER_FAILURES, InactiveCode, NewCode, Notices, PasswordAttempt,

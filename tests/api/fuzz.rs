@@ -1,18 +1,29 @@
 //! Mutations of a corpus, as a hostile client sends them: each is answered, and never by an error of the server.
 
+use std::{collections::HashSet, sync::Mutex, time::Duration};
+
+use enroll::events::{Consumer, ConsumerSettings, HandlerResult, RabbitUrl};
+use lapin::{
+    BasicProperties, ExchangeKind,
+    options::{BasicPublishOptions, ExchangeDeclareOptions},
+    types::FieldTable,
+};
 use proptest::{
     prelude::*,
     sample::Index,
     strategy::ValueTree as _,
     test_runner::{Config, TestRunner},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
-use crate::support::{Backend, Options, TestApp};
+use crate::support::{
+    Backend, Options, TestApp,
+    rabbit::{TestExchange, amqp_url},
+};
 
 stories!(
     mutated_bodies_are_answered,
@@ -26,6 +37,7 @@ const BODIES: &str = include_str!("../corpus/bodies.txt");
 const AUTHORIZATION: &str = include_str!("../corpus/authorization.txt");
 const FORWARDED: &str = include_str!("../corpus/forwarded.txt");
 const ADDRESSES: &str = include_str!("../corpus/addresses.txt");
+const EVENTS: &str = include_str!("../corpus/events.txt");
 const ACCOUNTS: &str = include_str!("../corpus/accounts.csv");
 
 /// The same each time, so that a failure can be repeated; each seed is among them as it stands.
@@ -146,4 +158,70 @@ async fn mutated_csv_files_are_refused_or_imported(backend: Backend) {
         assert!([0, 1].contains(&code) && !errors.contains("panicked"), "{code}: {errors}");
         assert!(code == 0 || !errors.is_empty(), "a refusal says why: {}", String::from_utf8_lossy(&bytes));
     }
+}
+
+/// As they come from whoever may publish to the exchange: each is handled once, or a dead letter.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mutated_events_are_handled_once_or_dead_fleet() {
+    let place = TestExchange::on(amqp_url());
+    let url = RabbitUrl::parse(&place.url, place.exchange.clone()).unwrap();
+    let mut consumer = Consumer::new(url, ConsumerSettings { queue: place.queue.clone(), topics: vec!["#".into()] });
+    let mut messages = mutations(EVENTS, 300);
+    // And each as the id of an event.
+    let with_id = |text: &Vec<u8>| json!({"id": String::from_utf8_lossy(text)}).to_string().into_bytes();
+    messages.extend(messages.iter().map(with_id).collect::<Vec<_>>());
+    let handled = Mutex::new(Vec::new());
+    let handle = async |event: &Value| {
+        handled.lock().unwrap().push(event["id"].clone());
+        HandlerResult::Done
+    };
+    let publish_all = async {
+        let (connection, channel) = place.channel().await;
+        let (exchange, durable) = (place.exchange.as_str().into(), ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() });
+        channel.exchange_declare(exchange, ExchangeKind::Topic, durable, FieldTable::default()).await.unwrap();
+        let publish = async |message: &[u8]| {
+            let (exchange, key) = (place.exchange.as_str().into(), "user.odd".into());
+            let options = BasicPublishOptions::default();
+            let published = channel.basic_publish(exchange, key, options, message, BasicProperties::default());
+            published.await.unwrap();
+        };
+        // Once it listens, the first comes through.
+        until_handled(&handled, "first", async || publish(br#"{"id":"first"}"#).await).await;
+        for message in &messages {
+            publish(message).await;
+        }
+        publish(br#"{"id":"last"}"#).await;
+        until_handled(&handled, "last", async || ()).await;
+        drop(connection);
+    };
+    tokio::select! {
+        () = consumer.run(handle) => unreachable!("it runs for ever"),
+        () = publish_all => {}
+    }
+    let mut ids = HashSet::new();
+    let (good, bad): (Vec<_>, Vec<_>) = messages.iter().map(|message| id_of(message)).partition(Option::is_some);
+    let mut expected: Vec<_> = good.into_iter().flatten().filter(|id| ids.insert(id.clone())).collect();
+    expected.insert(0, "first".to_owned());
+    expected.push("last".to_owned());
+    assert_eq!(*handled.lock().unwrap(), expected);
+    let dead = u32::try_from(bad.len()).unwrap();
+    assert!(dead > 100 && expected.len() > 100, "the corpus has both: {dead}, {}", expected.len());
+    assert_eq!(place.waits(&format!("{}.dead", place.queue), dead).await, dead);
+    place.remove().await;
+}
+
+fn id_of(message: &[u8]) -> Option<String> {
+    let event: Value = serde_json::from_slice(message).ok()?;
+    event["id"].as_str().filter(|id| !id.is_empty()).map(str::to_owned)
+}
+
+async fn until_handled(handled: &Mutex<Vec<Value>>, id: &str, meanwhile: impl AsyncFn()) {
+    for _ in 0..400 {
+        if handled.lock().unwrap().iter().any(|handled| handled == id) {
+            return;
+        }
+        meanwhile().await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{id:?} did not come");
 }

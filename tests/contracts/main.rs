@@ -2,4 +2,4 @@
 
 include!("../support/prelude.rs");
 
-test_program!(codes, fleets, limits, real_redis, schema, store);
+test_program!(codes, fleets, hostile, limits, real_redis, schema, store);

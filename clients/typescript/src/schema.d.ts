@@ -107,6 +107,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/challenge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Get a challenge
+         * @description It is the one that a call for this address would ask for, whether or not it would ask now.
+         */
+        post: operations["getChallenge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/verifications/{verification_id}": {
         parameters: {
             query?: never;
@@ -586,12 +606,12 @@ export interface components {
              * @description As people type it; not together with `email`.
              * @example 9876543210
              */
-            mobile?: string | null;
+            mobile?: string | (string | null);
             /**
              * @description Not together with `mobile`.
              * @example ann@example.com
              */
-            email?: string | null;
+            email?: string | (string | null);
         };
         /** @description A line of the audit. */
         AuditLine: {
@@ -627,6 +647,37 @@ export interface components {
              * @description How often within the hour; more than once for refusals alone.
              */
             times: number;
+        };
+        /** @description What must be solved first: ALTCHA's proof of work, or a provider's widget. */
+        Challenge: {
+            /** @description Send them back as they are. */
+            parameters: Record<string, never>;
+            signature: string;
+            /** @enum {string} */
+            kind: "pow";
+        } | {
+            site_key: string;
+            /** @example turnstile */
+            provider: string;
+            /** @enum {string} */
+            kind: "siteverify";
+        };
+        /** @description The solution of a challenge. */
+        ChallengeFields: {
+            /** @description The solution of the `challenge` of a 403 `challenge_required`. */
+            challenge?: string | null;
+        };
+        /** @description The address that a code is to go to. */
+        ChallengeRequest: components["schemas"]["AddressFields"] & ({
+            mobile: string;
+            email?: string | null;
+        } | {
+            email: string;
+            mobile?: string | null;
+        });
+        /** @description A challenge to be solved. */
+        ChallengeResponse: {
+            challenge: components["schemas"]["Challenge"];
         };
         /** @description How a code is delivered. */
         ChannelName: ("sms" | "email") | string;
@@ -667,7 +718,13 @@ export interface components {
             otp: string;
         };
         /** @description The new address, and the current password. */
-        ContactRequest: components["schemas"]["AddressFields"] & components["schemas"]["CurrentPassword"];
+        ContactRequest: components["schemas"]["AddressFields"] & components["schemas"]["CurrentPassword"] & components["schemas"]["ChallengeFields"] & ({
+            mobile: string;
+            email?: string | null;
+        } | {
+            email: string;
+            mobile?: string | null;
+        });
         /** @description A code is on its way to the new address. */
         ContactResponse: {
             verification: components["schemas"]["Verification"];
@@ -689,7 +746,7 @@ export interface components {
             current_password?: string | null;
         };
         /** @description For programs; stable. Treat an unknown one by the status. */
-        ErrorCodeName: ("invalid_code" | "malformed_body" | "invalid_idempotency_key" | "invalid_credentials" | "missing_token" | "invalid_token" | "token_reused" | "account_not_activated" | "wrong_password" | "reauthentication_required" | "forbidden" | "not_found" | "unknown_verification" | "method_not_allowed" | "request_timeout" | "account_exists" | "last_contact" | "verification_id_required" | "request_in_progress" | "body_too_large" | "unsupported_media_type" | "invalid_fields" | "idempotency_key_reused" | "too_many_requests" | "too_many_attempts" | "internal" | "unavailable" | "overloaded") | string;
+        ErrorCodeName: ("invalid_code" | "malformed_body" | "invalid_idempotency_key" | "invalid_credentials" | "missing_token" | "invalid_token" | "token_reused" | "account_not_activated" | "wrong_password" | "reauthentication_required" | "challenge_required" | "forbidden" | "not_found" | "unknown_verification" | "method_not_allowed" | "request_timeout" | "account_exists" | "last_contact" | "verification_id_required" | "request_in_progress" | "body_too_large" | "unsupported_media_type" | "invalid_fields" | "idempotency_key_reused" | "too_many_requests" | "too_many_attempts" | "internal" | "unavailable" | "overloaded") | string;
         /** @description All that is kept of an account. */
         Export: {
             user: components["schemas"]["User"];
@@ -714,6 +771,14 @@ export interface components {
         };
         /** @description For programs; stable. Treat an unknown one as `invalid`. */
         FieldErrorCode: ("required" | "invalid" | "too_short" | "too_long" | "common_password" | "own_identifier" | "unsupported_number" | "unsupported_region" | "too_many_identifiers" | "taken") | string;
+        /** @description The address of the account. */
+        ForgotRequest: components["schemas"]["AddressFields"] & components["schemas"]["ChallengeFields"] & ({
+            mobile: string;
+            email?: string | null;
+        } | {
+            email: string;
+            mobile?: string | null;
+        });
         /** @description A code is on its way, if there is such an account. */
         ForgotResponse: {
             /** @example success */
@@ -741,7 +806,19 @@ export interface components {
              * @example correct horse battery
              */
             password: string;
-        };
+        } & ({
+            mobile: string;
+            email?: string | null;
+            login_id?: string | null;
+        } | {
+            email: string;
+            mobile?: string | null;
+            login_id?: string | null;
+        } | {
+            login_id: string;
+            mobile?: string | null;
+            email?: string | null;
+        });
         /** @description A refresh token, in place of the access token. */
         LogoutRequest: {
             /** @description In place of the access token. */
@@ -791,6 +868,7 @@ export interface components {
              */
             policy?: string | null;
             verification?: components["schemas"]["Verification"] | null;
+            challenge?: components["schemas"]["Challenge"] | null;
         };
         /** @description What a code is for. */
         PurposeName: ("registration" | "login" | "password_reset" | "contact_change") | string;
@@ -810,17 +888,17 @@ export interface components {
             refresh_token: string;
         };
         /** @description A registration; `email` or `mobile` is required. */
-        RegisterRequest: {
+        RegisterRequest: components["schemas"]["ChallengeFields"] & {
             /**
              * @description With a mobile too, the code goes to the mobile.
              * @example ann@example.com
              */
-            email?: string | null;
+            email?: string | (string | null);
             /**
              * @description As people type it; without a country code it is of `phone.default_region`.
              * @example 9876543210
              */
-            mobile?: string | null;
+            mobile?: string | (string | null);
             /**
              * @description 8 to 128 characters of any kind.
              * @example correct horse battery
@@ -843,7 +921,12 @@ export interface components {
             locale?: string | null;
             /** @description A JSON object of the person's own: at most 4 KiB and 8 levels. */
             data?: Record<string, never> | null;
-        };
+        } & ({
+            mobile: string;
+        } | {
+            email: string;
+            mobile?: string | null;
+        });
         /** @description A pending registration. */
         RegisterResponse: {
             /** @example pending */
@@ -856,6 +939,18 @@ export interface components {
             user_id: string;
             verification: components["schemas"]["Verification"];
         };
+        /** @description The registration that a new code is for. */
+        ResendRequest: components["schemas"]["VerificationRefFields"] & components["schemas"]["ChallengeFields"] & ({
+            mobile: string;
+            email?: string | null;
+        } | {
+            email: string;
+            mobile?: string | null;
+        } | {
+            verification_id: string;
+            mobile?: string | null;
+            email?: string | null;
+        });
         /** @description A new code, if a registration is pending. */
         ResendResponse: {
             /** @example pending */
@@ -878,9 +973,22 @@ export interface components {
              * @example a better horse
              */
             new_password: string;
-        };
+        } & ({
+            mobile: string;
+            email?: string | null;
+        } | {
+            email: string;
+            mobile?: string | null;
+        });
         /** @description An email, a mobile, or a login id and a mobile. */
-        SendRequest: components["schemas"]["AddressFields"] & components["schemas"]["LoginIdFields"];
+        SendRequest: components["schemas"]["AddressFields"] & components["schemas"]["LoginIdFields"] & components["schemas"]["ChallengeFields"] & ({
+            mobile: string;
+            email?: string | null;
+        } | {
+            email: string;
+            mobile?: string | null;
+            login_id?: string | null;
+        });
         /** @description A code is on its way, if there is such an account. */
         SendResponse: {
             /** @example success */
@@ -1070,9 +1178,29 @@ export interface components {
             /**
              * @description `registration` or `login`. By default the purpose of the id, or login with a `login_id`, or registration.
              * @example registration
+             * @enum {string|null}
              */
-            purpose?: string | null;
-        };
+            purpose?: "registration" | "login" | "" | null;
+        } & ({
+            mobile: string;
+            email?: string | null;
+            login_id?: string | null;
+        } | {
+            email: string;
+            mobile?: string | null;
+            login_id?: string | null;
+        } | {
+            verification_id: string;
+            mobile?: string | null;
+            email?: string | null;
+            login_id?: string | null;
+        } | {
+            mobile: string;
+            login_id: string;
+            email?: string | null;
+            /** @enum {string|null} */
+            purpose?: "login" | "" | null;
+        });
     };
     responses: never;
     parameters: never;
@@ -1120,6 +1248,15 @@ export interface operations {
             };
             /** @description `invalid_idempotency_key`, `malformed_body` */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `challenge_required` */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1254,6 +1391,15 @@ export interface operations {
             };
             /** @description `invalid_idempotency_key`, `malformed_body` */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `challenge_required` */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1645,7 +1791,7 @@ export interface operations {
                  *       "mobile": "9876543210"
                  *     }
                  */
-                "application/json": components["schemas"]["VerificationRefFields"];
+                "application/json": components["schemas"]["ResendRequest"];
             };
         };
         responses: {
@@ -1660,6 +1806,15 @@ export interface operations {
             };
             /** @description `invalid_idempotency_key`, `malformed_body` */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `challenge_required` */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1730,6 +1885,107 @@ export interface operations {
                     "RateLimit-Policy"?: string;
                     /** @description Seconds until the next try is allowed */
                     "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The headers are longer than 16 KiB, or more than a hundred; no body */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `internal` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`, `overloaded` */
+            503: {
+                headers: {
+                    /** @description Seconds until the next try */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getChallenge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "mobile": "9876543210"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ChallengeRequest"];
+            };
+        };
+        responses: {
+            /** @description A challenge, good for five minutes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChallengeResponse"];
+                };
+            };
+            /** @description `malformed_body` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `request_timeout` */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_fields` */
+            422: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {
@@ -1993,7 +2249,12 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                /** @example {} */
+                "application/json": components["schemas"]["ChallengeFields"];
+            };
+        };
         responses: {
             /** @description A new code is on its way */
             200: {
@@ -2004,11 +2265,65 @@ export interface operations {
                     "application/json": components["schemas"]["ResendResponse"];
                 };
             };
+            /** @description `malformed_body` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `invalid_credentials` */
             401: {
                 headers: {
                     /** @description `Bearer`, or `Basic realm="enroll", charset="UTF-8"` */
                     "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `challenge_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `request_timeout` */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_fields` */
+            422: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {
@@ -2073,7 +2388,7 @@ export interface operations {
                  *       "mobile": "9876543210"
                  *     }
                  */
-                "application/json": components["schemas"]["AddressFields"];
+                "application/json": components["schemas"]["ForgotRequest"];
             };
         };
         responses: {
@@ -2088,6 +2403,15 @@ export interface operations {
             };
             /** @description `malformed_body` */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `challenge_required` */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2471,6 +2795,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `challenge_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `request_timeout` */
             408: {
                 headers: {
@@ -2744,7 +3077,7 @@ export interface operations {
                  *       "current_password": "the best horse battery"
                  *     }
                  */
-                "application/json": components["schemas"]["CurrentPassword"] | null;
+                "application/json": components["schemas"]["CurrentPassword"];
             };
         };
         responses: {
@@ -3218,7 +3551,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `wrong_password`, `reauthentication_required` */
+            /** @description `wrong_password`, `reauthentication_required`, `challenge_required` */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3467,7 +3800,7 @@ export interface operations {
                  *       "current_password": "the best horse battery"
                  *     }
                  */
-                "application/json": components["schemas"]["CurrentPassword"] | null;
+                "application/json": components["schemas"]["CurrentPassword"];
             };
         };
         responses: {
@@ -3612,7 +3945,7 @@ export interface operations {
                  *       "current_password": "the best horse battery"
                  *     }
                  */
-                "application/json": components["schemas"]["CurrentPassword"] | null;
+                "application/json": components["schemas"]["CurrentPassword"];
             };
         };
         responses: {
@@ -3942,7 +4275,7 @@ export interface operations {
                  *       "refresh_token": "refresh-token"
                  *     }
                  */
-                "application/json": components["schemas"]["LogoutRequest"] | null;
+                "application/json": components["schemas"]["LogoutRequest"];
             };
         };
         responses: {

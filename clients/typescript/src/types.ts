@@ -3,8 +3,11 @@ import type { components, operations } from "./schema.js";
 type Schemas = components["schemas"];
 type Json<Holder> = Holder extends { content: { "application/json": infer Body } } ? Body : never;
 
-/** The body that an operation of the OpenAPI document takes. */
-export type Body<Id extends keyof operations> = NonNullable<Json<NonNullable<operations[Id]["requestBody"]>>>;
+/** All fields, each optional unless every alternative needs it: one plain object in place of a union. */
+type Plain<Union> = Pick<Union, keyof Union>;
+
+/** The body that an operation of the OpenAPI document takes; which fields go together is said there, and by the server. */
+export type Body<Id extends keyof operations> = Plain<NonNullable<Json<NonNullable<operations[Id]["requestBody"]>>>>;
 
 /** What an operation answers when it went well. */
 export type Answer<Id extends keyof operations> = Json<

@@ -5,6 +5,8 @@ export async function mayBeWritten(): Promise<void> {
     const client = createClient({ baseUrl: "https://id.example.com", storage: webStorage(localStorage) });
     const solving = createClient({ solve: async (asked) => (asked.kind === "pow" ? undefined : asked.site_key) });
     await solving.forgotPassword({ mobile: "9876543210" }, { onChallenge: ({ kind }) => console.log(kind) });
+    const form: { email?: string; mobile?: string } = { email: "ann@example.com" };
+    await client.login({ ...form, password: "long enough" });
     const begun = await client.register({ mobile: "9876543210", password: "long enough" }, { idempotencyKey: "k" });
     const { user } = await client.verify({ verification_id: begun.verification.verification_id, otp: "123456" });
     const me: User = await client.me();
@@ -22,6 +24,8 @@ export async function mayNotBeWritten(): Promise<void> {
     const client = createClient({ storage: memoryStorage(), prefx: "/" });
     // @ts-expect-error: a misspelt field.
     await client.register({ mobile: "9876543210", pasword: "long enough" });
+    // @ts-expect-error: no such purpose.
+    await client.verify({ mobile: "9876543210", otp: "123456", purpose: "password_reset" });
     // @ts-expect-error: the code is missing.
     await client.verify({ verification_id: "id" });
     // @ts-expect-error: a login sends no code.

@@ -40,6 +40,7 @@ impl MemoryAnswers {
 #[async_trait]
 impl AnswerStore for MemoryAnswers {
     async fn begin(&self, request: &KeyedRequest, now: Timestamp) -> Result<Begun, Unavailable> {
+        let now = Timestamp::from_millis(now.millis());
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(answer) = answers.by_name.get(&request.name).filter(|answer| answer.until > now) {
             return Ok(match &answer.body {
@@ -56,6 +57,7 @@ impl AnswerStore for MemoryAnswers {
     }
 
     async fn end(&self, request: &KeyedRequest, answer: Option<&[u8]>, now: Timestamp) -> Result<(), Unavailable> {
+        let now = Timestamp::from_millis(now.millis());
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         if answers.by_name.get(&request.name).is_some_and(|stored| stored.id == request.id) {
             match answer {

@@ -12,14 +12,14 @@ use crate::domain::{DAY, Timestamp, Unavailable};
 pub use memory::MemoryAnswers;
 pub use redis::RedisAnswers;
 
-/// Keeps answers.
+/// Keeps answers. Times are judged in whole milliseconds.
 #[async_trait]
 pub trait AnswerStore: Send + Sync {
     /// Looks a request up, and reserves its name if it is new: of several at once, one is.
     async fn begin(&self, request: &KeyedRequest, now: Timestamp) -> Result<Begun, Unavailable>;
 
-    /// Keeps the answer for [`KEPT`]; `None` forgets the request. A request that took longer than [`RUNNING`] changes
-    /// nothing once another has begun.
+    /// Keeps the answer, which is not empty, for [`KEPT`]; `None` forgets the request. A request that took longer than
+    /// [`RUNNING`] changes nothing once another has begun, and may be forgotten before.
     async fn end(&self, request: &KeyedRequest, answer: Option<&[u8]>, now: Timestamp) -> Result<(), Unavailable>;
 }
 

@@ -41,14 +41,14 @@ pub(in crate::http) struct RegisterRequest {
     password: JsonField,
     /// A name to log in by.
     #[serde(default)]
-    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9._-]{3,64}$", example = "ann.b")]
+    #[schema(value_type = Option<String>, example = "ann.b")]
     login_id: JsonField,
     #[serde(default, rename = "loginId")]
     #[schema(ignore)]
     login_id_alias: JsonField,
     /// The person's name.
     #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 200, example = "Ann B.")]
+    #[schema(value_type = Option<String>, example = "Ann B.")]
     name: JsonField,
     /// The person's language, a BCP 47 tag.
     #[serde(default)]
