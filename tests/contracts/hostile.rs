@@ -271,9 +271,9 @@ fn answer_stores_keep_odd_answers_alike() {
                     begun.push((request, now));
                 }
                 AnswerStep::End { which, answer } if !begun.is_empty() => {
-                    let (request, began) = which.get(&begun);
+                    let (request, started_at) = which.get(&begun);
                     // Later, either may have forgotten it.
-                    if now.millis() < began.plus(RUNNING).millis() {
+                    if now.millis() < started_at.plus(RUNNING).millis() {
                         let answer = answer.as_deref();
                         alike(memory.end(request, answer, now).await, redis.end(request, answer, now).await)?;
                     }
