@@ -48,6 +48,9 @@ pub enum Error {
     /// The password is that of a registration that is still pending.
     #[error("the account is not activated yet")]
     NotActivated(Box<IssuedCode>),
+    /// Nobody may register but who is invited.
+    #[error("registration is closed")]
+    RegistrationClosed,
     /// Another account has the identifier.
     #[error("an account with this email, mobile or login id already exists")]
     AccountExists(Vec<FieldError>),

@@ -33,6 +33,9 @@ fn main() {
         if wanted("register") {
             registrations().await;
         }
+        if wanted("guard") {
+            guard().await;
+        }
         if wanted("verify") {
             verifies_me_and_refreshes().await;
         }
@@ -98,6 +101,35 @@ async fn registrations() {
         cpu.push(load.cpu_ms);
     }
     row("register (bare Argon2id)", &mut rates, 0.9, median(cpu), None);
+}
+
+/// Registrations on a node that counts and judges each message, beside one that does not. Its limits are out of reach, so
+/// that both do the same.
+async fn guard() {
+    const TIMES: usize = 5;
+    let sandbox = Sandbox::new(Backend::Fleet).await;
+    let mut off = fleet_node(&sandbox);
+    let mut on = fleet_node(&sandbox)
+        .set("ENROLL__ABUSE__GUARD", "enforce")
+        .set("ENROLL__ABUSE__MINIMUM", "100000")
+        .set("ENROLL__ABUSE__CEILING", "100000000/3600")
+        .set("ENROLL__ABUSE__CEILING_PER_COUNTRY", "100000000/3600");
+    off.start();
+    on.start();
+    let register = |number: usize| {
+        let body = format!(r#"{{"mobile":"+9198{number:08}","password":"correct horse battery"}}"#);
+        Request::post("/api/v1/auth/register", &body)
+    };
+    let (mut rates, mut cpu, mut first) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..TIMES {
+        let without = Load::run(&off, CLIENTS, Duration::from_secs(4), first, 202, register);
+        first += without.sent;
+        let with = Load::run(&on, CLIENTS, Duration::from_secs(4), first, 202, register);
+        first += with.sent;
+        rates.push((with.rate, without.rate));
+        cpu.push(with.cpu_ms);
+    }
+    row("register with the guard (without)", &mut rates, 0.97, median(cpu), None);
 }
 
 /// Verifies, `GET /users/me` and refreshes beside pgbench running the same statements.
@@ -247,8 +279,31 @@ async fn logins() {
         let unknown = |number: usize| Request::post(path, &body(format!("+9197{:08}", number % ACCOUNTS)));
         let requests: [&dyn Fn(usize) -> Request; 2] = [&known, &unknown];
         let [known, unknown] = load::in_turn(&node, 200, expected, requests);
-        println!("{name:20}{known:>9.2}{unknown:>9.2}   {:+.1} %", (unknown / known - 1.0) * 100.0);
+        compare(name, known, unknown);
     }
+    drop(node);
+    concealed(&sandbox, ACCOUNTS);
+}
+
+/// Registering over an account, where that is concealed, beside registering.
+fn concealed(sandbox: &Sandbox, accounts: usize) {
+    let mut node = fleet_node(sandbox)
+        .set("ENROLL__PASSWORDS__MEMORY_KIB", "19456")
+        .set("ENROLL__PRIVACY__CONCEAL_ACCOUNTS", "true");
+    node.start();
+    let register = |mobile: String, number: usize| {
+        let body = format!(r#"{{"mobile":"{mobile}","password":"a stranger's battery {number}"}}"#);
+        Request::post("/api/v1/auth/register", &body)
+    };
+    let known = |number: usize| register(format!("+9198{:08}", number % accounts), number);
+    let unknown = |number: usize| register(format!("+9196{:08}", number % accounts), number);
+    let requests: [&dyn Fn(usize) -> Request; 2] = [&known, &unknown];
+    let [known, unknown] = load::in_turn(&node, 200, 202, requests);
+    compare("register, concealed", known, unknown);
+}
+
+fn compare(name: &str, known: f64, unknown: f64) {
+    println!("{name:20}{known:>9.2}{unknown:>9.2}   {:+.1} %", (unknown / known - 1.0) * 100.0);
 }
 
 /// A hundred thousand people out of a CSV file, into PostgreSQL.

@@ -224,3 +224,10 @@ CREATE TABLE known_networks (
     PRIMARY KEY (user_id, network)
 ) STRICT;
 CREATE INDEX known_networks_seen ON known_networks (seen_at);
+
+-- The addresses that may register though registration is closed, or their domain is not accepted.
+CREATE TABLE invitations (
+    hash    BLOB PRIMARY KEY, -- SHA-256 of the address
+    ends_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX invitations_end ON invitations (ends_at);

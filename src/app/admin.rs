@@ -58,7 +58,11 @@ pub async fn admin_services(settings: &Settings) -> anyhow::Result<AdminServices
     };
     Ok(AdminServices {
         store,
-        accounts: AccountService { core: core.clone(), event_log: event_log.clone() },
+        accounts: AccountService {
+            core: core.clone(),
+            event_log: event_log.clone(),
+            test_identities: settings.codes.test_identities.clone(),
+        },
         audit: AuditService { core: core.clone() },
         abuse: AbuseService { core: core.clone(), settings: settings.abuse.numbers },
         deliveries: DeliveryService { core: core.clone() },

@@ -17,7 +17,7 @@ use self::{
 };
 use crate::{
     config::Settings,
-    domain::{Clock, OsRandom, Random, SystemClock},
+    domain::{Clock, JsonObject, OsRandom, Random, SystemClock, Timestamp},
     engine::{Core, Readiness, SessionTurns},
     http::{self, HttpServer},
     metrics,
@@ -133,6 +133,7 @@ impl Application {
         if let Some(redis) = &redis {
             wait_for("redis", deadline, || redis.ping()).await?;
         }
+        check_test_identities(settings, &store, clock.now()).await?;
         let node_lock = if redis.is_none() { Some(only_node(&store).await?) } else { None };
         let keyring = keyring(settings, &store, &*random, true).await?;
         let listener = listen("SERVER", settings.server.address).await?;
@@ -242,6 +243,17 @@ fn spawn(workers: Workers, stop: &CancellationToken) -> JoinSet<()> {
     tasks.spawn(workers.health.run(stop.clone()));
     tasks.spawn(workers.verifications.run(stop.clone()));
     tasks
+}
+
+/// Whoever knows the code of a test identity would have the claims of its account.
+async fn check_test_identities(settings: &Settings, store: &Store, now: Timestamp) -> anyhow::Result<()> {
+    for address in settings.codes.test_identities.live(now) {
+        let account = store.read().await?.user_by_address(address).await?;
+        if account.is_some_and(|account| account.claims != JsonObject::default()) {
+            bail!("ENROLL__TEST_IDENTITIES: {} belongs to an account with claims", address.masked());
+        }
+    }
+    Ok(())
 }
 
 /// The right to be the only node, which codes in memory need.

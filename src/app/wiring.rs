@@ -191,6 +191,23 @@ impl<'a> Engine<'a> {
         }
     }
 
+    fn profile(&self, writer: PasswordWriter) -> ProfileService {
+        let Self { settings, core, passwords, rate_limits, event_log, .. } = self;
+        ProfileService {
+            core: core.clone(),
+            passwords: passwords.clone(),
+            rate_limits: rate_limits.clone(),
+            accounts: AccountService {
+                core: core.clone(),
+                event_log: event_log.clone(),
+                test_identities: settings.codes.test_identities.clone(),
+            },
+            event_log: event_log.clone(),
+            wake: Arc::clone(&self.issuer.wake),
+            writer,
+        }
+    }
+
     fn services(&self) -> http::Services {
         let Self { settings, core, issuer, checker, passwords, rate_limits, .. } = self;
         let Self { opener, notices, event_log, gate, .. } = self;
@@ -222,6 +239,7 @@ impl<'a> Engine<'a> {
                 passwords: passwords.clone(),
                 notices: notices.clone(),
                 event_log: event_log.clone(),
+                rules: settings.registration_rules.clone(),
                 ttl: settings.registrations_ttl,
             },
             verification: VerificationService {
@@ -260,21 +278,14 @@ impl<'a> Engine<'a> {
                 core: core(),
                 issuer: issuer.clone(),
                 gate: gate.clone(),
+                rules: settings.registration_rules.clone(),
                 checker: checker.clone(),
                 passwords: passwords.clone(),
                 rate_limits: rate_limits.clone(),
                 notices: notices.clone(),
                 event_log: event_log.clone(),
             },
-            profile: ProfileService {
-                core: core(),
-                passwords: passwords.clone(),
-                rate_limits: rate_limits.clone(),
-                accounts: AccountService { core: core(), event_log: event_log.clone() },
-                event_log: event_log.clone(),
-                wake: Arc::clone(&issuer.wake),
-                writer,
-            },
+            profile: self.profile(writer),
             sessions: SessionService { core: core(), opener: opener.clone(), event_log: event_log.clone() },
             deliveries: DeliveryService { core: core() },
             readiness: self.readiness.clone(),

@@ -55,6 +55,13 @@ pub(super) enum Users {
         #[arg(long, value_name = "JSON", value_parser = parse_claims)]
         claims: JsonObject,
     },
+    /// Let an address register for 30 days, though registration is closed or its domain is not accepted
+    ///
+    /// A notice says so; the code comes when it registers.
+    Invite {
+        /// An email address or a mobile number
+        address: String,
+    },
     /// Disable an account: no login, no refresh, and its tokens are refused at once
     Disable(AccountArgument),
     /// Enable a disabled account
@@ -157,6 +164,12 @@ pub(super) async fn run(command: Users, settings: &Settings, as_json: bool) -> a
             let format = format.unwrap_or_else(|| Format::of(&file));
             let read = read_accounts(&file, format, &settings.phone)?;
             import(&admin, read, update, as_json).await?
+        }
+        Users::Invite { address: text } => {
+            let invited = super::address(&text, settings)?;
+            let ends_at = admin.accounts.invite(&invited).await?;
+            print(&json!({"address": invited.masked(), "ends_at": ends_at}), as_json);
+            ExitCode::SUCCESS
         }
         Users::List(list) => print_list(&admin, &list, as_json).await?,
         Users::Show(AccountArgument { who }) => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::reader::Reader;
 use crate::{
-    domain::{RateLimit, guard::GuardSettings},
+    domain::guard::GuardSettings,
     engine::{GuardMode, PuzzleMode},
     puzzles::SiteVerify,
 };
@@ -51,9 +51,11 @@ fn numbers(settings: &mut Reader) -> GuardSettings {
     let default = GuardSettings::default();
     let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
     let ceiling = |text: &str| {
-        let limit = RateLimit::parse(text).ok().filter(|limit| limit.iter().count() == 1);
-        let quota = limit.and_then(|limit| limit.shortest());
-        quota.map(|quota| (quota.count, quota.millis)).ok_or("must be a count and seconds, such as 1000/3600")
+        let parsed = text.split_once('/').and_then(|(count, seconds)| {
+            let (count, seconds) = (count.trim().parse::<u32>().ok()?, seconds.trim().parse::<i64>().ok()?);
+            (count > 0 && (60..=86_400).contains(&seconds)).then_some((count, seconds * 1_000))
+        });
+        parsed.ok_or("must be a count and 60 to 86400 seconds, such as 1000/3600")
     };
     GuardSettings {
         share: settings.parsed("abuse.share", default.share, |text| {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     crypto::{HashingCost, Keyring, TokenSettings},
-    domain::{PhoneRules, Region},
+    domain::{Email, PhoneRules, Region, RegistrationRules},
     engine::{CodeSettings, LimitSettings, SessionSettings},
     http::{ClientIpHeader, ServerSettings},
     redis::RedisUrl,
@@ -48,6 +48,8 @@ pub struct Settings {
     pub codes: CodeSettings,
     /// How long a registration outlives its last code's sending.
     pub registrations_ttl: Duration,
+    /// Who may register.
+    pub registration_rules: RegistrationRules,
     /// Rate limits.
     pub limits: LimitSettings,
     /// Whether there are rate limits.
@@ -155,6 +157,7 @@ impl Settings {
             tokens,
             sessions,
             registrations_ttl: registrations_ttl(settings, &codes),
+            registration_rules: registration_rules(settings),
             codes,
             limits_enabled,
             limits,
@@ -288,6 +291,24 @@ fn origins(text: &str) -> Result<Vec<String>, &'static str> {
                 .ok_or("must be a list of exact origins such as https://app.example.com (no `*`, no slash at the end)")
         })
         .collect()
+}
+
+fn registration_rules(settings: &mut Reader) -> RegistrationRules {
+    let mut domains = |setting: &'static str| {
+        let listed = settings.list(setting).unwrap_or_default();
+        let domains = listed.iter().map(|domain| {
+            // As an email's domain is compared.
+            let email = Email::parse(&format!("a@{domain}")).ok()?;
+            email.key().split_once('@').map(|(_, domain)| domain.to_owned())
+        });
+        domains.collect::<Option<Vec<_>>>().unwrap_or_else(|| {
+            settings.problem(setting, "must be a list of domains such as example.com");
+            Vec::new()
+        })
+    };
+    let (allowed, denied_domains) =
+        (domains("registrations.email_domains"), domains("registrations.email_domains_denied"));
+    RegistrationRules { closed: !settings.flag("registrations.open", true), domains: allowed, denied_domains }
 }
 
 fn phone(settings: &mut Reader) -> PhoneRules {

@@ -21,6 +21,8 @@ pub enum FieldCode {
     UnsupportedNumber,
     /// The number's country is not served.
     UnsupportedRegion,
+    /// The email's domain is not accepted.
+    UnsupportedDomain,
     /// More identifiers than the call takes.
     TooManyIdentifiers,
     /// Another account has it (409, not 422).
@@ -29,7 +31,7 @@ pub enum FieldCode {
 
 impl FieldCode {
     /// Every code, for the documentation.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Required,
         Self::Invalid,
         Self::TooShort,
@@ -38,6 +40,7 @@ impl FieldCode {
         Self::OwnIdentifier,
         Self::UnsupportedNumber,
         Self::UnsupportedRegion,
+        Self::UnsupportedDomain,
         Self::TooManyIdentifiers,
         Self::Taken,
     ];
@@ -53,6 +56,7 @@ impl FieldCode {
             Self::OwnIdentifier => "own_identifier",
             Self::UnsupportedNumber => "unsupported_number",
             Self::UnsupportedRegion => "unsupported_region",
+            Self::UnsupportedDomain => "unsupported_domain",
             Self::TooManyIdentifiers => "too_many_identifiers",
             Self::Taken => "taken",
         }

@@ -73,11 +73,13 @@ pub enum NoticeKind {
     ContactSuspended,
     /// Somebody registered with the address, which is an account's.
     AlreadyRegistered,
+    /// An operator invites the address to register.
+    Invited,
 }
 
 impl NoticeKind {
     /// Every kind, for checking templates.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::PasswordReset,
         Self::PasswordChanged,
         Self::ContactRequested,
@@ -85,6 +87,7 @@ impl NoticeKind {
         Self::ContactRemoved,
         Self::ContactSuspended,
         Self::AlreadyRegistered,
+        Self::Invited,
     ];
 
     /// Whether it tells of what was done, not of what anybody may ask for.
@@ -102,6 +105,7 @@ impl NoticeKind {
             Self::ContactRemoved => "contact_was_removed",
             Self::ContactSuspended => "contact_was_suspended",
             Self::AlreadyRegistered => "already_registered",
+            Self::Invited => "invited",
         }
     }
 }

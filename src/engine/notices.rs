@@ -1,5 +1,7 @@
 //! Notices: messages without a code.
 
+use uuid::Uuid;
+
 use super::Core;
 use crate::{
     domain::{
@@ -65,23 +67,35 @@ impl Notices {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         for to in to {
-            let payload = MessagePayload::Notice(Notice {
-                to: to.clone(),
-                notice,
-                address: about.map(Address::masked),
-                locale: user.locale.clone(),
-            });
-            let message = QueuedMessage {
-                verification: None,
-                phantom: false,
-                user: Some(user.id),
-                destination: to.masked(),
-                body: self.core.keyring.seal(&message_owner(None), &payload.to_json(), &*self.core.random),
-                deadline: now.plus(DAY),
-                traceparent: telemetry::traceparent(),
-            };
-            tx.enqueue(&message, now).await?;
+            let (address, locale) = (about.map(Address::masked), user.locale.clone());
+            self.queue(tx, Some(user.id), Notice { to: to.clone(), notice, address, locale }, now).await?;
         }
         Ok(())
+    }
+
+    /// Queues a notice to an address that is nobody's yet; the caller commits.
+    pub(crate) async fn enqueue_to(
+        &self,
+        tx: &mut Tx,
+        to: &Address,
+        notice: NoticeKind,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.queue(tx, None, Notice { to: to.clone(), notice, address: None, locale: None }, now).await
+    }
+
+    async fn queue(&self, tx: &mut Tx, user: Option<Uuid>, notice: Notice, now: Timestamp) -> Result<(), StoreError> {
+        let destination = notice.to.masked();
+        let payload = MessagePayload::Notice(notice);
+        let message = QueuedMessage {
+            verification: None,
+            phantom: false,
+            user,
+            destination,
+            body: self.core.keyring.seal(&message_owner(None), &payload.to_json(), &*self.core.random),
+            deadline: now.plus(DAY),
+            traceparent: telemetry::traceparent(),
+        };
+        tx.enqueue(&message, now).await
     }
 }

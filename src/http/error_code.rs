@@ -43,6 +43,7 @@ error_codes! {
     WrongPassword 403 "wrong_password" "the current password is wrong"
     ReauthenticationRequired 403 "reauthentication_required" "the current password is required"
     ChallengeRequired 403 "challenge_required" "solve `challenge`, and send the same request with the solution"
+    RegistrationClosed 403 "registration_closed" "nobody may register but who is invited"
     Forbidden 403 "forbidden" "the report is not signed by the provider"
     NotFound 404 "not_found" "there is nothing here"
     UnknownVerification 404 "unknown_verification" "no such verification"

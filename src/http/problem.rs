@@ -213,6 +213,7 @@ fn code_of(error: &Error) -> ErrorCode {
         Error::WrongPassword => ErrorCode::WrongPassword,
         Error::ReauthenticationRequired => ErrorCode::ReauthenticationRequired,
         Error::NotFound => ErrorCode::NotFound,
+        Error::RegistrationClosed => ErrorCode::RegistrationClosed,
         Error::AccountExists(_) => ErrorCode::AccountExists,
         Error::LastContact => ErrorCode::LastContact,
         Error::VerificationIdRequired => ErrorCode::VerificationIdRequired,
@@ -258,6 +259,7 @@ impl From<Error> for Problem {
             | Error::VerificationIdRequired
             | Error::UnknownVerification
             | Error::KeyReused
+            | Error::RegistrationClosed
             | Error::WrongPassword
             | Error::ReauthenticationRequired
             | Error::NotFound => {}

@@ -40,6 +40,10 @@ pub struct Message {
     pub country: String,
     /// How it is delivered.
     pub channel: Channel,
+    /// The language that it is written in.
+    pub locale: String,
+    /// The name in it.
+    pub brand: String,
     /// The purpose of the code, or the kind of the notice.
     pub purpose: &'static str,
     /// The subject of an email.

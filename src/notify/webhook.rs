@@ -55,12 +55,18 @@ impl Notifier for Webhook {
             "type": "message.send",
             "timestamp": now.to_string(),
             "data": {
+                "id": message.meta.id,
                 "channel": message.channel.as_str(),
                 "to": message.to,
+                "country": Some(&message.country).filter(|country| !country.is_empty()),
                 "purpose": message.purpose,
+                "locale": message.locale,
                 "subject": message.subject,
                 "text": message.body,
                 "html": message.html,
+                "code": message.otp,
+                "verification_id": message.verification_id,
+                "brand": message.brand,
                 "expires_at": message.meta.expires_at.to_string(),
             },
         })

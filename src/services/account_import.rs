@@ -64,7 +64,9 @@ impl AccountService {
         for (number, batch) in entries.chunks(BATCH).enumerate() {
             let existing = self.existing(batch).await?;
             for (place, details) in batch.iter().enumerate() {
-                match plan_entry(details, &existing, update, &mut met) {
+                let claims = self.check_claims(&details.identifiers, details.claims.as_ref());
+                let step = claims.map_err(|error| format!("claims {}", error.message));
+                match step.and_then(|()| plan_entry(details, &existing, update, &mut met)) {
                     Ok(Step::Create) => plan.create.push(details.clone()),
                     Ok(Step::Keep) => plan.unchanged += 1,
                     Ok(Step::Update(user)) => plan.update.push((*user, details.clone())),

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::{
     domain::{
         Address, Channel, ContactChange, EventKind, FieldCode, FieldError, Holder, IssuedCode, NoticeKind, OneTimeCode,
-        Origin, Purpose, User, Verification, Way,
+        Origin, Purpose, RegistrationRules, User, Verification, Way,
     },
     engine::{
         Actor, Caller, CodeChecker, CodeIssuer, Core, CurrentPassword, EventLog, Freshness, InactiveCode, NewCode,
@@ -20,6 +20,7 @@ pub struct ContactService {
     pub(crate) core: Core,
     pub(crate) issuer: CodeIssuer,
     pub(crate) gate: SendGate,
+    pub(crate) rules: RegistrationRules,
     pub(crate) checker: CodeChecker,
     pub(crate) passwords: PasswordChecker,
     pub(crate) rate_limits: RateLimits,
@@ -48,6 +49,9 @@ impl ContactService {
     ) -> Result<IssuedCode, Error> {
         if actor.user.proven_address(new).is_some() {
             return Err(Error::field(FieldError::new(new.field(), FieldCode::Invalid, "is already verified")));
+        }
+        if let Address::Email(email) = new {
+            self.rules.check_domain(email).map_err(Error::field)?;
         }
         let mut pass = self.gate.enter(&actor.client, solution).await?;
         let write = async {

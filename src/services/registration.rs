@@ -8,7 +8,7 @@ use crate::{
     crypto::{HashParams, Hasher},
     domain::{
         Address, Client, DestinationRecord, EventKind, Holder, Identifiers, IssuedCode, JsonObject, Locale, Origin,
-        Password, PersonName, Purpose, Registration, Timestamp, Way,
+        Password, PersonName, Purpose, Registration, RegistrationRules, Timestamp, Way,
     },
     engine::{
         Caller, CodeIssuer, Core, EventLog, IDENTIFIER_FAILURES, InactiveCode, NewCode, Notices, PasswordAttempt,
@@ -29,6 +29,7 @@ pub struct RegistrationService {
     pub(crate) passwords: PasswordChecker,
     pub(crate) notices: Notices,
     pub(crate) event_log: EventLog,
+    pub(crate) rules: RegistrationRules,
     /// How long a registration outlives its last code's sending.
     pub(crate) ttl: Duration,
 }
@@ -75,6 +76,7 @@ impl RegistrationService {
     ///
     /// # Errors
     ///
+    /// [`Error::RegistrationClosed`] and [`Error::Invalid`] by the rules;
     /// [`Error::AccountExists`] if an account has proven an address or has the login id;
     /// [`Error::TooManyRequests`] by any of the limits. Within `resend_after` of another's code, another password
     /// counts as a wrong one of the destination.
@@ -87,6 +89,7 @@ impl RegistrationService {
         let mut pass = self.gate.enter(client, solution).await?;
         let outcome = async {
             pass.check(Purpose::Registration, &new.destination).await?;
+            self.admit(&new).await?;
             match Box::pin(self.write_counted(&new, client)).await? {
                 Outcome::TooSoon { error, .. } => Err(error),
                 outcome => Ok(outcome),
@@ -103,6 +106,19 @@ impl RegistrationService {
             Outcome::Unchanged(pending) => Ok(pending),
             Outcome::TooSoon { error, .. } => Err(error),
         }
+    }
+
+    /// Judges who may register; an invitation opens the rest.
+    async fn admit(&self, new: &NewRegistration) -> Result<(), Error> {
+        let email = new.identifiers.email.as_ref();
+        let domain = email.map_or(Ok(()), |email| self.rules.check_domain(email));
+        let (refused, address) = match (domain, email) {
+            (Err(error), Some(email)) => (Error::field(error), &Address::Email(email.clone())),
+            _ if self.rules.closed => (Error::RegistrationClosed, &new.destination),
+            _ => return Ok(()),
+        };
+        let is_invited = self.core.store.read().await?.is_invited(&address.hash(), self.core.now()).await?;
+        if is_invited { Ok(()) } else { Err(refused) }
     }
 
     /// Hashes the password and writes the registration. While a code is fresh, a register reveals whether its

@@ -13,6 +13,7 @@ mod dialect;
 mod error;
 mod events;
 mod identifiers;
+mod invitations;
 mod known_networks;
 mod leases;
 mod node_lock;
@@ -49,6 +50,7 @@ pub fn statements() -> impl Iterator<Item = (&'static str, Sql)> {
         delivery_stats::STATEMENTS,
         destinations::STATEMENTS,
         events::STATEMENTS,
+        invitations::STATEMENTS,
         known_networks::STATEMENTS,
         leases::STATEMENTS,
         outbox::STATEMENTS,

@@ -14,6 +14,8 @@ statements! {
     AUDIT_LINES = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at <= $1 LIMIT 500)";
     DESTINATIONS = "DELETE FROM destinations WHERE hash IN
         (SELECT hash FROM destinations WHERE touched_at <= $1 LIMIT 500)";
+    INVITATIONS = "DELETE FROM invitations WHERE hash IN
+        (SELECT hash FROM invitations WHERE ends_at <= $1 LIMIT 500)";
     KNOWN_NETWORKS = "DELETE FROM known_networks WHERE (user_id, network) IN
         (SELECT user_id, network FROM known_networks WHERE seen_at <= $1 LIMIT 500)";
     PREFIX_COUNTS = "DELETE FROM prefix_counts WHERE (prefix, slot) IN
@@ -29,7 +31,7 @@ impl Store {
     /// verifications, messages and destinations a day later, the guard's counts a week later, networks after 90
     /// days, lines of the audit in their time.
     pub async fn prune(&self, now: Timestamp, audit_until: Timestamp) -> Result<u64, StoreError> {
-        let ended = [REGISTRATIONS, SESSIONS].map(|delete| (delete, now));
+        let ended = [REGISTRATIONS, SESSIONS, INVITATIONS].map(|delete| (delete, now));
         let day_old = [VERIFICATIONS, OUTBOX, DESTINATIONS].map(|delete| (delete, now.minus(DAY)));
         let week_old = [PREFIX_COUNTS, PREFIX_STATES].map(|delete| (delete, now.minus(7 * DAY)));
         let other = [(KNOWN_NETWORKS, now.minus(KNOWN_FOR)), (AUDIT_LINES, audit_until)];

@@ -18,6 +18,8 @@ stories!(
     a_resend_kills_the_old_code,
     a_code_ends_at_its_expiry,
     older_field_names_and_paths_work,
+    closed_registration_takes_who_is_invited,
+    domains_are_judged_at_register_and_contacts,
 );
 
 async fn a_mobile_registers_verifies_and_is_somebody(backend: Backend) {
@@ -188,4 +190,49 @@ async fn older_field_names_and_paths_work(backend: Backend) {
     let ann = app.pending(body, &answer).await;
     let opened = app.post("/auth/verify", json!({"mobileNumber": "9876543210", "code": ann.otp})).await.is(200);
     assert_eq!(opened["user"]["login_id"], "ann.b");
+}
+
+async fn closed_registration_takes_who_is_invited(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let pending = app.register(json!({"email": "early@example.com", "password": "correct horse"})).await;
+    let app = app.restart_with("ENROLL__REGISTRATIONS__OPEN", false).await;
+    if backend != Backend::Embedded {
+        app.verify(&pending, &pending.otp).await.is(200); // what is pending may still be proven
+    }
+    let body = json!({"mobile": "9876543210", "password": "correct horse"});
+    app.post_from(&fresh_ip(), "/auth/register", body.clone()).await.is_problem(403, "registration_closed");
+    let (printed, errors, code) = app.command(&["users", "invite", "+91 98765 43210"]).await;
+    assert!(code == 0 && printed.contains("+91******3210"), "{printed} {errors}");
+    app.outbox_is_empty().await;
+    let told = app.application.inbox.as_ref().unwrap().messages(Some("+919876543210"));
+    assert!(told.iter().any(|message| message.body.contains("invited")), "{}", told.len());
+    let ann = app.register(body).await;
+    app.verify(&ann, &ann.otp).await.is(200);
+    let other = json!({"mobile": "9876543211", "password": "correct horse"});
+    app.post_from(&fresh_ip(), "/auth/register", other.clone()).await.is_problem(403, "registration_closed");
+    app.command(&["users", "invite", "9876543211"]).await;
+    app.advance(30 * 86_400 + 1);
+    app.post_from(&fresh_ip(), "/auth/register", other).await.is_problem(403, "registration_closed");
+}
+
+async fn domains_are_judged_at_register_and_contacts(backend: Backend) {
+    let options = Options::default()
+        .with("ENROLL__REGISTRATIONS__EMAIL_DOMAINS", "example.com, example.org")
+        .with("ENROLL__REGISTRATIONS__EMAIL_DOMAINS_DENIED", "example.org");
+    let app = TestApp::with(backend, options).await;
+    let register = async |email: &str| {
+        app.post_from(&fresh_ip(), "/auth/register", json!({"email": email, "password": "correct horse"})).await
+    };
+    for email in ["ann@example.net", "ann@sub.example.com", "ann@example.org"] {
+        register(email).await.is_invalid(&[("email", "unsupported_domain")]);
+    }
+    register("ann@EXAMPLE.com").await.is(202);
+    app.command(&["users", "invite", "guest@example.net"]).await;
+    register("guest@example.net").await.is(202);
+    let bob = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let tokens = app.verify(&bob, &bob.otp).await.is(200);
+    let request = app.request(reqwest::Method::POST, "/users/me/contacts");
+    let request = request.bearer_auth(tokens["access_token"].as_str().unwrap());
+    let body = json!({"email": "bob@example.net", "current_password": "correct horse"});
+    app.send(request.json(&body)).await.is_invalid(&[("email", "unsupported_domain")]);
 }

@@ -9,6 +9,7 @@ stories!(
     a_test_identity_gets_in_by_its_code,
     guesses_at_a_test_identity_are_counted,
     a_test_identity_ends_with_its_day,
+    no_claims_are_given_to_a_test_identity,
 );
 
 fn day(days: i64) -> String {
@@ -73,4 +74,20 @@ async fn a_test_identity_ends_with_its_day(backend: Backend) {
     let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
     app.verify(&ann, "314159").await.is_problem(400, "invalid_code");
     app.verify(&ann, &ann.otp).await.is(200);
+}
+
+async fn no_claims_are_given_to_a_test_identity(backend: Backend) {
+    let app = TestApp::with(backend, options(30)).await;
+    let claims = r#"{"role":"admin"}"#;
+    let create = async |address: &str| {
+        app.command(&["users", "create", "--email", address, "--claims", claims]).await
+    };
+    let (_, errors, code) = create("review@example.com").await;
+    assert!(code == 1 && errors.contains("test identity"), "{errors}");
+    let (_, errors, code) = create("ann@example.com").await;
+    assert_eq!(code, 0, "{errors}");
+    let (_, errors, code) = app.command(&["users", "create", "--email", "review@example.com"]).await;
+    assert_eq!(code, 0, "{errors}");
+    let (_, errors, code) = app.command(&["users", "set", "review@example.com", "--claims", claims]).await;
+    assert!(code == 1 && errors.contains("test identity"), "{errors}");
 }

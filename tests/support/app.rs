@@ -51,7 +51,10 @@ impl Options {
 
     /// Nothing is limited but a code's own tries.
     pub fn unlimited() -> Self {
-        Self::default().with("ENROLL__LIMITS__ENABLED", false).with("ENROLL__CODES__RESEND_AFTER", 0)
+        Self::default()
+            .with("ENROLL__LIMITS__ENABLED", false)
+            .with("ENROLL__ABUSE__GUARD", "off")
+            .with("ENROLL__CODES__RESEND_AFTER", 0)
     }
 }
 

@@ -147,7 +147,7 @@ impl Node {
     }
 
     pub fn unlimited(self) -> Self {
-        self.set("ENROLL__LIMITS__ENABLED", "false").set("ENROLL__CODES__RESEND_AFTER", "0")
+        self.set("ENROLL__LIMITS__ENABLED", "false").set("ENROLL__ABUSE__GUARD", "off").set("ENROLL__CODES__RESEND_AFTER", "0")
     }
 
     /// It alone sees these hosts, in a name space of mounts of its own.

@@ -746,7 +746,7 @@ export interface components {
             current_password?: string | null;
         };
         /** @description For programs; stable. Treat an unknown one by the status. */
-        ErrorCodeName: ("invalid_code" | "malformed_body" | "invalid_idempotency_key" | "invalid_credentials" | "missing_token" | "invalid_token" | "token_reused" | "account_not_activated" | "wrong_password" | "reauthentication_required" | "challenge_required" | "forbidden" | "not_found" | "unknown_verification" | "method_not_allowed" | "request_timeout" | "account_exists" | "last_contact" | "verification_id_required" | "request_in_progress" | "body_too_large" | "unsupported_media_type" | "invalid_fields" | "idempotency_key_reused" | "too_many_requests" | "too_many_attempts" | "internal" | "unavailable" | "overloaded") | string;
+        ErrorCodeName: ("invalid_code" | "malformed_body" | "invalid_idempotency_key" | "invalid_credentials" | "missing_token" | "invalid_token" | "token_reused" | "account_not_activated" | "wrong_password" | "reauthentication_required" | "challenge_required" | "registration_closed" | "forbidden" | "not_found" | "unknown_verification" | "method_not_allowed" | "request_timeout" | "account_exists" | "last_contact" | "verification_id_required" | "request_in_progress" | "body_too_large" | "unsupported_media_type" | "invalid_fields" | "idempotency_key_reused" | "too_many_requests" | "too_many_attempts" | "internal" | "unavailable" | "overloaded") | string;
         /** @description All that is kept of an account. */
         Export: {
             user: components["schemas"]["User"];
@@ -770,7 +770,7 @@ export interface components {
             message: string;
         };
         /** @description For programs; stable. Treat an unknown one as `invalid`. */
-        FieldErrorCode: ("required" | "invalid" | "too_short" | "too_long" | "common_password" | "own_identifier" | "unsupported_number" | "unsupported_region" | "too_many_identifiers" | "taken") | string;
+        FieldErrorCode: ("required" | "invalid" | "too_short" | "too_long" | "common_password" | "own_identifier" | "unsupported_number" | "unsupported_region" | "unsupported_domain" | "too_many_identifiers" | "taken") | string;
         /** @description The address of the account. */
         ForgotRequest: components["schemas"]["AddressFields"] & components["schemas"]["ChallengeFields"] & ({
             mobile: string;
@@ -1255,7 +1255,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `challenge_required` */
+            /** @description `challenge_required`, `registration_closed` */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1398,7 +1398,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `challenge_required` */
+            /** @description `challenge_required`, `registration_closed` */
             403: {
                 headers: {
                     [name: string]: unknown;

@@ -22,8 +22,8 @@ use super::{
     error_code::ErrorCode::{
         self, AccountExists, AccountNotActivated, ChallengeRequired, Forbidden, IdempotencyKeyReused, InvalidCode,
         InvalidCredentials, InvalidFields, InvalidIdempotencyKey, InvalidLoginCode, InvalidToken, LastContact,
-        MalformedBody, MissingToken, NotFound, ReauthenticationRequired, RequestInProgress, TokenReused,
-        TooManyAttempts, TooManyRequests, UnknownVerification, VerificationIdRequired, WrongPassword,
+        MalformedBody, MissingToken, NotFound, ReauthenticationRequired, RegistrationClosed, RequestInProgress,
+        TokenReused, TooManyAttempts, TooManyRequests, UnknownVerification, VerificationIdRequired, WrongPassword,
     },
     openapi::{alias, call, plain},
 };
@@ -39,8 +39,8 @@ pub(super) fn api() -> OpenApiRouter<Api> {
     const PASSWORD: [ErrorCode; 2] = [WrongPassword, ReauthenticationRequired];
     OpenApiRouter::new()
         // Registration
-        .routes(call("/auth/register", routes!(registration::register), &[&[AccountExists, ChallengeRequired], &LIMITS, &KEY]))
-        .routes(alias("/users", "createUser", routes!(registration::register), &[&[AccountExists, ChallengeRequired], &LIMITS, &KEY]))
+        .routes(call("/auth/register", routes!(registration::register), &[&[AccountExists, ChallengeRequired, RegistrationClosed], &LIMITS, &KEY]))
+        .routes(alias("/users", "createUser", routes!(registration::register), &[&[AccountExists, ChallengeRequired, RegistrationClosed], &LIMITS, &KEY]))
         .routes(call("/auth/verify-otp", routes!(verification::verify), &[&[InvalidCode, InvalidLoginCode, AccountExists, VerificationIdRequired, TooManyAttempts]]))
         .routes(alias("/auth/verify", "verifyCode", routes!(verification::verify), &[&[InvalidCode, InvalidLoginCode, AccountExists, VerificationIdRequired, TooManyAttempts]]))
         .routes(call("/auth/resend-otp", routes!(registration::resend), &[&[UnknownVerification, VerificationIdRequired], &SENDS, &KEY]))

@@ -123,6 +123,8 @@ impl Templates {
             to: payload.to().as_str().to_owned(),
             country: payload.to().country().unwrap_or_default(),
             channel: payload.to().channel(),
+            locale: locale.to_owned(),
+            brand: brand.clone(),
             purpose: kind,
             subject: fill("subject.txt", &template.subject, &values)?,
             body: String::new(),
