@@ -29,6 +29,7 @@ use crate::{
     config::{LogFormat, Settings, Sources},
     crypto::RootKey,
     domain::{Address, OsRandom, Random},
+    error::Error,
     http, telemetry,
 };
 
@@ -156,7 +157,14 @@ pub fn run() -> ExitCode {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("enroll: {error:#}");
+    match error.downcast_ref::<Error>() {
+        Some(Error::Invalid(fields)) => {
+            for field in fields {
+                eprintln!("enroll: {} {}", field.field, field.message);
+            }
+        }
+        _ => eprintln!("enroll: {error:#}"),
+    }
     ExitCode::FAILURE
 }
 

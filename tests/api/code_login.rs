@@ -105,7 +105,8 @@ async fn unknown_accounts_get_the_same_answers_and_no_message(backend: Backend) 
     // Both wait alike for the next code.
     for again in [json!({"login_id": "ann.1", "mobile": "9876543210"}), json!({"mobile": "9876543213"})] {
         let refused = send(&app, again).await;
-        assert_eq!(refused.header("retry-after"), Some("30"));
+        let wait: u32 = refused.header("retry-after").unwrap().parse().unwrap();
+        assert!((25..=30).contains(&wait), "{wait}"); // a slow machine takes a second
         refused.is_problem(429, "too_many_requests");
     }
 }
