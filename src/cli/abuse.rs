@@ -32,7 +32,7 @@ pub(super) enum Abuse {
         #[arg(long, default_value_t = 1)]
         seed: u64,
         /// The seconds of one core that a challenge costs at the usual price
-        #[arg(long, default_value_t = 0.2)]
+        #[arg(long, default_value_t = 0.09)]
         seconds: f64,
     },
 }
