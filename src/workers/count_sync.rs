@@ -39,6 +39,10 @@ impl CountSync {
                 Err(error) => tracing::warn!(error = %chain(error), "counts wait to be shared"),
             }
         }
+        let now = self.core.now();
+        if let Err(error) = self.save(&mut self.counts.take_unsaved(now), now).await {
+            tracing::warn!(error = %chain(error), "the counts of the last second are lost");
+        }
     }
 
     /// One exchange; returns when it was.

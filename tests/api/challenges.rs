@@ -86,7 +86,6 @@ async fn a_pumped_range_needs_a_challenge(backend: Backend) {
         .is(202);
 
     // Nobody waits for the guard, but it outlives the node, and another node learns of it.
-    tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
     let app = app.restart().await;
     let again = async |app: &TestApp| {
         for nth in 0..50 {
