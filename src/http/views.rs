@@ -95,7 +95,7 @@ pub(super) enum ChallengeView {
     #[serde(rename = "pow")]
     ProofOfWork {
         /// Send them back as they are.
-        #[schema(value_type = Object)]
+        #[schema(value_type = std::collections::HashMap<String, serde_json::Value>)]
         parameters: serde_json::Value,
         signature: String,
     },
@@ -137,10 +137,10 @@ pub(super) struct UserView {
     #[schema(example = "en-IN")]
     locale: Option<String>,
     /// The person's own object; the app decides what it means.
-    #[schema(value_type = Object, example = json!({"nickname": "Annie"}))]
+    #[schema(value_type = std::collections::HashMap<String, serde_json::Value>, example = json!({"nickname": "Annie"}))]
     data: JsonObject,
     /// The operator's object, which access tokens hold too.
-    #[schema(value_type = Object, example = json!({"role": "editor"}))]
+    #[schema(value_type = std::collections::HashMap<String, serde_json::Value>, example = json!({"role": "editor"}))]
     claims: JsonObject,
     is_active: bool,
     #[schema(value_type = String, format = DateTime, example = "2026-11-21T18:36:00Z")]

@@ -651,7 +651,9 @@ export interface components {
         /** @description What must be solved first: ALTCHA's proof of work, or a provider's widget. */
         Challenge: {
             /** @description Send them back as they are. */
-            parameters: Record<string, never>;
+            parameters: {
+                [key: string]: unknown;
+            };
             signature: string;
             /** @enum {string} */
             kind: "pow";
@@ -919,8 +921,15 @@ export interface components {
              * @example en-IN
              */
             locale?: string | null;
-            /** @description A JSON object of the person's own: at most 4 KiB and 8 levels. */
-            data?: Record<string, never> | null;
+            /**
+             * @description A JSON object of the person's own: at most 4 KiB and 8 levels.
+             * @example {
+             *       "nickname": "Annie"
+             *     }
+             */
+            data?: {
+                [key: string]: unknown;
+            } | null;
         } & ({
             mobile: string;
         } | {
@@ -1110,8 +1119,16 @@ export interface components {
              * @example en-IN
              */
             locale?: string | null;
-            /** @description A merge patch (RFC 7396) of the person's own object, which has at most 4 KiB and 8 levels after it. */
-            data?: Record<string, never> | null;
+            /**
+             * @description A merge patch (RFC 7396) of the person's own object, which has at most 4 KiB and 8 levels after it.
+             * @example {
+             *       "avatar": null,
+             *       "nickname": "Annie"
+             *     }
+             */
+            data?: {
+                [key: string]: unknown;
+            } | null;
         };
         /** @description An account, as its owner sees it. */
         User: {
@@ -1135,10 +1152,24 @@ export interface components {
              * @example en-IN
              */
             locale?: string | null;
-            /** @description The person's own object; the app decides what it means. */
-            data: Record<string, never>;
-            /** @description The operator's object, which access tokens hold too. */
-            claims: Record<string, never>;
+            /**
+             * @description The person's own object; the app decides what it means.
+             * @example {
+             *       "nickname": "Annie"
+             *     }
+             */
+            data: {
+                [key: string]: unknown;
+            };
+            /**
+             * @description The operator's object, which access tokens hold too.
+             * @example {
+             *       "role": "editor"
+             *     }
+             */
+            claims: {
+                [key: string]: unknown;
+            };
             is_active: boolean;
             /**
              * Format: date-time

@@ -56,7 +56,7 @@ pub(in crate::http) struct RegisterRequest {
     locale: JsonField,
     /// A JSON object of the person's own: at most 4 KiB and 8 levels.
     #[serde(default)]
-    #[schema(value_type = Option<Object>, example = json!({"nickname": "Annie"}))]
+    #[schema(value_type = Option<std::collections::HashMap<String, serde_json::Value>>, example = json!({"nickname": "Annie"}))]
     data: JsonValueField,
     #[serde(default, rename = "mobileNumber")]
     #[schema(ignore)]

@@ -38,7 +38,7 @@ pub(in crate::http) struct UpdateRequest {
     locale: JsonField,
     /// A merge patch (RFC 7396) of the person's own object, which has at most 4 KiB and 8 levels after it.
     #[serde(default)]
-    #[schema(value_type = Option<Object>, example = json!({"nickname": "Annie", "avatar": null}))]
+    #[schema(value_type = Option<std::collections::HashMap<String, serde_json::Value>>, example = json!({"nickname": "Annie", "avatar": null}))]
     data: JsonValueField,
     /// Other calls change these.
     #[serde(flatten)]
