@@ -19,7 +19,7 @@ pub(super) enum Abuse {
     List,
     /// Free a prefix and each longer one
     ///
-    /// What was counted so far counts against none of them.
+    /// The counts so far speak against none of them.
     Lift {
         /// Such as +9198765
         prefix: String,

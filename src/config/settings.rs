@@ -48,7 +48,7 @@ pub struct Settings {
     pub codes: CodeSettings,
     /// How long a registration outlives its last code's sending.
     pub registrations_ttl: Duration,
-    /// Who may register.
+    /// The rules of registering.
     pub registration_rules: RegistrationRules,
     /// Rate limits.
     pub limits: LimitSettings,

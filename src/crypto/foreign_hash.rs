@@ -56,7 +56,7 @@ enum Form {
     ShaCrypt(String),
 }
 
-/// What PBKDF2 iterates, and the octets of a block.
+/// The hash that PBKDF2 iterates, and the octets of a block.
 type Prf = (pbkdf2::Algorithm, usize);
 const SHA1: Prf = (pbkdf2::PBKDF2_HMAC_SHA1, 20);
 const SHA256: Prf = (pbkdf2::PBKDF2_HMAC_SHA256, 32);
@@ -179,7 +179,7 @@ fn firebase_output(password: &[u8], params: &scrypt::Params, salt: &[u8], signer
 fn argon2(text: &str) -> Result<Form, ForeignHashError> {
     let hash = PasswordHash::new(text).map_err(|_| ForeignHashError::Malformed)?;
     let params = Params::try_from(&hash).map_err(|_| ForeignHashError::Malformed)?;
-    // What stood for version 16 in the first hashes is nothing.
+    // The first hashes say nothing of their version, which is 16.
     let version = Version::try_from(hash.version.unwrap_or(16)).map_err(|_| ForeignHashError::Malformed)?;
     let passes = u64::from(params.m_cost()) * u64::from(params.t_cost());
     if params.m_cost() > ARGON2_MEMORY_KIB || passes > ARGON2_KIB_PASSES {

@@ -124,7 +124,7 @@ pub enum EventSink {
 }
 
 impl Event {
-    /// What it is told in order with: its account, or nothing but itself.
+    /// The order that it is told in: its account's, or one of its own.
     pub fn order_key(&self) -> Uuid {
         self.kind.user().unwrap_or(self.id)
     }

@@ -17,7 +17,7 @@ pub struct Registration {
     pub name: Option<String>,
     /// The person's language.
     pub locale: Option<String>,
-    /// What the person keeps with the account.
+    /// A JSON object of the person's own.
     pub data: JsonObject,
     /// A PHC string, with the salt that all pending registrations of the destination share.
     pub password_hash: String,

@@ -1,8 +1,8 @@
-//! Who may register.
+//! The rules of registering.
 
 use super::{Email, FieldCode, FieldError};
 
-/// Who may register.
+/// The rules of registering.
 #[derive(Debug, Clone, Default)]
 pub struct RegistrationRules {
     /// Nobody may but who is invited.

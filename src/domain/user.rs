@@ -31,9 +31,9 @@ pub struct User {
     pub name: Option<String>,
     /// The person's language.
     pub locale: Option<String>,
-    /// What the person keeps here.
+    /// A JSON object of the person's own.
     pub data: JsonObject,
-    /// What the operator tells of it in each access token.
+    /// The operator's words on it, which stand in each access token.
     pub claims: JsonObject,
     /// A PHC string, or a hash as another system wrote it; none for accounts that an operator created.
     pub password_hash: Option<String>,

@@ -16,7 +16,7 @@ use crate::{
     },
     error::{Error, ExceededLimit},
     metrics,
-    store::{QueuedMessage, StoreError, Tx},
+    store::{QueuedMessage, Reader, StoreError, Tx},
     telemetry,
 };
 
@@ -116,7 +116,7 @@ impl<'a> NewCode<'a> {
 /// The policy of codes to one destination.
 const DESTINATION_SENDS: &str = "destination-sends";
 
-/// Who asks for a code.
+/// The relation of a caller to the account that a code is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Caller {
     /// Anybody.
@@ -196,6 +196,7 @@ impl CodeIssuer {
     /// accounts are concealed nobody is, for it would tell.
     pub(crate) async fn is_known(
         &self,
+        reader: &mut Reader,
         refusal: &Error,
         user: Option<Uuid>,
         client: &Client,
@@ -206,7 +207,7 @@ impl CodeIssuer {
         }
         let user = user.unwrap_or_default(); // nobody's is looked for alike
         let since = self.core.now().minus(KNOWN_FOR);
-        self.core.store.read().await?.knows_network(user, &client.site_hash(user), since).await
+        reader.knows_network(user, &client.site_hash(user), since).await
     }
 
     /// Writes the send, the verification and the message; the caller has checked the cooldown, and commits.

@@ -1,4 +1,4 @@
-//! What is written after its response, as far as it can be: failed logins, refusals, networks.
+//! Lines and networks that are written after the response, as far as they can be.
 
 use tokio::sync::mpsc;
 use uuid::Uuid;

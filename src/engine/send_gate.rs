@@ -52,12 +52,13 @@ pub(crate) struct Pass<'a> {
     gate: &'a SendGate,
     client: &'a Client,
     solution: Option<&'a str>,
-    /// The client's use; `None` where it was taken back.
-    use_of_client: Option<Reservation>,
+    use_of_client: Reservation,
     /// One of the client's longer limits is spent.
     is_beyond: bool,
-    /// The address that a puzzle of this request is bound to, and whether it is solved.
-    puzzle: Option<(Address, bool)>,
+    /// The address that the request names, which its puzzle is bound to.
+    named: Option<Address>,
+    /// Whether its puzzle is solved, once somebody asked.
+    is_solved: Option<bool>,
     use_of_solution: Option<Reservation>,
 }
 
@@ -68,8 +69,8 @@ impl SendGate {
     ///
     /// [`Error::TooManyRequests`] by the client's shortest limit, or by any where no puzzle opens them.
     pub(crate) async fn enter<'a>(&'a self, client: &'a Client, solution: Option<&'a str>) -> Result<Pass<'a>, Error> {
-        let counted = if solution.is_some() || self.is_trusted(client) {
-            self.rate_limits.count_send_within_shortest(client).await.map(SendCount::Within)?
+        let counted = if self.is_trusted(client) {
+            SendCount::Within(self.rate_limits.count_send_within_shortest(client).await?)
         } else {
             self.rate_limits.count_send(client).await?
         };
@@ -81,8 +82,8 @@ impl SendGate {
                 return Err(Error::TooManyRequests(exceeded));
             }
         };
-        let use_of_client = Some(use_of_client);
-        Ok(Pass { gate: self, client, solution, use_of_client, is_beyond, puzzle: None, use_of_solution: None })
+        let (named, is_solved, use_of_solution) = (None, None, None);
+        Ok(Pass { gate: self, client, solution, use_of_client, is_beyond, named, is_solved, use_of_solution })
     }
 
     /// A puzzle for who cannot read it in a refusal, at the price that the address has.
@@ -148,55 +149,37 @@ impl Pass<'_> {
         if gate.mode == PuzzleMode::Off {
             return Ok(());
         }
-        let is_solved = self.is_solved(address).await?;
+        let named = self.named.get_or_insert_with(|| address.clone()).clone();
         let factor = match word {
-            Word::NeedsPuzzle(factor) => Some(factor),
-            _ => (gate.mode == PuzzleMode::Always || self.is_beyond).then_some(1),
+            Word::NeedsPuzzle(factor) => factor,
+            _ if gate.mode == PuzzleMode::Always || self.is_beyond => 1,
+            _ => return Ok(()),
         };
-        let Some(factor) = factor.filter(|_| !is_solved) else { return Ok(()) };
+        if self.is_solved(&named).await? {
+            return Ok(());
+        }
         metrics::challenge("asked");
-        let bound_to = self.puzzle.as_ref().map_or(address, |(bound_to, _)| bound_to);
-        Err(Error::ChallengeRequired(Box::new(gate.puzzle_at(bound_to, self.client, factor))))
+        Err(Error::ChallengeRequired(Box::new(gate.puzzle_at(&named, self.client, factor))))
     }
 
-    /// Looks at the solution once.
-    async fn is_solved(&mut self, address: &Address) -> Result<bool, Error> {
-        if let Some((_, is_solved)) = self.puzzle {
+    /// Looks at the solution once, and only where a puzzle stands: a provider that judges it is far away.
+    async fn is_solved(&mut self, named: &Address) -> Result<bool, Error> {
+        if let Some(is_solved) = self.is_solved {
             return Ok(is_solved);
         }
         let Some(solution) = self.solution else { return Ok(false) };
-        self.use_of_solution = self.gate.solve(solution, address, self.client).await?;
+        self.use_of_solution = self.gate.solve(solution, named, self.client).await?;
         let is_solved = self.use_of_solution.is_some();
-        self.puzzle = Some((address.clone(), is_solved));
+        self.is_solved = Some(is_solved);
         metrics::challenge(if is_solved { "solved" } else { "wrong" });
-        if !is_solved {
-            self.count_without_solution().await?;
-        }
         Ok(is_solved)
-    }
-
-    /// The longer limits hold after all.
-    async fn count_without_solution(&mut self) -> Result<(), Error> {
-        if let Some(reservation) = self.use_of_client.take() {
-            reservation.cancel().await;
-        }
-        match self.gate.rate_limits.count_send(self.client).await? {
-            SendCount::Within(reservation) => self.use_of_client = Some(reservation),
-            SendCount::BeyondLonger(reservation, _) => {
-                self.use_of_client = Some(reservation);
-                self.is_beyond = true;
-            }
-        }
-        Ok(())
     }
 
     /// Keeps what was counted if a code was sent; the client's use also for [`Error::AccountExists`]: the answer tells
     /// who is registered.
     pub(crate) async fn settle<T>(self, outcome: &Result<T, Error>) {
-        if !matches!(outcome, Ok(_) | Err(Error::AccountExists(_)))
-            && let Some(reservation) = self.use_of_client
-        {
-            reservation.cancel().await;
+        if !matches!(outcome, Ok(_) | Err(Error::AccountExists(_))) {
+            self.use_of_client.cancel().await;
         }
         if outcome.is_err()
             && let Some(reservation) = self.use_of_solution

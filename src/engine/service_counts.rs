@@ -1,4 +1,4 @@
-//! What is counted over the whole service: in memory, and brought together with the other nodes' once a second.
+//! Counts over the whole service: in memory, and brought together with the other nodes' once a second.
 
 use std::{
     collections::HashMap,
@@ -20,14 +20,14 @@ struct Inner {
     news: Mutex<News>,
 }
 
-/// What is to be told, and when it was told last.
+/// News to be told, and when each was told last.
 #[derive(Default)]
 struct News {
     told: HashMap<String, Timestamp>,
     waiting: Vec<EventKind>,
 }
 
-/// What is not in the database yet.
+/// Counts and states that are not in the database yet.
 #[derive(Debug)]
 pub struct Unsaved {
     /// New counts.

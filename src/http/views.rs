@@ -85,7 +85,7 @@ impl ResentVerificationView {
     }
 }
 
-/// What must be solved first: ALTCHA's proof of work, or a provider's widget.
+/// A task to be solved first: ALTCHA's proof of work, or a provider's widget.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Challenge)]
 #[serde(tag = "kind")]

@@ -9,7 +9,7 @@ use crate::domain::{DestinationHash, Timestamp};
 pub use proof_of_work::ProofOfWork;
 pub use site_verify::{SiteVerify, SiteVerifyDown};
 
-/// What a caller must solve first.
+/// A task that a caller must solve first.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Puzzle {
     /// ALTCHA's proof of work, version 2.

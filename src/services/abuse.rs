@@ -1,9 +1,9 @@
-//! What the pumping guard holds, for operators.
+//! The pumping guard's holds, for operators.
 
 use crate::{
     domain::{
-        AuditLine, Origin, Timestamp,
-        guard::{Counters, DAY_MS, Decision, GuardSettings, KEPT_COUNTS, KEPT_MS, SLOT_MS, SlotCount, slot_of},
+        AuditLine, DAY_MS, Origin, Timestamp,
+        guard::{Counters, Decision, GuardSettings, KEPT_COUNTS, KEPT_MS, SLOT_MS, SlotCount, slot_of},
     },
     engine::Core,
     error::Error,
@@ -32,7 +32,7 @@ pub struct HeldPrefix {
     pub verified: u32,
 }
 
-/// What a replay found at the end of some five minutes.
+/// A change that a replay found at the end of some five minutes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replayed {
     /// The end of the five minutes.

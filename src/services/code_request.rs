@@ -55,9 +55,10 @@ impl CodeRequestService {
         let way = Way { purpose, destination: &request.address, login_id_hash: login_id_hash.as_deref() };
         let begun = match self.issuer.begin(way, Caller::Stranger).await {
             Err(refusal) => {
-                let account = find_account(&mut self.core.store.read().await?, request).await?;
-                let account = account.map(|user| user.id);
-                let is_known = self.issuer.is_known(&refusal, account, client).await?;
+                let mut reader = self.core.store.read().await?;
+                let account = find_account(&mut reader, request).await?.map(|user| user.id);
+                let is_known = self.issuer.is_known(&mut reader, &refusal, account, client).await?;
+                drop(reader); // one connection at a time
                 if is_known { self.issuer.begin(way, Caller::Known).await? } else { return Err(refusal) }
             }
             Ok(begun) => begun,

@@ -81,7 +81,7 @@ impl ContactService {
         }
         let check = |caller| self.issuer.check_cooldown(&record, Purpose::ContactChange, caller, now);
         if let Err(refusal) = check(Caller::Stranger) {
-            let is_known = self.issuer.is_known(&refusal, Some(user.id), &actor.client).await?;
+            let is_known = self.issuer.is_known(&mut tx, &refusal, Some(user.id), &actor.client).await?;
             if is_known { check(Caller::Known)? } else { return Err(refusal) }
         }
         if !tx.lock_user(user.id).await? {

@@ -45,7 +45,7 @@ pub struct NewRegistration {
     pub name: Option<PersonName>,
     /// The person's language.
     pub locale: Option<Locale>,
-    /// What the person keeps with the account.
+    /// A JSON object of the person's own.
     pub data: JsonObject,
     /// The password.
     pub password: Password,
@@ -110,15 +110,21 @@ impl RegistrationService {
 
     /// Judges who may register; an invitation opens the rest.
     async fn admit(&self, new: &NewRegistration) -> Result<(), Error> {
-        let email = new.identifiers.email.as_ref();
-        let domain = email.map_or(Ok(()), |email| self.rules.check_domain(email));
-        let (refused, address) = match (domain, email) {
-            (Err(error), Some(email)) => (Error::field(error), &Address::Email(email.clone())),
-            _ if self.rules.closed => (Error::RegistrationClosed, &new.destination),
-            _ => return Ok(()),
-        };
-        let is_invited = self.core.store.read().await?.is_invited(&address.hash(), self.core.now()).await?;
-        if is_invited { Ok(()) } else { Err(refused) }
+        if let Some(email) = &new.identifiers.email
+            && let Err(error) = self.rules.check_domain(email)
+            && !self.is_invited(&Address::Email(email.clone())).await?
+        {
+            return Err(Error::field(error));
+        }
+        // The address that the code goes to: one beside it is proven by nobody.
+        if self.rules.closed && !self.is_invited(&new.destination).await? {
+            return Err(Error::RegistrationClosed);
+        }
+        Ok(())
+    }
+
+    async fn is_invited(&self, address: &Address) -> Result<bool, Error> {
+        Ok(self.core.store.read().await?.is_invited(&address.hash(), self.core.now()).await?)
     }
 
     /// Hashes the password and writes the registration. While a code is fresh, a register reveals whether its

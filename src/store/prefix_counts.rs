@@ -1,4 +1,4 @@
-//! What the pumping guard counts and decides, for all nodes.
+//! The pumping guard's counts and decisions, for all nodes.
 
 use super::{
     Reader, StoreError, Writer,

@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 use super::{chain, every};
 use crate::{
     domain::{
-        Origin, Timestamp,
-        guard::{DAY_MS, HoldState, KEPT_COUNTS, slot_of},
+        DAY_MS, Origin, Timestamp,
+        guard::{HoldState, KEPT_COUNTS, slot_of},
     },
     engine::{Core, EventLog, ServiceCounts, Unsaved},
     error::Error,
@@ -54,14 +54,15 @@ impl CountSync {
             return Err(error.into());
         }
         let mut reader = self.core.store.read().await?;
-        let counts = if let Some(until) = read_until {
-            reader.changed_prefix_counts(until.minus(OVERLAP)).await?
+        // A clock may have been put back: then what was read after now is read again.
+        let since = read_until.map(|until| until.min(now).minus(OVERLAP));
+        let counts = if let Some(since) = since {
+            reader.changed_prefix_counts(since).await?
         } else {
             let most = i64::try_from(KEPT_COUNTS).unwrap_or(i64::MAX);
             reader.prefix_counts(slot_of(now.millis() - DAY_MS), most).await?
         };
-        let since = read_until.map_or(Timestamp::default(), |until| until.minus(OVERLAP));
-        let states = reader.changed_prefix_states(since).await?;
+        let states = reader.changed_prefix_states(since.unwrap_or_default()).await?;
         drop(reader);
         self.counts.absorb(&counts, &states);
         metrics::prefixes_held(self.counts.held());

@@ -195,8 +195,7 @@ impl DeliveryWorker {
             let mac = hex(&self.core.random.bytes::<32>());
             self.codes.put(&LiveCode { mac, phantom: true, ..self.live(code) }, now).await?;
         }
-        let line = AuditLine { outcome: "nobody".to_owned(), ..self.line(AuditKind::NotDelivered, message, payload) };
-        Ok(Outcome::Ended(Box::new(Ending { state: DeliveryState::Sent, by: None, tried: Tried::default(), line })))
+        Ok(self.unsent(message, payload, "nobody"))
     }
 
     /// Nothing is sent to a test identity: its code is known.
@@ -209,9 +208,13 @@ impl DeliveryWorker {
         if let MessagePayload::Code(code) = payload {
             self.codes.put(&self.live(code), now).await?;
         }
-        let outcome = "test_identity".to_owned();
-        let line = AuditLine { outcome, ..self.line(AuditKind::NotDelivered, message, payload) };
-        Ok(Outcome::Ended(Box::new(Ending { state: DeliveryState::Sent, by: None, tried: Tried::default(), line })))
+        Ok(self.unsent(message, payload, "test_identity"))
+    }
+
+    /// The end of a message that is as good as sent.
+    fn unsent(&self, message: &LeasedMessage, payload: &MessagePayload, outcome: &str) -> Outcome {
+        let line = AuditLine { outcome: outcome.to_owned(), ..self.line(AuditKind::NotDelivered, message, payload) };
+        Outcome::Ended(Box::new(Ending { state: DeliveryState::Sent, by: None, tried: Tried::default(), line }))
     }
 
     fn line(&self, kind: AuditKind, message: &LeasedMessage, payload: &MessagePayload) -> AuditLine {

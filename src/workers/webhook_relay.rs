@@ -59,7 +59,7 @@ const LONGEST_HOLD: Duration = Duration::from_mins(10);
 /// The database looks through so many keys in a fifth of a second; those beyond them are tried sooner.
 const MOST_HELD: usize = 10_000;
 
-/// What is posted under one lease.
+/// The posts of one lease.
 #[derive(Default)]
 struct Round {
     /// The events of each key, the next one first, or being posted.

@@ -20,6 +20,7 @@ stories!(
     a_guard_that_watches_holds_nobody,
     a_provider_judges_in_place_of_the_work,
     the_cost_doubles_with_each_further_minimum,
+    a_challenge_is_for_the_address_that_was_named,
     operators_see_and_lift_what_is_held,
 );
 
@@ -80,7 +81,7 @@ async fn a_pumped_range_needs_a_challenge(backend: Backend) {
     let elsewhere = app.post_from(&fresh_ip(), "/auth/register", details("9811122233")).await;
     elsewhere.is(202);
     app.post_from(&fresh_ip(), "/auth/send-otp", json!({"mobile": number(51)})).await.is(200);
-    app.post_from(&fresh_ip(), "/auth/forgot-password", json!({"mobile": number(51)})).await.is(200 + 2);
+    app.post_from(&fresh_ip(), "/auth/forgot-password", json!({"mobile": number(51)})).await.is(202);
     app.post_from(&fresh_ip(), "/auth/register", json!({"email": "ann@example.com", "password": "correct horse"}))
         .await
         .is(202);
@@ -218,7 +219,13 @@ async fn a_client_solves_beyond_forty_an_hour(backend: Backend) {
 }
 
 async fn the_ceilings_ask_and_then_refuse(backend: Backend) {
-    let options = guarded().with("ENROLL__ABUSE__CEILING_PER_COUNTRY", "3/3600").with("ENROLL__ABUSE__CEILING", "5/3600");
+    let hook = Gateway::start(Answers::With(204, "")).await;
+    let options = guarded()
+        .with("ENROLL__ABUSE__CEILING_PER_COUNTRY", "3/3600")
+        .with("ENROLL__ABUSE__CEILING", "5/3600")
+        .with("ENROLL__EVENTS__WEBHOOK__URL", &hook.url)
+        .with("ENROLL__EVENTS__WEBHOOK__SECRET", "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
+        .with("ENROLL__EVENTS__WEBHOOK__TYPES", "abuse.ceiling_reached");
     let app = TestApp::with(backend, options).await;
     for nth in 0..3 {
         app.post_from(&fresh_ip(), "/auth/register", details(&number(nth))).await.is(202);
@@ -236,6 +243,12 @@ async fn the_ceilings_ask_and_then_refuse(backend: Backend) {
     refused.is_problem(429, "too_many_requests");
     solved("+1 415 555 2671").await;
     app.post_from(&fresh_ip(), "/auth/send-otp", json!({"mobile": number(6)})).await.is(200);
+    let told = hook.wait_for(2).await; // of the country, and of all
+    let regions: std::collections::BTreeSet<String> = told
+        .iter()
+        .map(|event| serde_json::from_str::<Value>(&event.body).unwrap()["data"]["region"].to_string())
+        .collect();
+    assert_eq!(regions.into_iter().collect::<Vec<_>>(), [r#""IN""#, "null"]);
     app.advance(3_600 + 600);
     app.post_from(&fresh_ip(), "/auth/register", details(&number(6))).await.is(202);
 }
@@ -264,6 +277,12 @@ async fn a_provider_judges_in_place_of_the_work(backend: Backend) {
     app.post("/auth/register", with(&body, "a token")).await.is(202);
     let asked = &provider.wait_for(1).await[0].body;
     assert!(asked.contains("secret=a+provider%27s+secret") && asked.contains("response=a+token"), "{asked}");
+    // Nobody makes the server ask where no challenge is asked for.
+    let asked = provider.received().len();
+    let app = app.restart_with("ENROLL__ABUSE__CHALLENGE", "held").await;
+    app.post_from(&fresh_ip(), "/auth/register", with(&details("9876543219"), "a token")).await.is(202);
+    assert_eq!(provider.received().len(), asked);
+    let app = app.restart_with("ENROLL__ABUSE__CHALLENGE", "always").await;
     provider.answer(Answers::With(200, r#"{"success":false,"error-codes":["timeout-or-duplicate"]}"#));
     app.post("/auth/register", with(&details("9876543211"), "a token")).await.is_problem(403, "challenge_required");
     provider.answer(Answers::With(500, "down"));
@@ -315,4 +334,26 @@ async fn operators_see_and_lift_what_is_held(backend: Backend) {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     assert_eq!(app.command(&["--json", "abuse", "list"]).await.0, "");
+}
+
+/// A request may name an email and send to a mobile: one solution, for the address that was named, is enough.
+async fn a_challenge_is_for_the_address_that_was_named(backend: Backend) {
+    let app = TestApp::with(backend, guarded()).await;
+    let body = json!({"mobile": number(90), "email": "ann@example.com", "password": "correct horse"});
+    let ann = app.register(body).await;
+    pump(&app).await;
+    app.advance(31);
+    let ip = fresh_ip();
+    let resend = async |body: Value| app.post_from(&ip, "/auth/resend-otp", body).await;
+    let named = json!({"email": "ann@example.com", "verification_id": ann.verification_id});
+    let challenge = asked(resend(named.clone()).await);
+    resend(with(&named, &solve(&challenge))).await.is(200);
+    app.advance(31);
+    let basic = async |body: Value| {
+        let request = app.request(Method::POST, "/users/resend-code");
+        let request = request.basic_auth("ann@example.com", Some("correct horse")).header("x-forwarded-for", &ip);
+        app.send(request.json(&body)).await
+    };
+    let challenge = asked(basic(json!({})).await);
+    basic(json!({"challenge": solve(&challenge)})).await.is(200);
 }

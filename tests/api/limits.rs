@@ -24,6 +24,7 @@ stories!(
     ipv6_clients_are_counted_by_their_network,
     short_codes_grow_while_many_are_guessed_at,
     known_networks_get_a_few_more,
+    known_networks_get_a_few_more_by_the_one_connection_there_is,
 );
 
 async fn a_client_sends_five_a_minute(backend: Backend) {
@@ -339,6 +340,28 @@ async fn known_networks_get_a_few_more(backend: Backend) {
     };
     for _ in 0..5 {
         ask(&fresh_ip()).await.is(202);
+    }
+    ask(home).await.is_problem(429, "too_many_requests");
+}
+
+async fn known_networks_get_a_few_more_by_the_one_connection_there_is(backend: Backend) {
+    let app = TestApp::with(backend, Options::default().with("ENROLL__DATABASE__MAX_CONNECTIONS", 1)).await;
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    let home = "203.0.113.7";
+    let proof = json!({"verification_id": ann.verification_id, "otp": ann.otp});
+    let tokens = app.post_from(home, "/auth/verify-otp", proof).await.is(200);
+    let ask = async |ip: &str| {
+        app.advance(31);
+        let body = json!({"email": "ann@example.com", "current_password": "correct horse"});
+        let request = app.request(reqwest::Method::POST, "/users/me/contacts").header("x-forwarded-for", ip);
+        app.send(request.bearer_auth(tokens["access_token"].as_str().unwrap()).json(&body)).await
+    };
+    for _ in 0..5 {
+        ask(&fresh_ip()).await.is(202);
+    }
+    ask(&fresh_ip()).await.is_problem(429, "too_many_requests");
+    for _ in 0..2 {
+        ask(home).await.is(202);
     }
     ask(home).await.is_problem(429, "too_many_requests");
 }

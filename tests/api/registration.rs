@@ -210,6 +210,11 @@ async fn closed_registration_takes_who_is_invited(backend: Backend) {
     app.verify(&ann, &ann.otp).await.is(200);
     let other = json!({"mobile": "9876543211", "password": "correct horse"});
     app.post_from(&fresh_ip(), "/auth/register", other.clone()).await.is_problem(403, "registration_closed");
+    // An invitation is for the address that is proven, not for one beside it.
+    let app = app.restart_with("ENROLL__REGISTRATIONS__EMAIL_DOMAINS", "example.com").await;
+    app.command(&["users", "invite", "guest@example.net"]).await;
+    let beside = json!({"mobile": "9876543211", "email": "guest@example.net", "password": "correct horse"});
+    app.post_from(&fresh_ip(), "/auth/register", beside).await.is_problem(403, "registration_closed");
     app.command(&["users", "invite", "9876543211"]).await;
     app.advance(30 * 86_400 + 1);
     app.post_from(&fresh_ip(), "/auth/register", other).await.is_problem(403, "registration_closed");

@@ -23,8 +23,6 @@ async function watch(context) {
     if (message.type() === "error" && /Content Security Policy|Refused to/i.test(message.text())) wrong.push(message.text());
   });
   await context.exposeBinding("tellShift", ({ page }, { value, what }) => {
-    // Swagger UI opens its panels step by step; what moves there is its own.
-    if (new URL(page.url()).pathname.startsWith("/docs")) return;
     const seen = shifts.get(page) ?? { sum: 0, parts: [] };
     seen.sum += value;
     seen.parts.push(`${page.url()} ${value.toFixed(4)} ${what}`);

@@ -648,7 +648,7 @@ export interface components {
              */
             times: number;
         };
-        /** @description What must be solved first: ALTCHA's proof of work, or a provider's widget. */
+        /** @description A task to be solved first: ALTCHA's proof of work, or a provider's widget. */
         Challenge: {
             /** @description Send them back as they are. */
             parameters: {

@@ -8,6 +8,8 @@ pub mod simulation;
 
 pub use counters::{Counters, Delta};
 
+use super::DAY_MS;
+
 /// The length of a slot: what is counted is counted by five minutes.
 pub const SLOT_MS: i64 = 300_000;
 /// A message that was not verified is ripe, and so counts against its prefixes, after this long.
@@ -24,8 +26,6 @@ const KEPT_UNRIPE: usize = 100_000;
 const SEVERAL: usize = 10;
 /// A hold was a false alarm if so many of its own messages were verified, see [`decide`].
 const FALSE_ALARM_SHARE: f64 = 0.6;
-/// A day.
-pub const DAY_MS: i64 = 86_400_000;
 
 /// The settings of the guard and of the ceilings above it (`ENROLL__ABUSE__…`).
 #[derive(Debug, Clone, Copy, PartialEq)]
