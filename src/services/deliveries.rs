@@ -54,6 +54,17 @@ impl DeliveryService {
         Ok(retried)
     }
 
+    /// Waits, for a second at most, until no message waits: what was asked for before has been handed over by then.
+    pub async fn settle(&self) -> Result<(), Error> {
+        let settled = async {
+            while self.core.store.read().await?.waiting_messages().await?.0 > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(Duration::from_secs(1), settled).await.unwrap_or(Ok(()))
+    }
+
     /// The conversion of the last day.
     pub async fn stats(&self) -> Result<Vec<Conversion>, Error> {
         Ok(self.core.store.read().await?.conversion(self.core.now().minus(DAY)).await?)

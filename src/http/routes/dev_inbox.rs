@@ -58,6 +58,7 @@ async fn list(
     }
     // A `+` in a query is a blank; the caller meant the plus of the number.
     let to = to.map(|to| if to.starts_with(' ') { to.replacen(' ', "+", 1) } else { to });
+    api.deliveries.settle().await?;
     let messages = api.inbox.as_ref().map(|inbox| inbox.messages(to.as_deref())).unwrap_or_default();
     let view = messages.into_iter().map(|entry| InboxMessage {
         to: entry.to,
