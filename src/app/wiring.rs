@@ -11,9 +11,9 @@ use crate::{
     config::Settings,
     crypto::{Hasher, Tokens},
     engine::{
-        CodeChecker, CodeIssuer, CodeLength, Core, DeferredLines, DeferredReceivers, EventLog, Gauges, Notices,
-        PasswordChecker, PasswordWriter, PumpingGuard, PuzzleMaster, RateLimits, Readiness, SendGate, ServiceCounts,
-        SessionOpener, VerificationWatch,
+        AccountCreator, Admission, CodeChecker, CodeIssuer, CodeLength, Core, DeferredLines, DeferredReceivers,
+        EventLog, Gauges, Notices, PasswordChecker, PasswordWriter, PumpingGuard, PuzzleMaster, RateLimits, Readiness,
+        SendGate, ServiceCounts, SessionOpener, VerificationWatch,
     },
     http,
     limits::{Limiter, MemoryLimits, RedisLimits},
@@ -21,9 +21,9 @@ use crate::{
     puzzles::ProofOfWork,
     redis::RedisClient,
     services::{
-        AccountService, CodeRequestService, ContactService, DeliveryService, IdempotencyService, LoginService,
-        ProfileService, RecoveryService, RegistrationService, ResendService, SessionService, StatusService,
-        VerificationService,
+        AccountService, CodeLoginService, CodeRequestService, ContactService, DeliveryService, IdempotencyService,
+        LoginService, ProfileService, RecoveryService, RegistrationService, ResendService, SessionService,
+        StatusService, VerificationService,
     },
     workers::{
         CountSync, DB_PERMITS, DeferredWriter, DeliveryWorker, EventRelay, HealthMonitor, Pruner, VerificationWatcher,
@@ -213,6 +213,8 @@ impl<'a> Engine<'a> {
         let Self { opener, notices, event_log, gate, .. } = self;
         let core = || core.clone();
         let writer = PasswordWriter { notices: notices.clone(), event_log: event_log.clone() };
+        let admission = Admission { core: core(), rules: settings.registration_rules.clone() };
+        let creator = AccountCreator { opener: opener.clone(), event_log: event_log.clone() };
         let login = LoginService {
             core: core(),
             checker: checker.clone(),
@@ -239,7 +241,7 @@ impl<'a> Engine<'a> {
                 passwords: passwords.clone(),
                 notices: notices.clone(),
                 event_log: event_log.clone(),
-                rules: settings.registration_rules.clone(),
+                admission: admission.clone(),
                 ttl: settings.registrations_ttl,
             },
             verification: VerificationService {
@@ -247,10 +249,17 @@ impl<'a> Engine<'a> {
                 checker: checker.clone(),
                 passwords: passwords.clone(),
                 rate_limits: rate_limits.clone(),
-                opener: opener.clone(),
+                creator: creator.clone(),
                 resend: resend.clone(),
-                login: login.clone(),
-                event_log: event_log.clone(),
+                code_login: CodeLoginService {
+                    core: core(),
+                    checker: checker.clone(),
+                    login: login.clone(),
+                    creator,
+                    admission: admission.clone(),
+                    notices: notices.clone(),
+                    dormant_after: settings.dormant_after,
+                },
                 conceal_accounts: settings.codes.conceal_accounts,
             },
             status: StatusService {
@@ -265,6 +274,7 @@ impl<'a> Engine<'a> {
                 issuer: issuer.clone(),
                 gate: gate.clone(),
                 rate_limits: rate_limits.clone(),
+                admission,
             },
             recovery: RecoveryService {
                 core: core(),
@@ -273,6 +283,7 @@ impl<'a> Engine<'a> {
                 rate_limits: rate_limits.clone(),
                 writer: writer.clone(),
                 event_log: event_log.clone(),
+                dormant_after: settings.dormant_after,
             },
             contacts: ContactService {
                 core: core(),

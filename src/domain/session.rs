@@ -50,6 +50,8 @@ pub struct NewSession {
     pub user: User,
     /// The session.
     pub session: Session,
+    /// Whether the account was made with it.
+    pub is_new: bool,
 }
 
 /// The session that a refresh token belongs to, and which of its tokens it is.
@@ -68,6 +70,8 @@ pub struct RefreshToken {
 pub struct SessionTokens {
     /// The account.
     pub user: User,
+    /// Whether the account was made with it.
+    pub is_new: bool,
     /// When the session was opened.
     pub opened_at: Timestamp,
     /// A JWT.
