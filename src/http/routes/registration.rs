@@ -37,7 +37,7 @@ pub(in crate::http) struct RegisterRequest {
     mobile: JsonField,
     /// 8 to 128 characters of any kind; may be left out where `registrations.password` is `optional`.
     #[serde(default)]
-    #[schema(value_type = String, required, min_length = 8, max_length = 128, example = "correct horse battery")]
+    #[schema(value_type = Option<String>, example = "correct horse battery")]
     password: JsonField,
     /// A name to log in by.
     #[serde(default)]
