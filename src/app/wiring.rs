@@ -207,6 +207,18 @@ impl<'a> Engine<'a> {
         }
     }
 
+    fn code_login(&self, login: LoginService, creator: AccountCreator, admission: Admission) -> CodeLoginService {
+        CodeLoginService {
+            core: self.core.clone(),
+            checker: self.checker.clone(),
+            login,
+            creator,
+            admission,
+            notices: self.notices.clone(),
+            dormant_after: self.settings.dormant_after,
+        }
+    }
+
     fn services(&self) -> http::Services {
         let Self { settings, core, issuer, checker, passwords, rate_limits, .. } = self;
         let Self { opener, notices, event_log, gate, .. } = self;
@@ -250,15 +262,7 @@ impl<'a> Engine<'a> {
                 rate_limits: rate_limits.clone(),
                 creator: creator.clone(),
                 resend: resend.clone(),
-                code_login: CodeLoginService {
-                    core: core(),
-                    checker: checker.clone(),
-                    login: login.clone(),
-                    creator,
-                    admission: admission.clone(),
-                    notices: notices.clone(),
-                    dormant_after: settings.dormant_after,
-                },
+                code_login: self.code_login(login.clone(), creator, admission.clone()),
                 conceal_accounts: settings.codes.conceal_accounts,
             },
             status: StatusService {
@@ -303,6 +307,7 @@ impl<'a> Engine<'a> {
             inbox: self.inbox.clone(),
             twilio: settings.notify.twilio().and_then(TwilioCallback::new),
             phone: settings.phone.clone(),
+            android_apps: settings.notify.android_apps.clone(),
             brand: settings.notify.templates.brand().to_owned(),
             password_min_length: settings.password_min_length,
             login,

@@ -28,7 +28,7 @@ pub struct Event {
 
 /// An account as its owner sees it, without what the owner or the operator keep in it. Its `Debug` shows the id alone.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names are those of `GET /users/me`")]
+#[expect(missing_docs, clippy::struct_excessive_bools, reason = "the names are those of `GET /users/me`")]
 pub struct EventUser {
     pub id: Uuid,
     pub email: Option<String>,

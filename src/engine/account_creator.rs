@@ -48,10 +48,8 @@ impl AccountCreator {
         if !tx.mark_verified(verification, Some(user.id), now).await? {
             return Ok(None);
         }
-        let session = match opens_session {
-            true => self.opener.open(tx, user, client, Some(destination), now).await?,
-            false => None,
-        };
+        let session =
+            if opens_session { self.opener.open(tx, user, client, Some(destination), now).await? } else { None };
         let (user_id, channel) = (user.id, Some(destination.channel()));
         let mut events = vec![EventKind::UserRegistered { user_id }, EventKind::UserActivated { user_id, channel }];
         events.extend(session.as_ref().map(Session::login_event));

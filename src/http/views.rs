@@ -120,6 +120,7 @@ impl From<&Puzzle> for ChallengeView {
 /// An account, as its owner sees it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = User)]
+#[expect(clippy::struct_excessive_bools, reason = "the contract's")]
 pub(super) struct UserView {
     id: Uuid,
     #[schema(example = "ann@example.com")]

@@ -100,6 +100,7 @@ impl ContactService {
             holder,
             login_id_hash: None,
             locale: user.locale.clone(),
+            app_hash: None,
             sign_up: None,
         };
         let code = self.issuer.issue(&mut tx, &mut record, &code, &actor.client, now).await?;

@@ -304,9 +304,9 @@ async fn the_first_password_is_set_in_a_fresh_session_or_by_a_reset(backend: Bac
     login(&app, json!({"mobile": "9876543210", "password": "a first horse"})).await.is(200);
 
     sign_in_or_up(&app, json!({"mobile": "9876543211"})).await;
-    let sent = app.post("/auth/forgot-password", json!({"mobile": "9876543211"})).await.is(202);
+    let forgot = app.post("/auth/forgot-password", json!({"mobile": "9876543211"})).await.is(202);
     let mut reset = json!({"mobile": "9876543211", "new_password": "a first horse"});
-    reset["otp"] = app.code(id(&sent), 1).await.into();
+    reset["otp"] = app.code(id(&forgot), 1).await.into();
     app.post("/auth/reset-password", reset).await.is(204);
     login(&app, json!({"mobile": "9876543211", "password": "a first horse"})).await.is(200);
 }

@@ -614,6 +614,11 @@ export interface components {
              */
             email?: string | (string | null);
         };
+        /** @description The Android app that asks for a code. */
+        AppHashFields: {
+            /** @description The hash of an Android app, one of `notify.android_apps`: it ends the text message, for the SMS Retriever. */
+            app_hash?: string | null;
+        };
         /** @description A line of the audit. */
         AuditLine: {
             /**
@@ -773,7 +778,7 @@ export interface components {
             message: string;
         };
         /** @description For programs; stable. Treat an unknown one as `invalid`. */
-        FieldErrorCode: ("required" | "invalid" | "too_short" | "too_long" | "common_password" | "own_identifier" | "unsupported_number" | "unsupported_region" | "unsupported_domain" | "too_many_identifiers" | "taken") | string;
+        FieldErrorCode: ("required" | "invalid" | "too_short" | "too_long" | "common_password" | "own_identifier" | "unsupported_number" | "unsupported_region" | "unsupported_domain" | "too_many_identifiers" | "taken" | "unknown") | string;
         /** @description The address of the account. */
         ForgotRequest: components["schemas"]["AddressFields"] & components["schemas"]["ChallengeFields"] & ({
             mobile: string;
@@ -891,7 +896,7 @@ export interface components {
             refresh_token: string;
         };
         /** @description A registration; `email` or `mobile` is required. */
-        RegisterRequest: components["schemas"]["ChallengeFields"] & {
+        RegisterRequest: components["schemas"]["AppHashFields"] & components["schemas"]["ChallengeFields"] & {
             /**
              * @description With a mobile too, the code goes to the mobile.
              * @example ann@example.com
@@ -950,7 +955,7 @@ export interface components {
             verification: components["schemas"]["Verification"];
         };
         /** @description The registration that a new code is for. */
-        ResendRequest: components["schemas"]["VerificationRefFields"] & components["schemas"]["ChallengeFields"] & ({
+        ResendRequest: components["schemas"]["VerificationRefFields"] & components["schemas"]["AppHashFields"] & components["schemas"]["ChallengeFields"] & ({
             mobile: string;
             email?: string | null;
         } | {
@@ -991,7 +996,7 @@ export interface components {
             mobile?: string | null;
         });
         /** @description An email, a mobile, or a login id and a mobile. */
-        SendRequest: components["schemas"]["AddressFields"] & components["schemas"]["LoginIdFields"] & components["schemas"]["ChallengeFields"] & {
+        SendRequest: components["schemas"]["AddressFields"] & components["schemas"]["LoginIdFields"] & components["schemas"]["AppHashFields"] & components["schemas"]["ChallengeFields"] & {
             /**
              * @description Where `registrations.password` is `optional`, and without `login_id`: for an address that is nobody's, the code
              *     makes an account. Nothing tells the two apart before it is right.
