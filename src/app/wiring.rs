@@ -145,7 +145,12 @@ impl<'a> Engine<'a> {
 
     pub(super) fn gauges(&self) -> Gauges {
         let sinks = self.settings.events.sinks();
-        Gauges { core: self.core.clone(), hasher: self.passwords.hasher.clone(), sinks }
+        Gauges {
+            core: self.core.clone(),
+            hasher: self.passwords.hasher.clone(),
+            sinks,
+            test_identities: self.settings.codes.test_identities.clone(),
+        }
     }
 
     pub(super) fn build(self) -> (http::Services, Workers) {
