@@ -188,7 +188,7 @@ async fn no_statement_of_a_request_reads_a_whole_table_fleet() {
     postgres.execute("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan").await.unwrap();
     let mut whole = Vec::new();
     for (name, sql) in statements() {
-        let kind = sql.postgres.trim_start().split_whitespace().next().unwrap();
+        let kind = sql.postgres.split_whitespace().next().unwrap();
         if !["SELECT", "WITH", "INSERT", "UPDATE", "DELETE"].contains(&kind) {
             continue;
         }
