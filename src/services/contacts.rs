@@ -173,7 +173,7 @@ impl ContactService {
             }
             user = self.passwords.reread(actor).await?;
         }
-        Err(Error::Conflict)
+        Err(Error::ChangedMeanwhile)
     }
 
     /// `None` if the account changed since it was read.

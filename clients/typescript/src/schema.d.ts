@@ -754,7 +754,7 @@ export interface components {
             current_password?: string | null;
         };
         /** @description For programs; stable. Treat an unknown one by the status. */
-        ErrorCodeName: ("invalid_code" | "malformed_body" | "invalid_idempotency_key" | "invalid_credentials" | "missing_token" | "invalid_token" | "token_reused" | "account_not_activated" | "wrong_password" | "reauthentication_required" | "challenge_required" | "registration_closed" | "forbidden" | "not_found" | "unknown_verification" | "method_not_allowed" | "request_timeout" | "account_exists" | "last_contact" | "verification_id_required" | "request_in_progress" | "body_too_large" | "unsupported_media_type" | "invalid_fields" | "idempotency_key_reused" | "too_many_requests" | "too_many_attempts" | "internal" | "unavailable" | "overloaded") | string;
+        ErrorCodeName: ("invalid_code" | "malformed_body" | "invalid_idempotency_key" | "invalid_credentials" | "missing_token" | "invalid_token" | "token_reused" | "account_not_activated" | "wrong_password" | "reauthentication_required" | "challenge_required" | "registration_closed" | "forbidden" | "not_found" | "unknown_verification" | "method_not_allowed" | "request_timeout" | "account_exists" | "changed_meanwhile" | "last_contact" | "verification_id_required" | "request_in_progress" | "body_too_large" | "unsupported_media_type" | "invalid_fields" | "idempotency_key_reused" | "too_many_requests" | "too_many_attempts" | "internal" | "unavailable" | "overloaded") | string;
         /** @description All that is kept of an account. */
         Export: {
             user: components["schemas"]["User"];
@@ -1622,6 +1622,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `reauthentication_required`, `registration_closed` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `request_timeout` */
             408: {
                 headers: {
@@ -1753,6 +1762,15 @@ export interface operations {
                 headers: {
                     /** @description `Bearer`, or `Basic realm="enroll", charset="UTF-8"` */
                     "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `reauthentication_required`, `registration_closed` */
+            403: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {
@@ -2613,6 +2631,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `reauthentication_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `request_timeout` */
             408: {
                 headers: {
@@ -3204,6 +3231,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `changed_meanwhile` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `body_too_large` */
             413: {
                 headers: {
@@ -3503,6 +3539,15 @@ export interface operations {
             };
             /** @description `request_timeout` */
             408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `changed_meanwhile` */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3929,7 +3974,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `last_contact` */
+            /** @description `changed_meanwhile`, `last_contact` */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4074,7 +4119,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `last_contact` */
+            /** @description `changed_meanwhile`, `last_contact` */
             409: {
                 headers: {
                     [name: string]: unknown;
