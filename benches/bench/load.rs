@@ -5,9 +5,10 @@ use std::{
     net::TcpStream,
     ops::Range,
     sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -29,9 +30,23 @@ pub struct Load {
 
 impl Request {
     pub fn post(path: &str, body: &str) -> Self {
+        Self::with_header(path, body, "accept: */*")
+    }
+
+    /// By the session of this token.
+    pub fn post_as(token: &str, path: &str, body: &str) -> Self {
+        Self::with_header(path, body, &format!("authorization: Bearer {token}"))
+    }
+
+    /// By the client that a trusted proxy names.
+    pub fn post_from(ip: &str, path: &str, body: &str) -> Self {
+        Self::with_header(path, body, &format!("x-forwarded-for: {ip}"))
+    }
+
+    fn with_header(path: &str, body: &str, header: &str) -> Self {
         let length = body.len();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+            "POST {path} HTTP/1.1\r\nhost: x\r\n{header}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
         );
         Self([head.as_bytes(), body.as_bytes()].concat())
     }
@@ -152,6 +167,60 @@ pub fn in_turn(node: &Node, times: usize, expected: u16, requests: [impl Fn(usiz
     })
 }
 
+/// The milliseconds that calls take, one after the other: the median, and that of the slowest in a hundred.
+pub fn one_by_one(node: &Node, times: usize, expected: u16, request: &Request) -> [f64; 2] {
+    let mut connection = Connection::open(node);
+    let mut took: Vec<f64> = (0..times)
+        .map(|_| {
+            let started = Instant::now();
+            connection.call(request, expected);
+            started.elapsed().as_secs_f64() * 1_000.0
+        })
+        .collect();
+    took.sort_by(f64::total_cmp);
+    [took[times / 2], took[times * 99 / 100]]
+}
+
+/// Clients that ask the same again and again, whatever they are answered.
+pub struct Flood {
+    is_over: Arc<AtomicBool>,
+    clients: Vec<JoinHandle<[usize; 2]>>,
+}
+
+/// Who is told that there is no room asks again after so long.
+const PAUSE: Duration = Duration::from_millis(50);
+
+impl Flood {
+    pub fn begin(node: &Node, clients: usize, request: &Request) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let client = |mut connection: Connection| {
+            let (is_over, request) = (Arc::clone(&is_over), request.0.clone());
+            move || {
+                let [mut hashed, mut refused] = [0, 0];
+                while !is_over.load(Ordering::Relaxed) {
+                    connection.stream.get_mut().write_all(&request).unwrap();
+                    if connection.any_answer().0 == 503 {
+                        refused += 1;
+                        std::thread::sleep(PAUSE);
+                    } else {
+                        hashed += 1;
+                    }
+                }
+                [hashed, refused]
+            }
+        };
+        let clients = (0..clients).map(|_| std::thread::spawn(client(Connection::open(node)))).collect();
+        Self { is_over, clients }
+    }
+
+    /// How many were let in, and how many refused for want of room.
+    pub fn end(self) -> [usize; 2] {
+        self.is_over.store(true, Ordering::Relaxed);
+        let counts = self.clients.into_iter().map(|client| client.join().unwrap());
+        counts.fold([0, 0], |sum, count| [sum[0] + count[0], sum[1] + count[1]])
+    }
+}
+
 /// Clients that have asked and wait for their answer.
 pub struct Waiting(Vec<Connection>);
 
@@ -192,6 +261,12 @@ impl Connection {
     }
 
     fn answer(&mut self, expected: u16) -> String {
+        let (status, body) = self.any_answer();
+        assert_eq!(status, expected, "{body}");
+        body
+    }
+
+    fn any_answer(&mut self) -> (u16, String) {
         let (mut line, mut status, mut length) = (String::new(), 0, 0);
         loop {
             line.clear();
@@ -207,9 +282,7 @@ impl Connection {
         }
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).unwrap();
-        let body = String::from_utf8(body).unwrap();
-        assert_eq!(status, expected, "{body}");
-        body
+        (status, String::from_utf8(body).unwrap())
     }
 }
 

@@ -45,6 +45,9 @@ fn main() {
         if wanted("login") {
             logins().await;
         }
+        if wanted("fairness") {
+            fairness().await;
+        }
         println!();
         if wanted("waiting") {
             waiting().await;
@@ -248,16 +251,18 @@ async fn waiting() {
 /// Logins beside bare Argon2id; and whether known and unknown accounts can be told apart.
 async fn logins() {
     const ACCOUNTS: usize = 64;
+    // One more, whose owner asks about the others.
+    const ALL: usize = ACCOUNTS + 1;
     let sandbox = Sandbox::new(Backend::Fleet).await;
     let mut node = fleet_node(&sandbox)
         .set("ENROLL__PASSWORDS__MEMORY_KIB", "19456")
         .set("ENROLL__REGISTRATIONS__PASSWORD", "optional");
     node.start();
     let body = |number: usize| format!(r#"{{"mobile":"+9198{number:08}","password":"correct horse battery"}}"#);
-    Load::exactly(&node, CLIENTS, 0..ACCOUNTS, 202, |number| Request::post("/api/v1/auth/register", &body(number)));
-    let codes = yardsticks::codes(&node, ACCOUNTS).await;
-    let ids = yardsticks::verification_ids(&sandbox.database_url(), ACCOUNTS).await;
-    Load::exactly(&node, CLIENTS, 0..ACCOUNTS, 200, |number| {
+    Load::exactly(&node, CLIENTS, 0..ALL, 202, |number| Request::post("/api/v1/auth/register", &body(number)));
+    let codes = yardsticks::codes(&node, ALL).await;
+    let ids = yardsticks::verification_ids(&sandbox.database_url(), ALL).await;
+    Load::exactly(&node, CLIENTS, 0..ALL, 200, |number| {
         let body = format!(r#"{{"verification_id":"{}","otp":"{}"}}"#, ids[number], codes[number]);
         Request::post("/api/v1/auth/verify-otp", &body)
     });
@@ -271,6 +276,13 @@ async fn logins() {
     }
     row("login (bare Argon2id)", &mut rates, 0.9, median(cpu), None);
 
+    alike(&node, ACCOUNTS);
+    drop(node);
+    concealed(&sandbox, ACCOUNTS);
+}
+
+/// Whether known and unknown addresses can be told apart by time.
+fn alike(node: &Node, accounts: usize) {
     println!("\nmedian ms of 200 tries, known and unknown accounts in turn (goal: within 10 %)");
     let wrong = |mobile: String| format!(r#"{{"mobile":"{mobile}","password":"a wrong battery"}}"#);
     let plain = |mobile: String| format!(r#"{{"mobile":"{mobile}"}}"#);
@@ -287,31 +299,87 @@ async fn logins() {
             "send-otp, register" => signing_up(mobile),
             _ => plain(mobile),
         };
-        let known = |number: usize| Request::post(path, &body(format!("+9198{:08}", number % ACCOUNTS)));
-        let unknown = |number: usize| Request::post(path, &body(format!("+9197{:08}", number % ACCOUNTS)));
-        let requests: [&dyn Fn(usize) -> Request; 2] = [&known, &unknown];
-        let [known, unknown] = load::in_turn(&node, 200, expected, requests);
-        compare(name, known, unknown);
+        let call = |mobile: String| Request::post(path, &body(mobile));
+        in_turn(node, name, expected, ["98", "97"], accounts, |mobile, _| call(mobile));
     }
-    drop(node);
-    concealed(&sandbox, ACCOUNTS);
+    register_all(node, ["94"], accounts);
+    in_turn(node, "resend-otp", 200, ["94", "93"], accounts, |mobile, _| resend(&mobile));
 }
 
-/// Registering over an account, where that is concealed, beside registering.
+/// Two ranges of numbers, asked about in turn: the first is known.
+fn in_turn(
+    node: &Node,
+    name: &str,
+    expected: u16,
+    ranges: [&str; 2],
+    numbers: usize,
+    request: impl Fn(String, usize) -> Request,
+) {
+    let of = |range| {
+        let request = &request;
+        move |number: usize| request(format!("+91{range}{:08}", number % numbers), number)
+    };
+    let [known, unknown] = load::in_turn(node, 200, expected, ranges.map(of));
+    compare(name, known, unknown);
+}
+
+fn resend(mobile: &str) -> Request {
+    Request::post("/api/v1/auth/resend-otp", &format!(r#"{{"mobile":"{mobile}"}}"#))
+}
+
+/// One pending registration for each number.
+fn register_all<const N: usize>(node: &Node, ranges: [&str; N], numbers: usize) {
+    for range in ranges {
+        Load::exactly(node, CLIENTS, 0..numbers, 202, |number| {
+            let body = format!(r#"{{"mobile":"+91{range}{number:08}","password":"a stranger's battery"}}"#);
+            Request::post("/api/v1/auth/register", &body)
+        });
+    }
+}
+
+/// Where accounts are concealed: registering over one, a new code for that, and another's address as a contact.
 fn concealed(sandbox: &Sandbox, accounts: usize) {
     let mut node = fleet_node(sandbox)
         .set("ENROLL__PASSWORDS__MEMORY_KIB", "19456")
         .set("ENROLL__PRIVACY__CONCEAL_ACCOUNTS", "true");
     node.start();
-    let register = |mobile: String, number: usize| {
+    register_all(&node, ["98", "92"], accounts);
+    in_turn(&node, "resend, concealed", 200, ["98", "92"], accounts, |mobile, _| resend(&mobile));
+    in_turn(&node, "register, concealed", 202, ["98", "96"], accounts, |mobile, number| {
         let body = format!(r#"{{"mobile":"{mobile}","password":"a stranger's battery {number}"}}"#);
         Request::post("/api/v1/auth/register", &body)
+    });
+    let own = format!("+9198{accounts:08}"); // beside those that are asked about
+    let body = format!(r#"{{"mobile":"{own}","password":"correct horse battery"}}"#);
+    let opened = load::once(&node, &Request::post("/api/v1/auth/login", &body), 200);
+    let token = opened.split(r#""access_token":""#).nth(1).unwrap().split('"').next().unwrap();
+    in_turn(&node, "contact, concealed", 202, ["98", "95"], accounts, |mobile, _| {
+        Request::post_as(token, "/api/v1/users/me/contacts", &format!(r#"{{"mobile":"{mobile}"}}"#))
+    });
+}
+
+/// A login from a network of its own, while another sends more than its places; the limits are out of the way.
+async fn fairness() {
+    const TIMES: usize = 300;
+    const CROWD: usize = 64;
+    let sandbox = Sandbox::new(Backend::Fleet).await;
+    let mut node = fleet_node(&sandbox)
+        .set("ENROLL__PASSWORDS__MEMORY_KIB", "19456")
+        .set("ENROLL__SERVER__TRUSTED_PROXIES", "127.0.0.0/8");
+    node.start();
+    let login = |ip: &str, mobile: &str| {
+        let body = format!(r#"{{"mobile":"{mobile}","password":"a wrong battery"}}"#);
+        Request::post_from(ip, "/api/v1/auth/login", &body)
     };
-    let known = |number: usize| register(format!("+9198{:08}", number % accounts), number);
-    let unknown = |number: usize| register(format!("+9196{:08}", number % accounts), number);
-    let requests: [&dyn Fn(usize) -> Request; 2] = [&known, &unknown];
-    let [known, unknown] = load::in_turn(&node, 200, 202, requests);
-    compare("register, concealed", known, unknown);
+    let (person, crowd) = (login("203.0.113.9", "+919800000000"), login("198.51.100.7", "+919700000000"));
+    let [hash, quiet] = load::one_by_one(&node, TIMES, 401, &person);
+    let flood = load::Flood::begin(&node, CROWD, &crowd);
+    std::thread::sleep(Duration::from_secs(1));
+    let [median, slowest] = load::one_by_one(&node, TIMES, 401, &person);
+    let [hashed, refused] = flood.end();
+    let goal = 2.0 * quiet + hash;
+    println!("\nlogin beside {CROWD} clients of one other network ({hashed} of theirs were hashed, {refused} refused)");
+    println!("quiet: median {hash:.1} ms, p99 {quiet:.1}; meanwhile: {median:.1}, {slowest:.1} (goal {goal:.1})");
 }
 
 fn compare(name: &str, known: f64, unknown: f64) {
