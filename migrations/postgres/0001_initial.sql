@@ -71,6 +71,8 @@ CREATE TABLE verifications (
     user_id          uuid, -- none for registrations and phantoms
     epoch            bigint, -- the account's when the code was requested
     login_id_hash    bytea, -- SHA-256 of the login id beside the address, if there was one
+    asked_in         uuid, -- the session that asked for a contact change
+    asked_from       bytea, -- SHA-256 of its network
     changed_at       timestamptz NOT NULL,
     issued_at        timestamptz NOT NULL, -- the last code's
     expires_at       timestamptz NOT NULL,
@@ -81,6 +83,7 @@ CREATE TABLE verifications (
 CREATE INDEX verifications_destination ON verifications (destination_key, purpose);
 CREATE INDEX verifications_expiry ON verifications (expires_at);
 CREATE INDEX verifications_user ON verifications (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX verifications_asked ON verifications (asked_in) WHERE asked_in IS NOT NULL;
 CREATE INDEX verifications_provider ON verifications (issued_at) WHERE provider IS NOT NULL;
 
 CREATE TABLE destinations (

@@ -21,9 +21,9 @@ use crate::{
     puzzles::ProofOfWork,
     redis::RedisClient,
     services::{
-        AccountService, CodeRequestService, ContactService, DeliveryService, IdempotencyService, LoginService,
-        ProfileService, RecoveryService, RegistrationService, ResendService, SessionService, StatusService,
-        VerificationService,
+        AccountService, AddressCodeService, CodeRequestService, ContactService, DeliveryService, IdempotencyService,
+        LoginService, ProfileService, RecoveryService, RegistrationService, ResendService, SessionService,
+        StatusService, VerificationService,
     },
     workers::{
         CountSync, DB_PERMITS, DeferredWriter, DeliveryWorker, EventRelay, HealthMonitor, Pruner, VerificationWatcher,
@@ -208,27 +208,80 @@ impl<'a> Engine<'a> {
         }
     }
 
+    fn login(&self, opener: &SessionOpener) -> LoginService {
+        LoginService {
+            core: self.core.clone(),
+            checker: self.checker.clone(),
+            passwords: self.passwords.clone(),
+            rate_limits: self.rate_limits.clone(),
+            hasher: self.passwords.hasher.clone(),
+            opener: opener.clone(),
+            event_log: self.event_log.clone(),
+        }
+    }
+
+    fn sessions(&self, opener: &SessionOpener) -> SessionService {
+        SessionService { core: self.core.clone(), opener: opener.clone(), event_log: self.event_log.clone() }
+    }
+
+    fn resend(&self) -> ResendService {
+        ResendService {
+            core: self.core.clone(),
+            issuer: self.issuer.clone(),
+            gate: self.gate.clone(),
+            rate_limits: self.rate_limits.clone(),
+            registration_ttl: self.settings.registrations_ttl,
+        }
+    }
+
+    fn verification(&self, opener: &SessionOpener) -> VerificationService {
+        VerificationService {
+            core: self.core.clone(),
+            checker: self.checker.clone(),
+            passwords: self.passwords.clone(),
+            rate_limits: self.rate_limits.clone(),
+            opener: opener.clone(),
+            resend: self.resend(),
+            login: self.login(opener),
+            event_log: self.event_log.clone(),
+            conceal_accounts: self.settings.codes.conceal_accounts,
+        }
+    }
+
+    fn contacts(&self) -> ContactService {
+        ContactService {
+            core: self.core.clone(),
+            issuer: self.issuer.clone(),
+            gate: self.gate.clone(),
+            rules: self.settings.registration_rules.clone(),
+            checker: self.checker.clone(),
+            passwords: self.passwords.clone(),
+            rate_limits: self.rate_limits.clone(),
+            notices: self.notices.clone(),
+            event_log: self.event_log.clone(),
+        }
+    }
+
+    /// The services whose access tokens say how their session was opened.
+    fn gotrue(&self) -> http::GotrueServices {
+        let opener = self.opener.clone().with_session_claims();
+        http::GotrueServices {
+            login: self.login(&opener),
+            sessions: self.sessions(&opener),
+            codes: AddressCodeService {
+                core: self.core.clone(),
+                verification: self.verification(&opener),
+                contacts: self.contacts(),
+                sessions: self.sessions(&opener),
+            },
+        }
+    }
+
     fn services(&self) -> http::Services {
         let Self { settings, core, issuer, checker, passwords, rate_limits, .. } = self;
         let Self { opener, notices, event_log, gate, .. } = self;
         let core = || core.clone();
         let writer = PasswordWriter { notices: notices.clone(), event_log: event_log.clone() };
-        let login = LoginService {
-            core: core(),
-            checker: checker.clone(),
-            passwords: passwords.clone(),
-            rate_limits: rate_limits.clone(),
-            hasher: passwords.hasher.clone(),
-            opener: opener.clone(),
-            event_log: event_log.clone(),
-        };
-        let resend = ResendService {
-            core: core(),
-            issuer: issuer.clone(),
-            gate: gate.clone(),
-            rate_limits: rate_limits.clone(),
-            registration_ttl: settings.registrations_ttl,
-        };
         http::Services {
             registration: RegistrationService {
                 core: core(),
@@ -242,17 +295,7 @@ impl<'a> Engine<'a> {
                 rules: settings.registration_rules.clone(),
                 ttl: settings.registrations_ttl,
             },
-            verification: VerificationService {
-                core: core(),
-                checker: checker.clone(),
-                passwords: passwords.clone(),
-                rate_limits: rate_limits.clone(),
-                opener: opener.clone(),
-                resend: resend.clone(),
-                login: login.clone(),
-                event_log: event_log.clone(),
-                conceal_accounts: settings.codes.conceal_accounts,
-            },
+            verification: self.verification(opener),
             status: StatusService {
                 core: core(),
                 issuer: issuer.clone(),
@@ -274,19 +317,10 @@ impl<'a> Engine<'a> {
                 writer: writer.clone(),
                 event_log: event_log.clone(),
             },
-            contacts: ContactService {
-                core: core(),
-                issuer: issuer.clone(),
-                gate: gate.clone(),
-                rules: settings.registration_rules.clone(),
-                checker: checker.clone(),
-                passwords: passwords.clone(),
-                rate_limits: rate_limits.clone(),
-                notices: notices.clone(),
-                event_log: event_log.clone(),
-            },
+            contacts: self.contacts(),
             profile: self.profile(writer),
-            sessions: SessionService { core: core(), opener: opener.clone(), event_log: event_log.clone() },
+            sessions: self.sessions(opener),
+            gotrue: self.gotrue(),
             deliveries: DeliveryService { core: core() },
             readiness: self.readiness.clone(),
             gate: gate.clone(),
@@ -295,8 +329,8 @@ impl<'a> Engine<'a> {
             phone: settings.phone.clone(),
             brand: settings.notify.templates.brand().to_owned(),
             password_min_length: settings.password_min_length,
-            login,
-            resend,
+            login: self.login(opener),
+            resend: self.resend(),
         }
     }
 }

@@ -5,6 +5,7 @@
 mod abuse;
 mod account_import;
 mod accounts;
+mod address_codes;
 mod audit;
 mod code_request;
 mod contacts;
@@ -22,6 +23,7 @@ mod verification_status;
 pub use abuse::{AbuseService, HeldPrefix, Replayed};
 pub use account_import::{ImportConflict, ImportPlan};
 pub use accounts::AccountService;
+pub use address_codes::AddressCodeService;
 pub use audit::{AuditService, Timeline};
 pub use code_request::{CodeRequest, CodeRequestService};
 pub use contacts::ContactService;

@@ -16,6 +16,7 @@ test_program!(
     delivery,
     events,
     fuzz,
+    gotrue,
     idempotency,
     imports,
     limits,
