@@ -42,6 +42,9 @@ pub enum Error {
     /// The session is not fresh enough to do without the current password.
     #[error("the current password is required")]
     ReauthenticationRequired,
+    /// The account was not used for long, and its number may be somebody else's by now: the ways in that are left.
+    #[error("{}", dormant(.0))]
+    Dormant(Vec<String>),
     /// The resource does not exist.
     #[error("not found")]
     NotFound,
@@ -105,6 +108,14 @@ pub struct ExceededLimit {
 
 fn invalid_fields(count: usize) -> String {
     if count == 1 { "one field is invalid".to_owned() } else { format!("{count} fields are invalid") }
+}
+
+fn dormant(ways: &[String]) -> String {
+    format!(
+        "the account was not used for long, and its number may be somebody else's by now: log in by {}; for an account of \
+         your own, log in by a code with `new_account: true`",
+        ways.join(" or ")
+    )
 }
 
 impl Error {

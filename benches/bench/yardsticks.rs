@@ -72,8 +72,8 @@ pub async fn seed(url: &str) {
         "INSERT INTO destinations (hash, history, touched_at)
          SELECT sha256(('+bench' || n)::bytea), '{\"registration\":{\"sends\":[1800000000000],\"failed_attempts\":[]}}', now()
          FROM generate_series(1, 200000) n",
-        "INSERT INTO users (id, mobile, email_verified, mobile_verified, password_hash, epoch, created_at, updated_at)
-         SELECT md5('m' || n)::uuid, '+me' || n, false, true, repeat('x', 97), 0, now(), now()
+        "INSERT INTO users (id, mobile, email_verified, mobile_verified, password_hash, epoch, session_opened_at, created_at, updated_at)
+         SELECT md5('m' || n)::uuid, '+me' || n, false, true, repeat('x', 97), 0, now(), now(), now()
          FROM generate_series(1, 50000) n",
         "INSERT INTO sessions (id, user_id, counter, salt, epoch, opened_by, ip, created_at, rotated_at, ends_at, expires_at)
          SELECT md5('s' || n)::uuid, md5('m' || n)::uuid, 0, '\\x00', 0, '\\x00', '127.0.0.1', now(), now(),
@@ -101,8 +101,8 @@ SELECT r.id, r.verification_id, r.destination_key, r.email, r.mobile, r.login_id
     EXISTS (SELECT 1 FROM users u WHERE u.mobile_verified AND u.mobile = r.mobile),
     EXISTS (SELECT 1 FROM users u WHERE u.login_id_key = r.login_id_key)
     FROM registrations r WHERE r.verification_id = md5('v' || :n)::uuid AND r.expires_at > now();
-INSERT INTO users (id, mobile, email_verified, mobile_verified, password_hash, epoch, created_at, updated_at)
-    VALUES (md5('u' || :n)::uuid, '+bench' || :n, false, true, repeat('x', 97), 0, now(), now());
+INSERT INTO users (id, mobile, email_verified, mobile_verified, password_hash, epoch, session_opened_at, created_at, updated_at)
+    VALUES (md5('u' || :n)::uuid, '+bench' || :n, false, true, repeat('x', 97), 0, now(), now(), now());
 DELETE FROM registrations WHERE destination_key = '+bench' || :n RETURNING id;
 UPDATE verifications SET state = 'verified', changed_at = now()
     WHERE id = md5('v' || :n)::uuid AND state <> 'verified' RETURNING id;

@@ -21,6 +21,7 @@ CREATE TABLE users (
     epoch           bigint NOT NULL, -- a step of it ends everything that was opened before
     disabled_at     timestamptz,
     password_closed_at timestamptz, -- after too many wrong passwords in a row
+    session_opened_at timestamptz NOT NULL, -- to the hour; at first when the account was made
     created_at      timestamptz NOT NULL,
     updated_at      timestamptz NOT NULL
 );
@@ -44,7 +45,7 @@ CREATE TABLE registrations (
     name            text,
     locale          text,
     data            text,
-    password_hash   text NOT NULL,
+    password_hash   text, -- none without a password
     client_hash     bytea NOT NULL, -- SHA-256 of the network it was last registered from
     last_code_at    timestamptz NOT NULL,
     expires_at      timestamptz NOT NULL,
@@ -73,6 +74,7 @@ CREATE TABLE verifications (
     login_id_hash    bytea, -- SHA-256 of the login id beside the address, if there was one
     asked_in         uuid, -- the session that asked for a contact change
     asked_from       bytea, -- SHA-256 of its network
+    sign_up          text, -- JSON: the details of the account that a login code may make, until it is used
     changed_at       timestamptz NOT NULL,
     issued_at        timestamptz NOT NULL, -- the last code's
     expires_at       timestamptz NOT NULL,

@@ -22,6 +22,7 @@ CREATE TABLE users (
     epoch           INTEGER NOT NULL, -- a step of it ends everything that was opened before
     disabled_at     INTEGER,
     password_closed_at INTEGER, -- after too many wrong passwords in a row
+    session_opened_at INTEGER NOT NULL, -- to the hour; at first when the account was made
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL
 ) STRICT;
@@ -45,7 +46,7 @@ CREATE TABLE registrations (
     name            TEXT,
     locale          TEXT,
     data            TEXT,
-    password_hash   TEXT NOT NULL,
+    password_hash   TEXT, -- none without a password
     client_hash     BLOB NOT NULL, -- SHA-256 of the network it was last registered from
     last_code_at    INTEGER NOT NULL,
     expires_at      INTEGER NOT NULL,
@@ -74,6 +75,7 @@ CREATE TABLE verifications (
     login_id_hash    BLOB, -- SHA-256 of the login id beside the address, if there was one
     asked_in         BLOB, -- the session that asked for a contact change
     asked_from       BLOB, -- SHA-256 of its network
+    sign_up          TEXT, -- JSON: the details of the account that a login code may make, until it is used
     changed_at       INTEGER NOT NULL,
     issued_at        INTEGER NOT NULL, -- the last code's
     expires_at       INTEGER NOT NULL,

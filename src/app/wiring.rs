@@ -11,9 +11,9 @@ use crate::{
     config::Settings,
     crypto::{Hasher, Tokens},
     engine::{
-        CodeChecker, CodeIssuer, CodeLength, Core, DeferredLines, DeferredReceivers, EventLog, Gauges, Notices,
-        PasswordChecker, PasswordWriter, PumpingGuard, PuzzleMaster, RateLimits, Readiness, SendGate, ServiceCounts,
-        SessionOpener, VerificationWatch,
+        AccountCreator, Admission, CodeChecker, CodeIssuer, CodeLength, Core, DeferredLines, DeferredReceivers,
+        EventLog, Gauges, Notices, PasswordChecker, PasswordWriter, PumpingGuard, PuzzleMaster, RateLimits, Readiness,
+        SendGate, ServiceCounts, SessionOpener, VerificationWatch,
     },
     http,
     limits::{Limiter, MemoryLimits, RedisLimits},
@@ -21,9 +21,9 @@ use crate::{
     puzzles::ProofOfWork,
     redis::RedisClient,
     services::{
-        AccountService, AddressCodeService, CodeRequestService, ContactService, DeliveryService, IdempotencyService,
-        LoginService, ProfileService, RecoveryService, RegistrationService, ResendService, SessionService,
-        StatusService, VerificationService,
+        AccountService, AddressCodeService, CodeLoginService, CodeRequestService, ContactService, DeliveryService,
+        IdempotencyService, LoginService, ProfileService, RecoveryService, RegistrationService, ResendService,
+        SessionService, StatusService, VerificationService,
     },
     workers::{
         CountSync, DB_PERMITS, DeferredWriter, DeliveryWorker, EventRelay, HealthMonitor, Pruner, VerificationWatcher,
@@ -234,16 +234,28 @@ impl<'a> Engine<'a> {
         }
     }
 
+    fn admission(&self) -> Admission {
+        Admission { core: self.core.clone(), rules: self.settings.registration_rules.clone() }
+    }
+
     fn verification(&self, opener: &SessionOpener) -> VerificationService {
+        let creator = AccountCreator { opener: opener.clone(), event_log: self.event_log.clone() };
         VerificationService {
             core: self.core.clone(),
             checker: self.checker.clone(),
             passwords: self.passwords.clone(),
             rate_limits: self.rate_limits.clone(),
-            opener: opener.clone(),
+            creator: creator.clone(),
             resend: self.resend(),
-            login: self.login(opener),
-            event_log: self.event_log.clone(),
+            code_login: CodeLoginService {
+                core: self.core.clone(),
+                checker: self.checker.clone(),
+                login: self.login(opener),
+                creator,
+                admission: self.admission(),
+                notices: self.notices.clone(),
+                dormant_after: self.settings.dormant_after,
+            },
             conceal_accounts: self.settings.codes.conceal_accounts,
         }
     }
@@ -282,6 +294,7 @@ impl<'a> Engine<'a> {
         let Self { opener, notices, event_log, gate, .. } = self;
         let core = || core.clone();
         let writer = PasswordWriter { notices: notices.clone(), event_log: event_log.clone() };
+        let admission = self.admission();
         http::Services {
             registration: RegistrationService {
                 core: core(),
@@ -292,7 +305,7 @@ impl<'a> Engine<'a> {
                 passwords: passwords.clone(),
                 notices: notices.clone(),
                 event_log: event_log.clone(),
-                rules: settings.registration_rules.clone(),
+                admission: admission.clone(),
                 ttl: settings.registrations_ttl,
             },
             verification: self.verification(opener),
@@ -308,6 +321,7 @@ impl<'a> Engine<'a> {
                 issuer: issuer.clone(),
                 gate: gate.clone(),
                 rate_limits: rate_limits.clone(),
+                admission,
             },
             recovery: RecoveryService {
                 core: core(),
@@ -316,6 +330,7 @@ impl<'a> Engine<'a> {
                 rate_limits: rate_limits.clone(),
                 writer: writer.clone(),
                 event_log: event_log.clone(),
+                dormant_after: settings.dormant_after,
             },
             contacts: self.contacts(),
             profile: self.profile(writer),

@@ -48,6 +48,8 @@ pub struct Settings {
     pub codes: CodeSettings,
     /// How long a registration outlives its last code's sending.
     pub registrations_ttl: Duration,
+    /// After so long without a session a code to its mobile alone opens no account; `None`: it always does.
+    pub dormant_after: Option<Duration>,
     /// The rules of registering.
     pub registration_rules: RegistrationRules,
     /// Rate limits.
@@ -157,6 +159,7 @@ impl Settings {
             tokens,
             sessions,
             registrations_ttl: registrations_ttl(settings, &codes),
+            dormant_after: dormant_after(settings),
             registration_rules: registration_rules(settings),
             codes,
             limits_enabled,
@@ -323,7 +326,18 @@ fn registration_rules(settings: &mut Reader) -> RegistrationRules {
     };
     let (allowed, denied_domains) =
         (domains("registrations.email_domains"), domains("registrations.email_domains_denied"));
-    RegistrationRules { closed: !settings.flag("registrations.open", true), domains: allowed, denied_domains }
+    let password_optional = settings.parsed("registrations.password", false, |text| match text {
+        "required" => Ok(false),
+        "optional" => Ok(true),
+        _ => Err("must be required or optional"),
+    });
+    let closed = !settings.flag("registrations.open", true);
+    RegistrationRules { password_optional, closed, domains: allowed, denied_domains }
+}
+
+fn dormant_after(settings: &mut Reader) -> Option<Duration> {
+    let days = settings.number("registrations.dormant", 180, 0..=3_650);
+    (days > 0).then(|| Duration::from_secs(days * DAY))
 }
 
 fn phone(settings: &mut Reader) -> PhoneRules {

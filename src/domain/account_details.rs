@@ -77,6 +77,7 @@ impl AccountDetails {
             epoch: 0,
             disabled_at: None,
             password_closed_at: None,
+            session_opened_at: now,
             created_at: self.created_at.unwrap_or(now),
             updated_at: now,
         }

@@ -28,7 +28,7 @@ pub struct Event {
 
 /// An account as its owner sees it, without what the owner or the operator keep in it. Its `Debug` shows the id alone.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names are those of `GET /users/me`")]
+#[expect(missing_docs, clippy::struct_excessive_bools, reason = "the names are those of `GET /users/me`")]
 pub struct EventUser {
     pub id: Uuid,
     pub email: Option<String>,
@@ -38,6 +38,7 @@ pub struct EventUser {
     pub login_id: Option<String>,
     pub name: Option<String>,
     pub locale: Option<String>,
+    pub has_password: bool,
     pub is_active: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
@@ -61,6 +62,7 @@ impl From<User> for EventUser {
             login_id: login_id.map(|login_id| login_id.as_str().to_owned()),
             name: user.name,
             locale: user.locale,
+            has_password: user.password_hash.is_some(),
             is_active: user.disabled_at.is_none(),
             created_at: user.created_at,
             updated_at: user.updated_at,

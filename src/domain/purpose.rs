@@ -37,10 +37,24 @@ impl Purpose {
         matches!(self, Self::Login | Self::PasswordReset)
     }
 
+    /// The addresses that such a code goes to, unless it may make an account.
+    pub fn reach(self) -> Reach {
+        if self.is_open_to_strangers() { Reach::ProvenAddresses } else { Reach::AnyAddress }
+    }
+
     /// Parses the name; `None` for a purpose that only a newer version knows.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|purpose| purpose.as_str() == text)
     }
+}
+
+/// The addresses that a code goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Whatever address is named: who names many of them causes many messages.
+    AnyAddress,
+    /// Those that an account has proven.
+    ProvenAddresses,
 }
 
 /// The length of codes, how long they live, and how many wrong attempts each allows.

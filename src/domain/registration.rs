@@ -19,8 +19,8 @@ pub struct Registration {
     pub locale: Option<String>,
     /// A JSON object of the person's own.
     pub data: JsonObject,
-    /// A PHC string, with the salt that all pending registrations of the destination share.
-    pub password_hash: String,
+    /// A PHC string, with the salt that all pending registrations of the destination share; `None` without a password.
+    pub password_hash: Option<String>,
     /// SHA-256 of the client network that it was last registered from.
     pub client_hash: Vec<u8>,
     /// When its last code was issued.
@@ -32,6 +32,11 @@ pub struct Registration {
 }
 
 impl Registration {
+    /// The hash of its password, if it has one.
+    pub fn password_hash(&self) -> Option<&str> {
+        self.password_hash.as_deref()
+    }
+
     /// The address that its code goes to.
     pub fn destination(&self) -> Address {
         self.identifiers.destination().expect("a registration has an email or a mobile")

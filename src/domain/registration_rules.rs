@@ -5,6 +5,8 @@ use super::{Email, FieldCode, FieldError};
 /// The rules of registering.
 #[derive(Debug, Clone, Default)]
 pub struct RegistrationRules {
+    /// A code alone is enough, without a password.
+    pub password_optional: bool,
     /// Nobody may but who is invited.
     pub closed: bool,
     /// The domains of emails that may; all if empty. In lower case.
@@ -37,6 +39,7 @@ mod tests {
     #[test]
     fn domains_are_exact() {
         let rules = |allowed: &[&str], denied: &[&str]| RegistrationRules {
+            password_optional: false,
             closed: false,
             domains: allowed.iter().map(|&domain| domain.to_owned()).collect(),
             denied_domains: denied.iter().map(|&domain| domain.to_owned()).collect(),

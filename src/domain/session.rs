@@ -56,6 +56,8 @@ pub struct NewSession {
     pub user: User,
     /// The session.
     pub session: Session,
+    /// Whether the account was made with it.
+    pub is_new: bool,
 }
 
 /// The session that a refresh token belongs to, and which of its tokens it is.
@@ -74,6 +76,8 @@ pub struct RefreshToken {
 pub struct SessionTokens {
     /// The account.
     pub user: User,
+    /// Whether the account was made with it.
+    pub is_new: bool,
     /// When the session was opened.
     pub opened_at: Timestamp,
     /// A JWT.

@@ -43,6 +43,8 @@ pub struct User {
     pub disabled_at: Option<Timestamp>,
     /// Since when its password opens nothing, after too many wrong ones in a row.
     pub password_closed_at: Option<Timestamp>,
+    /// When a session of it was opened last, to the hour; at first when it was made.
+    pub session_opened_at: Timestamp,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -100,6 +102,18 @@ impl User {
         now.plus(SUSPENSION)
     }
 
+    /// The ways in that are left to an account which was not used for `after`, if a code to its mobile alone is not one:
+    /// numbers are given to new people. Addresses are masked.
+    pub fn ways_but_mobile(&self, after: Option<Duration>, now: Timestamp) -> Option<Vec<String>> {
+        if self.session_opened_at.plus(after?) > now {
+            return None;
+        }
+        let password = self.password_hash.as_ref().map(|_| "its password".to_owned());
+        let email = self.proven_addresses().into_iter().find(|address| address.channel() == Channel::Email);
+        let ways: Vec<String> = password.into_iter().chain(email.map(|email| email.masked())).collect();
+        (!ways.is_empty()).then_some(ways)
+    }
+
     fn verified_at(&self, address: &Address) -> Option<Timestamp> {
         match address {
             Address::Mobile(_) => self.mobile_verified_at,
@@ -133,10 +147,11 @@ impl User {
             locale: registration.locale,
             data: registration.data,
             claims: JsonObject::default(),
-            password_hash: Some(registration.password_hash),
+            password_hash: registration.password_hash,
             epoch: 0,
             disabled_at: None,
             password_closed_at: None,
+            session_opened_at: now,
             created_at: now,
             updated_at: now,
         }
@@ -176,6 +191,7 @@ mod tests {
             epoch: 0,
             disabled_at: None,
             password_closed_at: None,
+            session_opened_at: at(0),
             created_at: at(0),
             updated_at: at(0),
         }

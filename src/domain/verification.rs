@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Address, DestinationRecord, Purpose, Timestamp, Way};
+use super::{Address, DestinationRecord, Purpose, Reach, SignUp, Timestamp, Way};
 
 /// A proof in progress that a person holds an address, over all codes that are issued for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,9 +33,16 @@ pub struct Verification {
     pub holder: Holder,
     /// SHA-256 of the login id that stood beside the address in the request.
     pub login_id_hash: Option<Vec<u8>>,
+    /// Of a login code that may make an account, until it is used.
+    pub sign_up: Option<SignUp>,
 }
 
 impl Verification {
+    /// The addresses that its codes go to.
+    pub fn reach(&self) -> Reach {
+        if self.sign_up.is_some() { Reach::AnyAddress } else { self.purpose.reach() }
+    }
+
     /// The way that it was asked for.
     pub fn way(&self) -> Way<'_> {
         Way { purpose: self.purpose, destination: &self.destination, login_id_hash: self.login_id_hash.as_deref() }
@@ -102,6 +109,8 @@ pub enum Holder {
         /// The account's epoch then.
         epoch: i64,
     },
+    /// Nobody yet: the code makes an account, unless somebody has proven the address by then.
+    Newcomer,
     /// Nobody: the code was requested for an unknown address. The same rows are written, and no code is right.
     Phantom,
 }
@@ -111,7 +120,7 @@ impl Holder {
     pub fn account(self) -> Option<Uuid> {
         match self {
             Self::Account { id, .. } => Some(id),
-            Self::Registration | Self::Phantom => None,
+            Self::Registration | Self::Newcomer | Self::Phantom => None,
         }
     }
 }

@@ -35,6 +35,8 @@ pub struct CodeSubmission {
     pub purpose: Option<Purpose>,
     /// The login id that a login code was requested with, beside the address.
     pub login_id: Option<LoginId>,
+    /// Where the code's account was not used for long, the person is another one, and wants an own.
+    pub new_account: bool,
 }
 
 /// The verification that an attempt is about, and how the caller came by it.
@@ -281,7 +283,7 @@ impl CodeChecker {
                     self.release(&claim).await;
                 } else {
                     let Verification { purpose, destination, issued_at, .. } = &challenge.verification;
-                    self.issuer.guard.verified(*purpose, destination, *issued_at, now);
+                    self.issuer.guard.verified(challenge.verification.reach(), destination, *issued_at, now);
                     self.issuer.length.judged(*purpose, true, now);
                 }
                 outcome

@@ -11,8 +11,8 @@ use crate::{
     crypto::Keyring,
     domain::{
         Address, AuditKind, AuditLine, Channel, Client, CodeMessage, CodePolicy, DeliveryState, DestinationRecord,
-        Holder, IssuedCode, KNOWN_FOR, MessagePayload, OneTimeCode, Origin, Purpose, Quota, RateLimit, Registration,
-        TestIdentities, Timestamp, Verification, Way, hex, message_owner,
+        Holder, IssuedCode, KNOWN_FOR, MessagePayload, OneTimeCode, Origin, Purpose, Quota, RateLimit, Reach,
+        Registration, SignUp, TestIdentities, Timestamp, Verification, Way, hex, message_owner,
     },
     error::{Error, ExceededLimit},
     metrics,
@@ -83,6 +83,8 @@ pub(crate) struct NewCode<'a> {
     pub(crate) login_id_hash: Option<Vec<u8>>,
     /// The person's language, if it is known.
     pub(crate) locale: Option<String>,
+    /// Of a login code that may make an account.
+    pub(crate) sign_up: Option<SignUp>,
 }
 
 impl<'a> NewCode<'a> {
@@ -104,12 +106,21 @@ impl<'a> NewCode<'a> {
             holder,
             login_id_hash: None,
             locale: registration.locale.clone(),
+            sign_up: None,
         }
     }
 
     pub(crate) fn phantom(purpose: Purpose, destination: &'a Address, verification_id: Uuid) -> Self {
-        let holder = Holder::Phantom;
-        Self { purpose, destination, verification_id, is_first: true, holder, login_id_hash: None, locale: None }
+        Self {
+            purpose,
+            destination,
+            verification_id,
+            is_first: true,
+            holder: Holder::Phantom,
+            login_id_hash: None,
+            locale: None,
+            sign_up: None,
+        }
     }
 }
 
@@ -130,6 +141,7 @@ pub(crate) struct InactiveCode {
     live: LiveCode,
     issued: IssuedCode,
     issued_at: Timestamp,
+    reach: Reach,
 }
 
 impl CodeIssuer {
@@ -232,7 +244,8 @@ impl CodeIssuer {
             live.mac = hex(&self.core.random.bytes::<32>());
             live.phantom = true;
         }
-        Ok(InactiveCode { live, issued: self.issued(&verification, record, now), issued_at: verification.issued_at })
+        let issued = self.issued(&verification, record, now);
+        Ok(InactiveCode { live, issued, issued_at: verification.issued_at, reach: verification.reach() })
     }
 
     async fn write_verification(
@@ -255,6 +268,7 @@ impl CodeIssuer {
             expires_at: now.plus(policy.ttl),
             holder: new.holder,
             login_id_hash: new.login_id_hash.clone(),
+            sign_up: new.sign_up.clone(),
         };
         if new.is_first {
             tx.insert_verification(&verification).await?;
@@ -350,7 +364,7 @@ impl CodeIssuer {
 
     /// Makes a committed code live and wakes the delivery worker, which sends it even if this fails.
     pub(crate) async fn activate(&self, code: InactiveCode) -> Result<IssuedCode, Error> {
-        self.guard.sent(code.issued.purpose, &code.issued.destination, code.issued_at);
+        self.guard.sent(code.reach, &code.issued.destination, code.issued_at);
         let put = self.codes.put(&code.live, self.core.now()).await;
         self.wake.notify_one();
         put?;

@@ -1,6 +1,8 @@
 //! The mechanisms that use cases share: issuing and checking codes, passwords, rate limits, sessions, the event
 //! log.
 
+mod account_creator;
+mod admission;
 mod code_checker;
 mod code_issuer;
 mod code_length;
@@ -23,6 +25,9 @@ mod verification_ref;
 mod verification_watch;
 
 pub use self::core::{Actor, Core};
+pub use account_creator::AccountCreator;
+pub(crate) use account_creator::NewAccount;
+pub use admission::Admission;
 pub(crate) use code_checker::Subject;
 pub use code_checker::{CodeChecker, CodeSubmission};
 pub(crate) use code_issuer::{Caller, InactiveCode, NewCode};

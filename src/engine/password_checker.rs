@@ -114,7 +114,7 @@ impl PasswordChecker {
                     is_right.then(|| PasswordOwner::Account(Box::new(user)))
                 }
                 (Some(password), None) => {
-                    let params = pending.first().and_then(|newest| HashParams::of(&newest.password_hash));
+                    let params = pending_params_of(&pending);
                     let hash = self.hasher.hash(password, params.unwrap_or(otherwise), client).await?;
                     pending_owner(pending, &hash)
                 }
@@ -166,7 +166,7 @@ impl PasswordChecker {
             };
             let Candidates { account, pending } = self.basic_candidates(address).await?;
             let row = self.open_row(account.as_ref(), &key).await?;
-            let params = pending.first().and_then(|newest| HashParams::of(&newest.password_hash));
+            let params = pending_params_of(&pending);
             let params = params.unwrap_or_else(|| self.pending_params(&key));
             let hash = self.hasher.hash(password, params, client).await?;
             if let Some(owner) = pending_owner(pending, &hash) {
@@ -332,7 +332,12 @@ impl PasswordChecker {
     }
 }
 
+/// Those of the newest password that is pending.
+fn pending_params_of(pending: &[Registration]) -> Option<HashParams> {
+    HashParams::of(pending.iter().find_map(Registration::password_hash)?)
+}
+
 fn pending_owner(pending: Vec<Registration>, hash: &str) -> Option<PasswordOwner> {
-    let registration = pending.into_iter().find(|registration| registration.password_hash == hash)?;
+    let registration = pending.into_iter().find(|registration| registration.password_hash() == Some(hash))?;
     Some(PasswordOwner::Registration(Box::new(registration)))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::ServiceCounts;
 use crate::{
     domain::{
-        Address, EventKind, Purpose, Quota, Timestamp,
+        Address, EventKind, Quota, Reach, Timestamp,
         guard::{Ceiling, Decision, GuardSettings, SLOT_MS},
     },
     error::ExceededLimit,
@@ -43,18 +43,17 @@ pub(crate) enum Word {
 }
 
 impl PumpingGuard {
-    /// The digits of the number, if a code of this purpose to it is counted: plain logins and recoveries go to proven
-    /// addresses alone.
-    fn counted<'a>(&self, purpose: Purpose, address: &'a Address) -> Option<&'a str> {
-        let is_counted = self.mode != GuardMode::Off && !purpose.is_open_to_strangers();
+    /// The digits of the number, if a code of this reach to it is counted.
+    fn counted<'a>(&self, reach: Reach, address: &'a Address) -> Option<&'a str> {
+        let is_counted = self.mode != GuardMode::Off && reach == Reach::AnyAddress;
         match address {
             Address::Mobile(mobile) if is_counted => Some(mobile.as_str().trim_start_matches('+')),
             _ => None,
         }
     }
 
-    pub(crate) fn word(&self, purpose: Purpose, address: &Address, now: Timestamp) -> Word {
-        let Some(number) = self.counted(purpose, address) else { return Word::Passes };
+    pub(crate) fn word(&self, reach: Reach, address: &Address, now: Timestamp) -> Word {
+        let Some(number) = self.counted(reach, address) else { return Word::Passes };
         let region = address.country().unwrap_or_default();
         let (decision, [of_region, in_all]) = {
             let mut counters = self.counts.counters();
@@ -87,8 +86,8 @@ impl PumpingGuard {
     }
 
     /// Counts a message.
-    pub(crate) fn sent(&self, purpose: Purpose, address: &Address, at: Timestamp) {
-        let Some(number) = self.counted(purpose, address) else { return };
+    pub(crate) fn sent(&self, reach: Reach, address: &Address, at: Timestamp) {
+        let Some(number) = self.counted(reach, address) else { return };
         let region = address.country().unwrap_or_default();
         let mut counters = self.counts.counters();
         counters.sent(number, at.millis());
@@ -96,8 +95,8 @@ impl PumpingGuard {
     }
 
     /// Counts the code of the message of `sent_at` as used.
-    pub(crate) fn verified(&self, purpose: Purpose, address: &Address, sent_at: Timestamp, now: Timestamp) {
-        let Some(number) = self.counted(purpose, address) else { return };
+    pub(crate) fn verified(&self, reach: Reach, address: &Address, sent_at: Timestamp, now: Timestamp) {
+        let Some(number) = self.counted(reach, address) else { return };
         self.counts.counters().verified(number, sent_at.millis(), now.millis());
     }
 }

@@ -8,7 +8,7 @@ use super::{
     rate_limits::{Reservation, SendCount},
 };
 use crate::{
-    domain::{Address, Client, Purpose},
+    domain::{Address, Client, Reach},
     error::Error,
     metrics,
     puzzles::{Binding, ProofOfWork, Puzzle, SiteVerify, Solved},
@@ -88,7 +88,7 @@ impl SendGate {
 
     /// A puzzle for who cannot read it in a refusal, at the price that the address has.
     pub fn puzzle(&self, address: &Address, client: &Client) -> Puzzle {
-        let factor = match self.guard.word(Purpose::Registration, address, self.core.now()) {
+        let factor = match self.guard.word(Reach::AnyAddress, address, self.core.now()) {
             Word::NeedsPuzzle(factor) => factor,
             Word::Passes | Word::Refused(_) => 1,
         };
@@ -131,18 +131,18 @@ fn binding(address: &Address, client: &Client) -> Binding {
 }
 
 impl Pass<'_> {
-    /// Judges a code of this purpose to the address; of a request that names one address and sends to another, first
+    /// Judges a code of this reach to the address; of a request that names one address and sends to another, first
     /// the one and then the other, and a puzzle is bound to the first.
     ///
     /// # Errors
     ///
     /// [`Error::ChallengeRequired`] until its puzzle is solved, [`Error::TooManyRequests`] above the ceilings.
-    pub(crate) async fn check(&mut self, purpose: Purpose, address: &Address) -> Result<(), Error> {
+    pub(crate) async fn check(&mut self, reach: Reach, address: &Address) -> Result<(), Error> {
         let gate = self.gate;
         if gate.is_trusted(self.client) {
             return Ok(());
         }
-        let word = gate.guard.word(purpose, address, gate.core.now());
+        let word = gate.guard.word(reach, address, gate.core.now());
         if let Word::Refused(exceeded) = word {
             return Err(Error::TooManyRequests(exceeded));
         }

@@ -36,6 +36,8 @@ pub struct SessionOpener {
 
 /// A client chooses its own `User-Agent`; more than this is cut off.
 const LONGEST_USER_AGENT: usize = 400;
+/// An account's last session is noted so often.
+const NOTED_FOR: Duration = Duration::from_hours(1);
 
 impl SessionOpener {
     /// The same, with what access tokens say of their session beside the rest.
@@ -54,6 +56,10 @@ impl SessionOpener {
         opened_by: Option<&Address>,
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError> {
+        // Before the session's row, which locks the account's.
+        if user.session_opened_at.plus(NOTED_FOR) <= now {
+            tx.note_session(user.id, now).await?;
+        }
         let expires_at = now.plus(self.settings.session_ttl);
         let session = Session {
             id: self.core.random.id(now),
@@ -78,7 +84,8 @@ impl SessionOpener {
         if let Some(ip) = new.session.ip.as_ref().and_then(|ip| ip.parse().ok()) {
             self.deferred.session_opened(new.user.id, site_hash(ip, new.user.id));
         }
-        self.tokens(new.user, &new.session, opened_at)
+        let tokens = self.tokens(new.user, &new.session, opened_at)?;
+        Ok(SessionTokens { is_new: new.is_new, ..tokens })
     }
 
     /// The tokens of a session as it stands.
@@ -88,6 +95,7 @@ impl SessionOpener {
         let access = self.tokens.sign_access(session, &user.claims, self.core.random.secret_id(), now);
         Ok(SessionTokens {
             user,
+            is_new: false,
             opened_at: session.created_at,
             access_token: access.map_err(|error| Error::Internal(error.into()))?,
             access_expires_in: self.tokens.access_ttl(),

@@ -1,5 +1,7 @@
 //! How a request names a code.
 
+use std::collections::HashSet;
+
 use uuid::Uuid;
 
 use super::CodeIssuer;
@@ -20,7 +22,8 @@ pub struct VerificationRef {
 
 impl VerificationRef {
     /// The one pending registration that an address alone means: of several, the one that was last registered
-    /// from the client's own network.
+    /// from the client's own network. Those without a password count as one a network, the newest: nothing tells them
+    /// apart.
     ///
     /// # Errors
     ///
@@ -36,6 +39,8 @@ impl VerificationRef {
             return Err(Error::VerificationIdRequired);
         }
         let mut pending = reader.pending_registrations(address, issuer.core.now()).await?;
+        let mut networks = HashSet::new();
+        pending.retain(|new| new.password_hash.is_some() || networks.insert(new.client_hash.clone()));
         if pending.len() > 1 {
             let own = client.network_hash();
             pending.retain(|registration| registration.client_hash == own);

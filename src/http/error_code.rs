@@ -41,7 +41,7 @@ error_codes! {
     TokenReused 401 "token_reused" "the refresh token was used before; its session is revoked"
     AccountNotActivated 403 "account_not_activated" "the registration is still pending; see `verification`"
     WrongPassword 403 "wrong_password" "the current password is wrong"
-    ReauthenticationRequired 403 "reauthentication_required" "the current password is required"
+    ReauthenticationRequired 403 "reauthentication_required" "the current password is required, or another way in than a code to the mobile"
     ChallengeRequired 403 "challenge_required" "solve `challenge`, and send the same request with the solution"
     RegistrationClosed 403 "registration_closed" "nobody may register but who is invited"
     Forbidden 403 "forbidden" "the report is not signed by the provider"

@@ -238,7 +238,7 @@ fn code_of(error: &Error) -> ErrorCode {
         Error::TokenReused => ErrorCode::TokenReused,
         Error::NotActivated(_) => ErrorCode::AccountNotActivated,
         Error::WrongPassword => ErrorCode::WrongPassword,
-        Error::ReauthenticationRequired => ErrorCode::ReauthenticationRequired,
+        Error::ReauthenticationRequired | Error::Dormant(_) => ErrorCode::ReauthenticationRequired,
         Error::NotFound => ErrorCode::NotFound,
         Error::RegistrationClosed => ErrorCode::RegistrationClosed,
         Error::AccountExists(_) => ErrorCode::AccountExists,
@@ -289,6 +289,7 @@ impl From<Error> for Problem {
             | Error::RegistrationClosed
             | Error::WrongPassword
             | Error::ReauthenticationRequired
+            | Error::Dormant(_)
             | Error::NotFound => {}
         }
         problem

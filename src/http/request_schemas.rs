@@ -27,6 +27,7 @@ const FORMS: &[(&str, Form)] = &[
     ("name", Text(NAME, Some(200))),
     ("locale", Text(LOCALE, Some(64))),
     ("password", Text(PASSWORD, None)),
+    ("RegisterRequest.password", Text(PASSWORD_OR_NONE, None)),
     ("new_password", Text(PASSWORD, None)),
     ("LoginRequest.password", Text(r"^[^\x00]+$", None)),
     ("current_password", Text(r"^[^\x00]*$", None)),
@@ -37,6 +38,7 @@ const FORMS: &[(&str, Form)] = &[
 ];
 
 const PASSWORD: &str = r"^[^\x00-\x1f\x7f-\x9f]{8,128}$";
+const PASSWORD_OR_NONE: &str = r"^$|^[^\x00-\x1f\x7f-\x9f]{8,128}$";
 /// Not of blanks alone.
 const NAME: &str = r"^$|^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
 /// RFC 5646, 2.1, without the tags that it only keeps for the past: language, script, region, variants, extensions.
@@ -50,10 +52,12 @@ struct Branch {
     absent: &'static [&'static str],
     /// Whether it means a login, so that no other purpose may stand there.
     is_login: bool,
+    /// A flag that must not be set.
+    unset: Option<&'static str>,
 }
 
 const fn given(given: &'static [&'static str]) -> Branch {
-    Branch { given, absent: &[], is_login: false }
+    Branch { given, absent: &[], is_login: false, unset: None }
 }
 
 impl Branch {
@@ -63,6 +67,10 @@ impl Branch {
 
     const fn for_login(self) -> Self {
         Self { is_login: true, ..self }
+    }
+
+    const fn with_unset(self, flag: &'static str) -> Self {
+        Self { unset: Some(flag), ..self }
     }
 }
 
@@ -96,7 +104,14 @@ const BRANCHES: &[(&str, &[Branch])] = &[
             given(&["login_id"]).without(&["mobile", "email"]),
         ],
     ),
-    ("SendRequest", &[given(&["mobile"]).without(&["email"]), given(&["email"]).without(&["mobile", "login_id"])]),
+    (
+        "SendRequest",
+        &[
+            given(&["mobile"]).without(&["email", "login_id"]),
+            given(&["email"]).without(&["mobile", "login_id"]),
+            given(&["mobile", "login_id"]).without(&["email"]).with_unset("register"),
+        ],
+    ),
     ("ChallengeRequest", &EITHER),
     ("ForgotRequest", &EITHER),
     ("ResetRequest", &EITHER),
@@ -191,6 +206,9 @@ fn branch_schema(branch: &Branch) -> ObjectBuilder {
     }
     for field in branch.absent {
         object = object.property(*field, absent());
+    }
+    if let Some(flag) = branch.unset {
+        object = object.property(flag, ObjectBuilder::new().enum_values(Some([Some(false), None])));
     }
     if branch.is_login {
         let login = [Some("login"), Some(""), None];

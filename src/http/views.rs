@@ -120,6 +120,7 @@ impl From<&Puzzle> for ChallengeView {
 /// An account, as its owner sees it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = User)]
+#[expect(clippy::struct_excessive_bools, reason = "the contract's")]
 pub(super) struct UserView {
     id: Uuid,
     #[schema(example = "ann@example.com")]
@@ -142,6 +143,8 @@ pub(super) struct UserView {
     /// The operator's object, which access tokens hold too.
     #[schema(value_type = std::collections::HashMap<String, serde_json::Value>, example = json!({"role": "editor"}))]
     claims: JsonObject,
+    /// Whether it can be logged in to by a password.
+    has_password: bool,
     is_active: bool,
     #[schema(value_type = String, format = DateTime, example = "2026-11-21T18:36:00Z")]
     created_at: Timestamp,
@@ -176,6 +179,7 @@ impl UserView {
             locale: user.locale.clone(),
             data: user.data.clone(),
             claims: user.claims.clone(),
+            has_password: user.password_hash.is_some(),
             is_active: user.disabled_at.is_none(),
             created_at: user.created_at,
             updated_at: user.updated_at,
@@ -198,6 +202,8 @@ pub(super) struct TokenResponse {
     /// Seconds until the refresh token expires.
     #[schema(example = 2_592_000)]
     refresh_expires_in: u64,
+    /// Whether this call made the account.
+    is_new: bool,
     user: UserView,
     #[serde(flatten)]
     #[schema(ignore)]
@@ -227,6 +233,7 @@ impl TokenResponse {
             expires_in: tokens.access_expires_in.as_secs(),
             refresh_token: tokens.refresh_token,
             refresh_expires_in: tokens.refresh_expires_in.as_secs(),
+            is_new: tokens.is_new,
             user,
         }
     }

@@ -53,7 +53,7 @@ impl AddressCodeService {
     ) -> Result<SessionTokens, Error> {
         let purpose = Some(subject.purpose);
         let reference = VerificationRef { address: Some(address), id: None };
-        let submission = CodeSubmission { code, reference, purpose, login_id: None };
+        let submission = CodeSubmission { code, reference, purpose, login_id: None, new_account: false };
         Box::pin(self.verification.verify_subject(&submission, subject, client)).await
     }
 
@@ -95,7 +95,7 @@ impl AddressCodeService {
             return Ok(());
         }
         let mut pass = self.contacts.gate.enter(client, solution).await?;
-        let outcome = pass.check(Purpose::ContactChange, address).await;
+        let outcome = pass.check(Purpose::ContactChange.reach(), address).await;
         pass.settle(&outcome).await;
         outcome
     }

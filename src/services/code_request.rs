@@ -1,8 +1,10 @@
 //! Codes that anyone may request: to log in, or to set a new password.
 
 use crate::{
-    domain::{Address, Client, Holder, IssuedCode, LoginId, Purpose, User, Way},
-    engine::{Caller, CodeIssuer, Core, InactiveCode, NewCode, RateLimits, SendGate, once_on_conflict},
+    domain::{
+        Address, Client, Holder, IssuedCode, JsonObject, Locale, LoginId, PersonName, Purpose, Reach, SignUp, User, Way,
+    },
+    engine::{Admission, Caller, CodeIssuer, Core, InactiveCode, NewCode, RateLimits, SendGate, once_on_conflict},
     error::Error,
     store::{Reader, StoreError},
 };
@@ -14,6 +16,7 @@ pub struct CodeRequestService {
     pub(crate) issuer: CodeIssuer,
     pub(crate) gate: SendGate,
     pub(crate) rate_limits: RateLimits,
+    pub(crate) admission: Admission,
 }
 
 /// The account that a code is requested for; with a login id, both identifiers must be of one account.
@@ -23,11 +26,29 @@ pub struct CodeRequest {
     pub address: Address,
     /// A login id beside the address.
     pub login_id: Option<LoginId>,
+    /// The language of the request.
+    pub locale: Option<Locale>,
+    /// Nobody's address may register by the code.
+    pub newcomer: Option<Newcomer>,
+}
+
+/// What a person without an account says of themselves.
+#[derive(Debug, Clone, Default)]
+pub struct Newcomer {
+    /// The name.
+    pub name: Option<PersonName>,
+    /// A JSON object of the person's own.
+    pub data: JsonObject,
 }
 
 impl CodeRequestService {
-    /// Sends a code to the account that has proven the address. For an unknown one the same is written and
-    /// answered, and nothing is sent.
+    /// Whether a code alone may make an account.
+    pub fn may_register(&self) -> bool {
+        self.admission.rules.password_optional
+    }
+
+    /// Sends a code to the account that has proven the address. For an unknown one the same is written and answered:
+    /// where it may register by the code, that is sent to it, otherwise nothing is.
     ///
     /// # Errors
     ///
@@ -41,8 +62,10 @@ impl CodeRequestService {
     ) -> Result<IssuedCode, Error> {
         let mut pass = self.gate.enter(client, solution).await?;
         let write = async {
-            pass.check(purpose, &request.address).await?;
-            Box::pin(once_on_conflict(|| self.write(purpose, request, client))).await
+            let sign_up = self.sign_up(purpose, request, client).await?;
+            let reach = if sign_up.is_some() { Reach::AnyAddress } else { purpose.reach() };
+            pass.check(reach, &request.address).await?;
+            Box::pin(once_on_conflict(|| self.write(purpose, request, sign_up.as_ref(), client))).await
         };
         let written = write.await;
         self.rate_limits.deferred.note(&written, &request.address, client, self.core.now());
@@ -50,7 +73,30 @@ impl CodeRequestService {
         self.issuer.activate(written?).await
     }
 
-    async fn write(&self, purpose: Purpose, request: &CodeRequest, client: &Client) -> Result<InactiveCode, Error> {
+    /// The account that the code may make, be the address an account's or not. While such a code lives, a plain one for
+    /// the address is one too: else a stranger's, to nobody, would be the newest.
+    async fn sign_up(&self, purpose: Purpose, request: &CodeRequest, client: &Client) -> Result<Option<SignUp>, Error> {
+        if !self.may_register() || purpose != Purpose::Login || request.login_id.is_some() {
+            return Ok(None);
+        }
+        let locale = request.locale.as_ref().map(|locale| locale.as_str().to_owned());
+        if let Some(newcomer) = &request.newcomer
+            && self.admission.admits(&request.address).await?
+        {
+            let name = newcomer.name.as_ref().map(|name| name.as_str().to_owned());
+            return Ok(Some(SignUp::new(name, locale, newcomer.data.clone(), client)));
+        }
+        let is_signing_up = self.core.store.read().await?.is_signing_up(&request.address, self.core.now()).await?;
+        Ok(is_signing_up.then(|| SignUp::new(None, locale, JsonObject::default(), client)))
+    }
+
+    async fn write(
+        &self,
+        purpose: Purpose,
+        request: &CodeRequest,
+        sign_up: Option<&SignUp>,
+        client: &Client,
+    ) -> Result<InactiveCode, Error> {
         let login_id_hash = request.login_id.as_ref().map(LoginId::hash);
         let way = Way { purpose, destination: &request.address, login_id_hash: login_id_hash.as_deref() };
         let begun = match self.issuer.begin(way, Caller::Stranger).await {
@@ -71,14 +117,23 @@ impl CodeRequestService {
         let account = account.filter(|_| exists);
         // As the account has it, never as the request spells it.
         let destination = account.as_ref().and_then(|user| user.proven_address(&request.address));
+        let locale = account.as_ref().and_then(|user| user.locale.clone());
         let code = NewCode {
             purpose,
             destination: destination.as_ref().unwrap_or(&request.address),
             verification_id,
             is_first: true,
-            locale: account.as_ref().and_then(|user| user.locale.clone()),
-            holder: account.map_or(Holder::Phantom, |user| Holder::Account { id: user.id, epoch: user.epoch }),
+            locale: match sign_up {
+                Some(sign_up) => sign_up.locale.clone(), // the account's would tell
+                None => locale.or_else(|| request.locale.as_ref().map(|locale| locale.as_str().to_owned())),
+            },
+            holder: match (account, sign_up) {
+                (Some(user), _) => Holder::Account { id: user.id, epoch: user.epoch },
+                (None, Some(_)) => Holder::Newcomer,
+                (None, None) => Holder::Phantom,
+            },
             login_id_hash,
+            sign_up: sign_up.cloned(),
         };
         let code = self.issuer.issue(&mut tx, &mut record, &code, client, now).await?;
         tx.commit().await?;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::{
     domain::{
         Address, Channel, ContactChange, EventKind, FieldCode, FieldError, Holder, IssuedCode, NoticeKind, OneTimeCode,
-        Origin, Purpose, RegistrationRules, User, Verification, Way,
+        Origin, Purpose, Reach, RegistrationRules, User, Verification, Way,
     },
     engine::{
         Actor, Caller, CodeChecker, CodeIssuer, Core, CurrentPassword, EventLog, Freshness, InactiveCode, NewCode,
@@ -55,7 +55,7 @@ impl ContactService {
         }
         let mut pass = self.gate.enter(&actor.client, solution).await?;
         let write = async {
-            pass.check(Purpose::ContactChange, new).await?;
+            pass.check(Reach::AnyAddress, new).await?;
             Box::pin(self.passwords.check_current(actor, current, Freshness::Recent)).await?;
             let written = Box::pin(once_on_conflict(|| self.write(actor, new))).await;
             self.rate_limits.deferred.note(&written, new, &actor.client, self.core.now());
@@ -101,6 +101,7 @@ impl ContactService {
             holder,
             login_id_hash: None,
             locale: user.locale.clone(),
+            sign_up: None,
         };
         let code = self.issuer.issue(&mut tx, &mut record, &code, &actor.client, now).await?;
         tx.mark_asked_by(verification_id, actor.session, &actor.client.network_hash(), user.epoch).await?;

@@ -1,20 +1,19 @@
-//! Logging in, by password or by code.
+//! Logging in by password.
 
 use crate::{
     crypto::Hasher,
     domain::{
-        Address, Client, EventKind, Holder, Identifier, LoginId, LoginMethod, NewSession, Origin, Password, Reason,
-        Registration, Session, SessionTokens, Timestamp, User, Verification,
+        Client, EventKind, Identifier, NewSession, Origin, Password, Reason, Registration, Session, SessionTokens,
+        Timestamp, User,
     },
     engine::{
-        CodeChecker, CodeSubmission, Core, EventLog, PasswordChecker, PasswordOwner, RateLimits, SessionOpener,
-        Subject, once_on_conflict,
+        CodeChecker, Core, EventLog, PasswordChecker, PasswordOwner, RateLimits, SessionOpener, once_on_conflict,
     },
     error::Error,
     store::Tx,
 };
 
-/// Logs people in, by password or by code.
+/// Logs people in by password.
 #[derive(Clone)]
 pub struct LoginService {
     pub(crate) core: Core,
@@ -55,33 +54,6 @@ impl LoginService {
         self.opener.first_tokens(session)
     }
 
-    /// Opens a session by code.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidLoginCode`] for a code that is not valid now, alike for an unknown account.
-    pub(super) async fn log_in_by_code(
-        &self,
-        submission: &CodeSubmission,
-        subject: Subject,
-        client: &Client,
-    ) -> Result<SessionTokens, Error> {
-        let account = subject.challenge.as_ref().and_then(|challenge| challenge.verification.holder.account());
-        let open = |verification| self.open_by_code(verification, client);
-        let opened = self.checker.redeem(&submission.code, subject, client, open).await;
-        let session = opened.map_err(|error| match error {
-            Error::InvalidCode => {
-                self.event_log.login_failed(account, LoginMethod::Code, Origin::client(client));
-                Error::InvalidLoginCode
-            }
-            other => other,
-        })?;
-        let given = submission.login_id.as_ref().map(LoginId::key);
-        let given = given.or(submission.reference.address.as_ref().map(Address::key));
-        self.rate_limits.reset_failures(given, &session.user).await;
-        self.opener.first_tokens(session)
-    }
-
     async fn not_activated(&self, registration: &Registration) -> Result<Error, Error> {
         let now = self.core.now();
         let challenge = self.core.store.read().await?.challenge(registration.verification_id, now).await?;
@@ -103,21 +75,8 @@ impl LoginService {
         self.commit_session(tx, user, session.ok_or(Error::InvalidCredentials)?, Origin::client(client), now).await
     }
 
-    async fn open_by_code(&self, proven: Verification, client: &Client) -> Result<NewSession, Error> {
-        let Holder::Account { id, epoch } = proven.holder else { return Err(Error::InvalidCode) };
-        let now = self.core.now();
-        let mut tx = self.core.store.begin().await?;
-        let user = tx.user(id).await?.filter(|user| user.epoch == epoch).ok_or(Error::InvalidCode)?;
-        let by = Some(&proven.destination);
-        let session = self.opener.open(&mut tx, &user, client, by, now).await?.ok_or(Error::InvalidCode)?;
-        if !tx.mark_verified(proven.id, None, now).await? {
-            return Err(Error::InvalidCode);
-        }
-        self.commit_session(tx, user, session, Origin::client(client).about(&proven.destination), now).await
-    }
-
     /// Makes room for the session, appends its events, and commits.
-    async fn commit_session(
+    pub(super) async fn commit_session(
         &self,
         mut tx: Tx,
         user: User,
@@ -130,7 +89,7 @@ impl LoginService {
         let events = std::iter::once(session.login_event()).chain(revoked);
         self.event_log.append(&mut tx, events, origin, now).await?;
         self.event_log.commit(tx).await?;
-        Ok(NewSession { user, session })
+        Ok(NewSession { user, session, is_new: false })
     }
 
     /// Replaces a hash of another system, or one that is cheaper than the settings want (OWASP Password Storage, upgrading the work

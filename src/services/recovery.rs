@@ -1,7 +1,9 @@
 //! Account recovery: a new password by a code.
 
+use std::time::Duration;
+
 use crate::{
-    domain::{Address, Client, EventKind, Holder, NoticeKind, Origin, Password, Reason, User, Verification},
+    domain::{Address, Channel, Client, EventKind, Holder, NoticeKind, Origin, Password, Reason, User, Verification},
     engine::{CodeChecker, CodeSubmission, Core, EventLog, NewPassword, PasswordChecker, PasswordWriter, RateLimits},
     error::Error,
 };
@@ -15,6 +17,8 @@ pub struct RecoveryService {
     pub(crate) rate_limits: RateLimits,
     pub(crate) writer: PasswordWriter,
     pub(crate) event_log: EventLog,
+    /// An account that was not used for so long is not opened by a code to its mobile alone; `None`: any is.
+    pub(crate) dormant_after: Option<Duration>,
 }
 
 impl RecoveryService {
@@ -24,7 +28,7 @@ impl RecoveryService {
     /// # Errors
     ///
     /// [`Error::InvalidCode`] for a code that is not valid now. [`Error::Invalid`] if the password is one of the
-    /// account's identifiers: the code stays valid.
+    /// account's identifiers, [`Error::Dormant`] if the account was not used for long: the code stays valid.
     pub async fn reset(&self, submission: &CodeSubmission, new: &Password, client: &Client) -> Result<(), Error> {
         let subject = self.checker.find(submission, client).await?;
         let hash = self.rate_limits.count_hash(client, self.passwords.hash_new(new, client)).await?;
@@ -47,6 +51,10 @@ impl RecoveryService {
         let now = self.core.now();
         let mut tx = self.core.store.begin().await?;
         let user = tx.user(id).await?.filter(|user| user.epoch == epoch).ok_or(Error::InvalidCode)?;
+        let ways = user.ways_but_mobile(self.dormant_after, now);
+        if let Some(ways) = ways.filter(|_| proven.destination.channel() == Channel::Sms) {
+            return Err(Error::Dormant(ways));
+        }
         user.check_password(new).map_err(|error| Error::field(error.at("new_password")))?;
         let (let_in_by, notice) = (proven.destination.hash(), NoticeKind::PasswordReset);
         let new = NewPassword { user: &user, hash, let_in_by: Some(&let_in_by), notice, client };

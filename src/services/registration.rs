@@ -8,11 +8,11 @@ use crate::{
     crypto::{HashParams, Hasher},
     domain::{
         Address, Client, DestinationRecord, EventKind, Holder, Identifiers, IssuedCode, JsonObject, Locale, Origin,
-        Password, PersonName, Purpose, Registration, RegistrationRules, Timestamp, Way,
+        Password, PersonName, Purpose, Reach, Registration, Timestamp, Way,
     },
     engine::{
-        Caller, CodeIssuer, Core, EventLog, IDENTIFIER_FAILURES, InactiveCode, NewCode, Notices, PasswordAttempt,
-        PasswordChecker, RateLimits, SendGate, once_on_conflict,
+        Admission, Caller, CodeIssuer, Core, EventLog, IDENTIFIER_FAILURES, InactiveCode, NewCode, Notices,
+        PasswordAttempt, PasswordChecker, RateLimits, SendGate, once_on_conflict,
     },
     error::{Error, ExceededLimit},
     store::Tx,
@@ -29,7 +29,7 @@ pub struct RegistrationService {
     pub(crate) passwords: PasswordChecker,
     pub(crate) notices: Notices,
     pub(crate) event_log: EventLog,
-    pub(crate) rules: RegistrationRules,
+    pub(crate) admission: Admission,
     /// How long a registration outlives its last code's sending.
     pub(crate) ttl: Duration,
 }
@@ -47,8 +47,8 @@ pub struct NewRegistration {
     pub locale: Option<Locale>,
     /// A JSON object of the person's own.
     pub data: JsonObject,
-    /// The password.
-    pub password: Password,
+    /// The password, unless a code alone is to be enough.
+    pub password: Option<Password>,
 }
 
 /// A pending registration and the code that will prove it.
@@ -74,7 +74,8 @@ enum Outcome {
 }
 
 impl RegistrationService {
-    /// Takes a registration, to be proven by a code; the same password again is the same registration.
+    /// Takes a registration, to be proven by a code; the same password again is the same registration, and each without a
+    /// password is one of its own.
     ///
     /// # Errors
     ///
@@ -90,8 +91,8 @@ impl RegistrationService {
     ) -> Result<PendingRegistration, Error> {
         let mut pass = self.gate.enter(client, solution).await?;
         let outcome = async {
-            pass.check(Purpose::Registration, &new.destination).await?;
-            self.admit(&new).await?;
+            pass.check(Reach::AnyAddress, &new.destination).await?;
+            self.admission.check(&new.identifiers, &new.destination).await?;
             match Box::pin(self.write_counted(&new, client)).await? {
                 Outcome::TooSoon { error, .. } => Err(error),
                 outcome => Ok(outcome),
@@ -110,30 +111,14 @@ impl RegistrationService {
         }
     }
 
-    /// Judges who may register; an invitation opens the rest.
-    async fn admit(&self, new: &NewRegistration) -> Result<(), Error> {
-        if let Some(email) = &new.identifiers.email
-            && let Err(error) = self.rules.check_domain(email)
-            && !self.is_invited(&Address::Email(email.clone())).await?
-        {
-            return Err(Error::field(error));
-        }
-        // The address that the code goes to: one beside it is proven by nobody.
-        if self.rules.closed && !self.is_invited(&new.destination).await? {
-            return Err(Error::RegistrationClosed);
-        }
-        Ok(())
-    }
-
-    async fn is_invited(&self, address: &Address) -> Result<bool, Error> {
-        Ok(self.core.store.read().await?.is_invited(&address.hash(), self.core.now()).await?)
-    }
-
     /// Hashes the password and writes the registration. While a code is fresh, a register reveals whether its
     /// password is right, so it counts as a password attempt.
     async fn write_counted(&self, new: &NewRegistration, client: &Client) -> Result<Outcome, Error> {
+        let Some(password) = &new.password else {
+            return once_on_conflict(|| self.write(new, None, client)).await;
+        };
         let mut reader = self.core.store.read().await?;
-        let newest = reader.pending_registrations(&new.destination, self.core.now()).await?.into_iter().next();
+        let pending = reader.pending_registrations(&new.destination, self.core.now()).await?;
         let record = reader.destination(&new.destination.hash()).await?;
         drop(reader); // a connection is not held while hashing
 
@@ -142,8 +127,8 @@ impl RegistrationService {
             Some(left) => Some(self.count_password(new, &record, client, left).await?),
             None => None,
         };
-        let outcome = match self.hash(new, newest, client).await {
-            Ok(password_hash) => once_on_conflict(|| self.write(new, &password_hash, client)).await,
+        let outcome = match self.hash(new, password, &pending, client).await {
+            Ok(password_hash) => once_on_conflict(|| self.write(new, Some(&password_hash), client)).await,
             Err(error) => Err(error),
         };
         let wrong_password = matches!(outcome, Ok(Outcome::TooSoon { wrong_password: true, .. }));
@@ -178,16 +163,22 @@ impl RegistrationService {
     async fn hash(
         &self,
         new: &NewRegistration,
-        newest: Option<Registration>,
+        password: &Password,
+        pending: &[Registration],
         client: &Client,
     ) -> Result<String, Error> {
-        let params = newest.and_then(|newest| HashParams::of(&newest.password_hash));
+        let params = pending.iter().find_map(Registration::password_hash).and_then(HashParams::of);
         let params = params.unwrap_or_else(|| self.passwords.pending_params(&new.destination.key()));
-        let hashing = async { Ok(self.hasher.hash(&new.password, params, client).await?) };
+        let hashing = async { Ok(self.hasher.hash(password, params, client).await?) };
         self.rate_limits.count_hash(client, hashing).await
     }
 
-    async fn write(&self, new: &NewRegistration, password_hash: &str, client: &Client) -> Result<Outcome, Error> {
+    async fn write(
+        &self,
+        new: &NewRegistration,
+        password_hash: Option<&str>,
+        client: &Client,
+    ) -> Result<Outcome, Error> {
         let mut tx = self.core.store.begin().await?;
         let (mut record, now) = self.issuer.lock(&mut tx, Way::new(Purpose::Registration, &new.destination)).await?;
         let holder = self.holder(&mut tx, new, now).await?;
@@ -196,7 +187,7 @@ impl RegistrationService {
             return self.unchanged(&mut tx, same, &record, now).await;
         }
         if let Err(error) = self.issuer.check_cooldown(&record, Purpose::Registration, Caller::Stranger, now) {
-            let wrong_password = existing.is_none() && self.fresh_for(&record).is_some();
+            let wrong_password = password_hash.is_some() && existing.is_none() && self.fresh_for(&record).is_some();
             return Ok(Outcome::TooSoon { error, wrong_password });
         }
         let is_first = existing.is_none();
@@ -235,7 +226,7 @@ impl RegistrationService {
         &self,
         tx: &mut Tx,
         new: &NewRegistration,
-        password_hash: &str,
+        password_hash: Option<&str>,
         now: Timestamp,
     ) -> Result<Option<Registration>, Error> {
         let all = tx.pending_registrations(&new.destination, Timestamp::default()).await?; // expired ones, too
@@ -243,14 +234,15 @@ impl RegistrationService {
         if !expired.is_empty() {
             tx.delete_expired(&new.destination, now).await?;
         }
-        Ok(live.into_iter().find(|pending| pending.password_hash == password_hash))
+        let is_same = |pending: &Registration| password_hash.is_some() && pending.password_hash() == password_hash;
+        Ok(live.into_iter().find(is_same))
     }
 
     fn pending(
         &self,
         new: &NewRegistration,
         existing: Option<Registration>,
-        password_hash: &str,
+        password_hash: Option<&str>,
         client: &Client,
         now: Timestamp,
     ) -> Registration {
@@ -266,7 +258,7 @@ impl RegistrationService {
             name: new.name.as_ref().map(|name| name.as_str().to_owned()),
             locale: new.locale.as_ref().map(|locale| locale.as_str().to_owned()),
             data: new.data.clone(),
-            password_hash: password_hash.to_owned(),
+            password_hash: password_hash.map(str::to_owned),
             client_hash: client.network_hash(),
             last_code_at: now,
             expires_at: now.plus(self.ttl),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Address, Client, IssuedCode, Purpose, Registration, Way},
+    domain::{Address, Client, IssuedCode, Purpose, Reach, Registration, Way},
     engine::{
         Caller, CodeIssuer, Core, InactiveCode, NewCode, Pass, RateLimits, SendGate, VerificationRef, once_on_conflict,
     },
@@ -68,7 +68,7 @@ impl ResendService {
         let written = async {
             // Only an id alone has to be looked up to know the address.
             if let Some(named) = &reference.address {
-                pass.check(Purpose::Registration, named).await?;
+                pass.check(Reach::AnyAddress, named).await?;
             }
             self.issue(reference, &mut pass, client).await
         };
@@ -86,7 +86,7 @@ impl ResendService {
     ) -> Result<(InactiveCode, bool), Error> {
         let with_id = reference.id.is_some();
         let target = self.target(reference, client).await?;
-        pass.check(Purpose::Registration, target.destination()).await?;
+        pass.check(Reach::AnyAddress, target.destination()).await?;
         let written = Box::pin(once_on_conflict(|| self.write(&target, client))).await;
         self.rate_limits.deferred.note(&written, target.destination(), client, self.core.now());
         written.map(|code| (code, with_id))

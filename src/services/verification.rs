@@ -2,15 +2,12 @@
 
 use uuid::Uuid;
 
-use super::{LoginService, ResendService, ResentCode};
+use super::{CodeLoginService, ResendService, ResentCode};
 use crate::{
-    domain::{
-        Client, EventKind, NewSession, OneTimeCode, Origin, Purpose, Session, SessionTokens, Timestamp, User,
-        Verification,
-    },
+    domain::{Client, NewSession, OneTimeCode, Purpose, Reach, Session, SessionTokens, Timestamp, User, Verification},
     engine::{
-        BasicCredentials, CodeChecker, CodeSubmission, Core, EventLog, PasswordChecker, PasswordOwner, RateLimits,
-        SessionOpener, Subject, VerificationRef,
+        AccountCreator, BasicCredentials, CodeChecker, CodeSubmission, Core, NewAccount, PasswordChecker,
+        PasswordOwner, RateLimits, Subject, VerificationRef,
     },
     error::Error,
     store::StoreError,
@@ -23,10 +20,9 @@ pub struct VerificationService {
     pub(crate) checker: CodeChecker,
     pub(crate) passwords: PasswordChecker,
     pub(crate) rate_limits: RateLimits,
-    pub(crate) opener: SessionOpener,
+    pub(crate) creator: AccountCreator,
     pub(crate) resend: ResendService,
-    pub(crate) login: LoginService,
-    pub(crate) event_log: EventLog,
+    pub(crate) code_login: CodeLoginService,
     /// Whether nothing may tell who has an account.
     pub(crate) conceal_accounts: bool,
 }
@@ -56,11 +52,11 @@ impl VerificationService {
         client: &Client,
     ) -> Result<SessionTokens, Error> {
         if subject.purpose != Purpose::Registration {
-            return self.login.log_in_by_code(submission, subject, client).await;
+            return Box::pin(self.code_login.log_in(submission, subject, client)).await;
         }
         let (user, session) = self.redeem(&submission.code, subject, client, true).await?;
         let session = session.ok_or_else(|| Error::Internal(anyhow::anyhow!("the session was not opened")))?;
-        self.opener.first_tokens(NewSession { user, session })
+        self.creator.opener.first_tokens(NewSession { user, session, is_new: true })
     }
 
     /// Creates the account by the password it was registered with and its code.
@@ -89,7 +85,7 @@ impl VerificationService {
         let mut pass = self.resend.gate.enter(client, solution).await?;
         let written = async {
             if let Some(named) = &basic.address {
-                pass.check(Purpose::Registration, named).await?;
+                pass.check(Reach::AnyAddress, named).await?;
             }
             let PasswordOwner::Registration(registration) = self.passwords.check_basic(basic, client).await? else {
                 return Err(Error::InvalidCredentials);
@@ -112,9 +108,9 @@ impl VerificationService {
         code: &OneTimeCode,
         subject: Subject,
         client: &Client,
-        open_session: bool,
+        opens_session: bool,
     ) -> Result<(User, Option<Session>), Error> {
-        let create = |verification: Verification| self.create_account(verification.id, client, open_session);
+        let create = |verification: Verification| self.create_account(verification.id, client, opens_session);
         let (user, session) = self.checker.redeem(code, subject, client, create).await?;
         // Not the address as given: one that is held unproven may be somebody else's login.
         self.rate_limits.reset_failures(None, &user).await;
@@ -125,7 +121,7 @@ impl VerificationService {
         &self,
         verification: Uuid,
         client: &Client,
-        open_session: bool,
+        opens_session: bool,
     ) -> Result<(User, Option<Session>), Error> {
         let now = self.core.now();
         let mut tx = self.core.store.begin().await?;
@@ -135,23 +131,20 @@ impl VerificationService {
         }
         let destination = activation.registration.destination();
         let user = User::from_registration(activation.registration, now);
-        if let Err(error) = tx.insert_user(&user).await {
-            tx.rollback().await?;
-            return Err(self.lost_race(error, verification, now).await);
-        }
+        let new = NewAccount { user: &user, destination: &destination, verification, client, opens_session };
+        let created = match self.creator.create(&mut tx, new, now).await {
+            Ok(created) => created.ok_or(Error::InvalidCode)?,
+            Err(error) => {
+                tx.rollback().await?;
+                return Err(self.lost_race(error, verification, now).await);
+            }
+        };
         // All that is pending for the destination ends; the loser of a race finds its own gone.
-        let own_ended = tx.delete_registrations(&destination).await?.contains(&user.id);
-        if !own_ended || !tx.mark_verified(verification, Some(user.id), now).await? {
+        if !created.ended.contains(&user.id) {
             return Err(Error::InvalidCode);
         }
-        let by = Some(&destination);
-        let session = if open_session { self.opener.open(&mut tx, &user, client, by, now).await? } else { None };
-        let (user_id, channel) = (user.id, Some(destination.channel()));
-        let mut events = vec![EventKind::UserRegistered { user_id }, EventKind::UserActivated { user_id, channel }];
-        events.extend(session.as_ref().map(Session::login_event));
-        self.event_log.append(&mut tx, events, Origin::client(client).about(&destination), now).await?;
-        self.event_log.commit(tx).await?;
-        Ok((user, session))
+        self.creator.event_log.commit(tx).await?;
+        Ok((user, created.session))
     }
 
     /// The error when an identifier was taken during activation.

@@ -99,7 +99,7 @@ macro_rules! fragment {
     ($database:ident USER) => {
         "u.id, u.email, u.email_verified, u.email_verified_at, u.email_suspended_until, u.mobile, u.mobile_verified,
          u.mobile_verified_at, u.mobile_suspended_until, u.login_id, u.name, u.locale, u.data, u.claims,
-         u.password_hash, u.epoch, u.disabled_at, u.password_closed_at, u.created_at, u.updated_at"
+         u.password_hash, u.epoch, u.disabled_at, u.password_closed_at, u.session_opened_at, u.created_at, u.updated_at"
     };
     ($database:ident REGISTRATION) => {
         "r.id, r.verification_id, r.destination_key, r.email, r.mobile, r.login_id, r.name, r.locale,
@@ -111,9 +111,9 @@ macro_rules! fragment {
     };
     ($database:ident CHALLENGE) => {
         "v.id, v.generation, v.purpose, v.destination, v.digits, v.tries, v.state, v.phantom, v.changed_at,
-         v.issued_at, v.expires_at, v.user_id, v.epoch, v.login_id_hash, d.history, d.lifted_at,
+         v.issued_at, v.expires_at, v.user_id, v.epoch, v.login_id_hash, v.sign_up, d.history, d.lifted_at,
          CASE WHEN v.user_id IS NULL
-         THEN EXISTS (SELECT 1 FROM registrations r WHERE r.verification_id = v.id AND r.expires_at > $2)
+         THEN v.sign_up IS NOT NULL OR EXISTS (SELECT 1 FROM registrations r WHERE r.verification_id = v.id AND r.expires_at > $2)
          ELSE EXISTS (SELECT 1 FROM users u WHERE u.id = v.user_id AND u.epoch = v.epoch AND u.disabled_at IS NULL)
          END AS is_current
          FROM verifications v LEFT JOIN destinations d ON d.hash = v.record_key"

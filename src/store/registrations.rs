@@ -29,7 +29,7 @@ struct RegistrationRow {
     name: Option<String>,
     locale: Option<String>,
     data: Option<String>,
-    password_hash: String,
+    password_hash: Option<String>,
     client_hash: Vec<u8>,
     last_code_at: Timestamp,
     expires_at: Timestamp,

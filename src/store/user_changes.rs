@@ -20,6 +20,7 @@ statements! {
     REOPEN_PASSWORD = "UPDATE users SET password_closed_at = NULL WHERE id = $1";
     REOPEN_PASSWORD_OF = "UPDATE users SET password_closed_at = NULL WHERE password_closed_at IS NOT NULL
         AND ((email_key = $1 AND email_verified) OR (mobile = $1 AND mobile_verified))";
+    NOTE_SESSION = "UPDATE users SET session_opened_at = $2 WHERE id = $1 AND session_opened_at < $2";
     ENABLE = "UPDATE users SET disabled_at = NULL, updated_at = $2 WHERE id = $1 AND disabled_at IS NOT NULL";
     DISABLE = "UPDATE users SET disabled_at = $2, epoch = epoch + 1, updated_at = $2
         WHERE id = $1 AND disabled_at IS NULL";
@@ -100,6 +101,11 @@ impl Writer {
     /// The same, of the account that has proven the address.
     pub async fn reopen_password_of(&mut self, address: &Address) -> Result<(), StoreError> {
         execute!(self, REOPEN_PASSWORD_OF, [address.key()]).map(drop)
+    }
+
+    /// Records that a session is being opened.
+    pub async fn note_session(&mut self, user: Uuid, now: Timestamp) -> Result<(), StoreError> {
+        execute!(self, NOTE_SESSION, [user, now]).map(drop)
     }
 
     /// Enables a disabled account; `false` if it is enabled already.

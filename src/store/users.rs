@@ -30,6 +30,7 @@ pub(super) struct UserRow {
     epoch: i64,
     disabled_at: Option<Timestamp>,
     password_closed_at: Option<Timestamp>,
+    session_opened_at: Timestamp,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -53,6 +54,7 @@ impl From<UserRow> for User {
             epoch: row.epoch,
             disabled_at: row.disabled_at,
             password_closed_at: row.password_closed_at,
+            session_opened_at: row.session_opened_at,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }
@@ -88,8 +90,8 @@ statements! {
     LOCK = "SELECT id FROM users WHERE id = $1", FOR_KEY_SHARE;
     INSERT = "INSERT INTO users (id, email, email_key, email_verified, email_verified_at, mobile, mobile_verified,
         mobile_verified_at, login_id, login_id_key, name, locale, data, claims, password_hash, epoch, disabled_at,
-        created_at, updated_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
+        session_opened_at, created_at, updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
 }
 
 impl Reader {
@@ -210,6 +212,7 @@ impl Tx {
                     .push_bind(&user.password_hash)
                     .push_bind(user.epoch)
                     .push_bind(user.disabled_at)
+                    .push_bind(user.session_opened_at)
                     .push_bind(user.created_at)
                     .push_bind(user.updated_at);
             });

@@ -8,7 +8,7 @@ use super::{
     destinations,
     dialect::statements,
 };
-use crate::domain::{Address, Challenge, DeliveryState, Holder, Purpose, Timestamp, Verification};
+use crate::domain::{Address, Challenge, DeliveryState, Holder, Purpose, SignUp, Timestamp, Verification};
 
 /// The provider that took a message, and the number of text messages it went as.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +46,7 @@ struct VerificationRow {
     user_id: Option<Uuid>,
     epoch: Option<i64>,
     login_id_hash: Option<Vec<u8>>,
+    sign_up: Option<String>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -61,6 +62,7 @@ impl TryFrom<VerificationRow> for Verification {
     type Error = StoreError;
 
     fn try_from(row: VerificationRow) -> Result<Self, StoreError> {
+        let sign_up: Option<SignUp> = row.sign_up.and_then(|json| serde_json::from_str(&json).ok());
         let unknown = |column: &str| StoreError::Failed(sqlx::Error::Decode(format!("unknown {column}").into()));
         Ok(Self {
             id: row.id,
@@ -76,9 +78,11 @@ impl TryFrom<VerificationRow> for Verification {
             holder: match row.user_id.zip(row.epoch) {
                 Some((id, epoch)) => Holder::Account { id, epoch },
                 None if row.phantom => Holder::Phantom,
+                None if sign_up.is_some() => Holder::Newcomer,
                 None => Holder::Registration,
             },
             login_id_hash: row.login_id_hash,
+            sign_up,
         })
     }
 }
@@ -100,11 +104,14 @@ statements! {
     SELECT_ALL = "SELECT ", CHALLENGE, " WHERE v.id IN ", UUIDS;
     SELECT_OF_USER = "SELECT ", CHALLENGE, " WHERE v.user_id = $1 ORDER BY v.issued_at";
     SELECT_NEWEST = "SELECT ", CHALLENGE, " WHERE v.destination_key = $1 AND v.expires_at > $2 AND v.purpose = $3
-        AND v.login_id_hash IS NOT DISTINCT FROM $4 AND (v.phantom OR v.user_id IS NOT NULL)
+        AND v.login_id_hash IS NOT DISTINCT FROM $4 AND (v.phantom OR v.user_id IS NOT NULL OR v.sign_up IS NOT NULL)
         ORDER BY v.issued_at DESC, v.id DESC LIMIT 1";
     INSERT = "INSERT INTO verifications (id, generation, purpose, destination, destination_key, destination_hash,
         record_key, digits, tries, state, phantom, user_id, epoch, login_id_hash, changed_at, issued_at, expires_at,
-        country) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+        country, sign_up)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
+    SELECT_SIGN_UP = "SELECT EXISTS (SELECT 1 FROM verifications WHERE destination_key = $1 AND purpose = 'login'
+        AND sign_up IS NOT NULL AND expires_at > $2)";
     MARK_ASKED_BY = "UPDATE verifications SET asked_in = $2, asked_from = $3, epoch = $4 WHERE id = $1";
     SELECT_ASKED_FROM = "SELECT v.id, v.asked_in, s.user_id FROM verifications v
         JOIN sessions s ON s.id = v.asked_in JOIN users u ON u.id = s.user_id
@@ -118,7 +125,7 @@ statements! {
     RENEW = "UPDATE verifications SET generation = generation + 1, digits = $2, tries = $3, state = $4,
         changed_at = $5, expires_at = $6, issued_at = $5, phantom = $7, provider = NULL
         WHERE id = $1 AND state <> 'verified' RETURNING generation";
-    MARK_VERIFIED = "UPDATE verifications SET state = 'verified', changed_at = $2,
+    MARK_VERIFIED = "UPDATE verifications SET state = 'verified', changed_at = $2, sign_up = NULL,
         user_id = COALESCE($3, user_id), epoch = COALESCE(epoch, 0) WHERE id = $1 AND state <> 'verified'";
     MARK_DELIVERY = "UPDATE verifications SET provider = $5, segments = $6,
         state = CASE WHEN state = 'queued' THEN $3 ELSE state END,
@@ -142,6 +149,12 @@ impl Reader {
         row.filter(is_known).map(Challenge::try_from).transpose()
     }
 
+    /// Whether a login code that may make an account is on its way to the address.
+    pub async fn is_signing_up(&mut self, address: &Address, now: Timestamp) -> Result<bool, StoreError> {
+        let (is_signing_up,): (bool,) = fetch!(fetch_one, self, SELECT_SIGN_UP, [address.key(), now])?;
+        Ok(is_signing_up)
+    }
+
     /// The verifications of an account, the oldest first.
     pub async fn verifications_of(&mut self, user: Uuid, now: Timestamp) -> Result<Vec<Verification>, StoreError> {
         let rows: Vec<ChallengeRow> = fetch!(fetch_all, self, SELECT_OF_USER, [user, now])?;
@@ -154,7 +167,7 @@ impl Reader {
         rows.into_iter().filter(is_known).map(Challenge::try_from).collect()
     }
 
-    /// The verification that was requested last with these identifiers, an account's or a phantom's; those of
+    /// The verification that was requested last with these identifiers, an account's, a newcomer's or a phantom's; those of
     /// registrations are found by their own rows.
     pub async fn newest_challenge(
         &mut self,
@@ -206,8 +219,10 @@ impl Tx {
     pub async fn insert_verification(&mut self, new: &Verification) -> Result<(), StoreError> {
         let account = match new.holder {
             Holder::Account { id, epoch } => Some((id, epoch)),
-            Holder::Registration | Holder::Phantom => None,
+            Holder::Registration | Holder::Newcomer | Holder::Phantom => None,
         };
+        let sign_up = new.sign_up.as_ref().map(serde_json::to_string).transpose();
+        let sign_up = sign_up.map_err(|error| sqlx::Error::Encode(error.into()))?;
         execute!(
             self,
             INSERT,
@@ -230,6 +245,7 @@ impl Tx {
                 new.issued_at,
                 new.expires_at,
                 new.destination.country(),
+                sign_up,
             ]
         )
         .map(drop)

@@ -47,7 +47,7 @@ fn strip(value: &mut Value) {
 }
 
 /// Without what differs between any two requests: ids, and the address itself.
-fn shape(answer: &Answer) -> (u16, Vec<String>, Value) {
+pub fn shape(answer: &Answer) -> (u16, Vec<String>, Value) {
     let mut body: Value = serde_json::from_str(&answer.text).unwrap_or_default();
     strip(&mut body);
     let mut headers: Vec<String> = answer.headers.keys().map(ToString::to_string).collect();
@@ -64,7 +64,7 @@ async fn alike<F: Future<Output = Vec<Answer>>>(steps: impl Fn(&'static str) -> 
     }
 }
 
-fn text(value: &Value) -> String {
+pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 

@@ -72,7 +72,7 @@ fn registration(email: &str, password: &str) -> Registration {
         name: Some("Ann".into()),
         locale: None,
         data: JsonObject::default(),
-        password_hash: password.into(),
+        password_hash: Some(password.into()),
         client_hash: vec![1, 2],
         last_code_at: now(),
         expires_at: now().plus(Duration::from_hours(1)),
@@ -94,6 +94,7 @@ fn verification(id: Uuid) -> Verification {
         issued_at: now(),
         holder: Holder::Registration,
         login_id_hash: None,
+        sign_up: None,
     }
 }
 

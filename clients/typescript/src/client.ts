@@ -139,8 +139,7 @@ export function createClient({
             postForCode<Answer<"register">>("/auth/register", body, options),
 
         /** Proves a code, of a registration or a login, and keeps the session that it opens. */
-        verify: (body: Body<"verifyOtp"> & { new_account?: boolean }, options?: CallOptions) =>
-            open("/auth/verify-otp", body, options),
+        verify: (body: Body<"verifyOtp">, options?: CallOptions) => open("/auth/verify-otp", body, options),
 
         resend: (body: Body<"resendCode"> & SendExtras, options?: SendOptions) =>
             postForCode<Answer<"resendCode">>("/auth/resend-otp", body, options),
@@ -164,7 +163,7 @@ export function createClient({
 
         /** Sends a code to log in by; `verify` takes it. */
         sendCode: (
-            body: Body<"sendLoginCode"> & SendExtras & ProfileExtras & { register?: boolean },
+            body: Body<"sendLoginCode"> & SendExtras & ProfileExtras,
             options?: SendOptions,
         ) => postForCode<Answer<"sendLoginCode">>("/auth/send-otp", body, options),
 

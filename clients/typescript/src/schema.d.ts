@@ -16,7 +16,7 @@ export interface paths {
         /**
          * Register
          * @description Sends a code to the mobile, or to the email if there is no mobile. There is no account until the code is
-         *     verified. Registering again with the same password is the same registration.
+         *     verified. Registering again with the same password is the same registration; each without one is one of its own.
          */
         post: operations["register"];
         delete?: never;
@@ -258,7 +258,8 @@ export interface paths {
         put?: never;
         /**
          * Request a code for a login
-         * @description The response is the same whether or not an account has proven the address; to an unknown one nothing is sent.
+         * @description The response is the same whether or not an account has proven the address. To an unknown one nothing is sent; with
+         *     `register`, a code that makes an account.
          */
         post: operations["sendLoginCode"];
         delete?: never;
@@ -902,10 +903,10 @@ export interface components {
              */
             mobile?: string | (string | null);
             /**
-             * @description 8 to 128 characters of any kind.
+             * @description 8 to 128 characters of any kind; may be left out where `registrations.password` is `optional`.
              * @example correct horse battery
              */
-            password: string;
+            password?: string | null;
             /**
              * @description A name to log in by.
              * @example ann.b
@@ -990,13 +991,45 @@ export interface components {
             mobile?: string | null;
         });
         /** @description An email, a mobile, or a login id and a mobile. */
-        SendRequest: components["schemas"]["AddressFields"] & components["schemas"]["LoginIdFields"] & components["schemas"]["ChallengeFields"] & ({
+        SendRequest: components["schemas"]["AddressFields"] & components["schemas"]["LoginIdFields"] & components["schemas"]["ChallengeFields"] & {
+            /**
+             * @description Where `registrations.password` is `optional`, and without `login_id`: for an address that is nobody's, the code
+             *     makes an account. Nothing tells the two apart before it is right.
+             */
+            register?: boolean | null;
+            /**
+             * @description With `register`: the person's name.
+             * @example Ann B.
+             */
+            name?: string | null;
+            /**
+             * @description The person's language, a BCP 47 tag; without `register` the account's comes first.
+             * @example en-IN
+             */
+            locale?: string | null;
+            /**
+             * @description With `register`: a JSON object of the person's own, at most 4 KiB and 8 levels.
+             * @example {
+             *       "nickname": "Annie"
+             *     }
+             */
+            data?: {
+                [key: string]: unknown;
+            } | null;
+        } & ({
             mobile: string;
             email?: string | null;
+            login_id?: string | null;
         } | {
             email: string;
             mobile?: string | null;
             login_id?: string | null;
+        } | {
+            mobile: string;
+            login_id: string;
+            email?: string | null;
+            /** @enum {object} */
+            register?: never;
         });
         /** @description A code is on its way, if there is such an account. */
         SendResponse: {
@@ -1105,6 +1138,8 @@ export interface components {
              * @example 2592000
              */
             refresh_expires_in: number;
+            /** @description Whether this call made the account. */
+            is_new: boolean;
             user: components["schemas"]["User"];
         };
         /** @description An absent field is unchanged, null clears it. */
@@ -1170,6 +1205,8 @@ export interface components {
             claims: {
                 [key: string]: unknown;
             };
+            /** @description Whether it can be logged in to by a password. */
+            has_password: boolean;
             is_active: boolean;
             /**
              * Format: date-time
@@ -1212,6 +1249,11 @@ export interface components {
              * @enum {string|null}
              */
             purpose?: "registration" | "login" | "" | null;
+            /**
+             * @description After a 403 `reauthentication_required` for a number that was another person's: make an account of its own, which
+             *     takes the number.
+             */
+            new_account?: boolean | null;
         } & ({
             mobile: string;
             email?: string | null;

@@ -1,6 +1,7 @@
 //! The fields that several calls share, and what is wrong with them.
 
 use serde::Deserialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -94,9 +95,28 @@ impl Fields {
         self.checked(JsonObject::parse(name, value))
     }
 
+    /// True or false; false is the default.
+    pub(in crate::http) fn flag(&mut self, name: &'static str, field: JsonValueField) -> bool {
+        match field {
+            JsonValueField::Absent | JsonValueField::Null => false,
+            JsonValueField::Value(Value::Bool(flag)) => flag,
+            JsonValueField::Value(Value::String(text)) if text.is_empty() => false, // a form's empty field
+            JsonValueField::Value(_) => {
+                self.error(name, FieldCode::Invalid, "must be true or false");
+                false
+            }
+        }
+    }
+
     /// The value, unless it was found wrong.
     pub(in crate::http) fn checked<T>(&mut self, checked: Result<T, FieldError>) -> Option<T> {
         checked.map_err(|error| self.errors.push(error)).ok()
+    }
+
+    /// A new account's `data`.
+    pub(in crate::http) fn data(&mut self, field: JsonValueField) -> JsonObject {
+        let data = self.object("data", field).unwrap_or_default();
+        self.checked(data.checked_as_data()).unwrap_or_default()
     }
 
     /// An update of `data`: a merge patch.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    domain::{Address, Email, FieldCode, FieldError, JsonObject, Mobile, OneTimeCode, PhoneRules},
+    domain::{Address, Email, FieldCode, FieldError, Mobile, OneTimeCode, PhoneRules},
     http::extract::{
         fields::Fields,
         json::{JsonField, JsonValueField},
@@ -67,12 +67,6 @@ impl SecurityFields {
             _ => None,
         }
     }
-}
-
-/// The person's own object; null is none.
-pub(super) fn data(fields: &mut Fields, field: JsonValueField) -> JsonObject {
-    let data = fields.object("data", field).unwrap_or_default();
-    fields.checked(data.checked_as_data()).unwrap_or_default()
 }
 
 /// A code; a text that is none is a wrong one.

@@ -23,11 +23,11 @@ use crate::{
         extract::{
             client_ip::RequestClient,
             fields::Fields,
-            json::{Body, JsonField},
+            json::{Body, JsonField, JsonValueField},
         },
         middleware::request_log::log_destination,
     },
-    services::CodeRequest,
+    services::{CodeRequest, Newcomer},
 };
 
 #[derive(Deserialize)]
@@ -51,6 +51,11 @@ pub(super) struct TokenRequest {
 pub(super) struct OtpRequest {
     #[serde(flatten)]
     address: AddressFields,
+    /// Whether an address of nobody registers by it; absent: it does.
+    #[serde(default)]
+    create_user: JsonValueField,
+    #[serde(default)]
+    data: JsonValueField,
     #[serde(default)]
     channel: JsonField,
     #[serde(flatten)]
@@ -120,8 +125,14 @@ pub(super) async fn otp(
     let mut fields = Fields::default();
     check_channel(&mut fields, request.channel);
     let address = request.address.required(&mut fields, &api.phone);
+    let registers = matches!(request.create_user, JsonValueField::Absent | JsonValueField::Null)
+        || fields.flag("create_user", request.create_user);
+    let data = fields.data(request.data);
     let address = fields.finish(address)?;
-    send(&api, Purpose::Login, address, request.security, &client).await
+    // Where passwords are required a code alone makes no account.
+    let registers = registers && api.code_request.may_register();
+    let newcomer = registers.then_some(Newcomer { name: None, data });
+    send(&api, Purpose::Login, address, newcomer, request.security, &client).await
 }
 
 /// `POST /recover`: the session that this code opens may set the password within a few minutes.
@@ -133,19 +144,20 @@ pub(super) async fn recover(
     let mut fields = Fields::default();
     let address = request.address.required(&mut fields, &api.phone);
     let address = fields.finish(address)?;
-    send(&api, Purpose::PasswordReset, address, request.security, &client).await
+    send(&api, Purpose::PasswordReset, address, None, request.security, &client).await
 }
 
 async fn send(
     api: &Api,
     purpose: Purpose,
     address: Address,
+    newcomer: Option<Newcomer>,
     security: SecurityFields,
     client: &Client,
 ) -> Result<Json<Value>, Refusal> {
     log_destination(&address.masked());
     let channel = address.channel();
-    let request = CodeRequest { address, login_id: None };
+    let request = CodeRequest { address, login_id: None, locale: None, newcomer };
     let sent = api.code_request.send(purpose, &request, security.solution().as_deref(), client).await;
     sent.map_err(Refusal::sending(channel))?;
     Ok(Json(json!({})))

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     errors::{GotrueCode, Refusal},
-    fields::{AddressFields, SecurityFields, code, data},
+    fields::{AddressFields, SecurityFields, code},
     views::{SessionView, UserView},
 };
 use crate::{
@@ -112,11 +112,18 @@ pub(super) async fn sign_up(
         password.check_against(&identifiers)?;
         Ok(password)
     });
-    let data = data(&mut fields, request.data);
+    let data = fields.data(request.data);
     let (destination, password) = fields.finish(address.zip(password))?;
     log_destination(&destination.masked());
     let channel = destination.channel();
-    let new = NewRegistration { destination, identifiers, name: None, locale: None, data: data.clone(), password };
+    let new = NewRegistration {
+        destination,
+        identifiers,
+        name: None,
+        locale: None,
+        data: data.clone(),
+        password: Some(password),
+    };
     let solution = request.security.solution();
     let pending = api.registration.register(new, solution.as_deref(), &client).await;
     Ok(Json(UserView::pending(&pending.map_err(Refusal::sending(channel))?, data)))

@@ -37,7 +37,7 @@ pub(super) async fn settings(State(api): State<Api>) -> Json<Value> {
     external.extend(["email", "phone"].map(|name| (name.to_owned(), json!(true))));
     Json(json!({
         "external": external,
-        "disable_signup": api.registration.rules.closed,
+        "disable_signup": api.registration.admission.rules.closed,
         "mailer_autoconfirm": false,
         "phone_autoconfirm": false,
         "saml_enabled": false,

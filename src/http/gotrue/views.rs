@@ -85,7 +85,7 @@ impl UserView {
             email_confirmed_at,
             phone_confirmed_at,
             confirmed_at: email_confirmed_at.into_iter().chain(phone_confirmed_at).min(),
-            last_sign_in_at: None,
+            last_sign_in_at: Some(user.session_opened_at),
             new_email: new(Channel::Email).map(|address| address.as_str().to_owned()),
             new_phone: new(Channel::Sms).map(|address| digits(address.as_str())),
             app_metadata: app_metadata(&user.claims, &providers),

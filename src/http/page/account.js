@@ -35,6 +35,16 @@ function show(changed) {
   showContacts();
 }
 
+/** Who has no password proves by a young session who is there. */
+async function confirming(action) {
+  try {
+    return await action();
+  } catch (error) {
+    if (error.code === "reauthentication_required" && user.has_password === false) error.code = "sign_in_again";
+    throw error;
+  }
+}
+
 // About you
 
 function fillDetails() {
@@ -113,14 +123,14 @@ function closeContact() {
 onSubmit(contactForm, async ({ identifier, current_password }) => {
   const { kind, action } = contact;
   if (action === "remove") {
-    show(await removeContact(kind, { current_password }));
+    show(await confirming(() => removeContact(kind, { current_password })));
     closeContact();
     return showNote(contactNote, "contacts.removed");
   }
   // The kind of the address is the form's, not guessed from what was typed.
   const address = { [kind]: identifier.trim() };
   const body = { ...address, current_password };
-  const { verification } = await provingIn(contactForm, (options) => client.addContact(body, options));
+  const { verification } = await provingIn(contactForm, (options) => confirming(() => client.addContact(body, options)));
   openCode(pending.set({ ...verification, address }));
 });
 
@@ -164,7 +174,7 @@ for (const id of ["contact-cancel", "code-cancel"]) {
 // Password
 
 onSubmit($("#password-form"), async ({ current_password, new_password }) => {
-  await client.changePassword({ current_password, new_password });
+  await confirming(() => client.changePassword({ current_password, new_password }));
   $("#password-form").reset();
   show(await client.me());
   await loadSessions();
@@ -242,7 +252,7 @@ $("#delete-cancel").addEventListener("click", () => dialog.close());
 onSubmit($("#delete-form"), async ({ current_password }) => {
   isDeleted = true;
   try {
-    await client.deleteMe({ current_password });
+    await confirming(() => client.deleteMe({ current_password }));
   } catch (error) {
     isDeleted = false;
     throw error;

@@ -49,6 +49,7 @@ export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done
       </div>
       <p class="state" id="code-state" role="status"></p>
       <button class="primary"></button>
+      <button class="secondary" name="new_account" value="true" id="new-account" data-t="code.new_account" hidden></button>
       <button class="secondary" type="button" id="resend"></button>
       <div class="said">
         <p class="note form-note" role="alert"></p>
@@ -63,14 +64,16 @@ export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done
   const password = $("#reset-password", root);
   const confirm = $("button.primary", root);
   const again = $("#resend", root);
+  const newAccount = $("#new-account", root);
   const inbox = developmentInbox(inboxRoot, fill);
   let open, refused, isSpent, watching, waitingForSms, stopCount;
   let had = "";
 
-  onSubmit(form, async (values) => {
+  onSubmit(form, async (values, by) => {
     waitingForSms.abort();
+    if (by === "true") values.new_account = true;
     // A second click on the same wrong code would only spend a try.
-    if (refused?.otp === values.otp) throw refused;
+    if (refused?.otp === values.otp && !values.new_account) throw refused;
     const answer = await verify(open, values).catch((error) => explain(error, values));
     close();
     pending.clear();
@@ -107,6 +110,7 @@ export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done
       delete error.retryAfter; // waiting does not help this code
       endTries();
     }
+    newAccount.hidden = error.code !== "reauthentication_required" || open.purpose !== "login";
     if (error.code !== "invalid_code") throw error;
     const { state, attempts_left: left } = await client.verification(open.verification_id).catch(() => ({}));
     refused = Object.assign(error, { otp }, missWords(state, left));
@@ -151,6 +155,7 @@ export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done
     close();
     refused = undefined;
     isSpent = input.readOnly = false;
+    newAccount.hidden = true;
     open = verification;
     const { verification_id, purpose, channel, destination, code_length } = open;
     say($("#code-lead", root), `code.lead_${channel}`, { digits: code_length, destination: destination.replaceAll("*", "•") });
@@ -197,7 +202,7 @@ export function codeStep(root, inboxRoot, { heading = "h1", verify, resend, done
   }
 
   function stateWords(state) {
-    if (CONCEALED.has(open.purpose) && (state === "sent" || state === "queued")) return "state.sent_if";
+    if (CONCEALED.has(open.purpose) && !open.makes_account && (state === "sent" || state === "queued")) return "state.sent_if";
     return state === "sent" && open.channel === "email" ? "state.sent_email" : `state.${state}`;
   }
 

@@ -69,6 +69,7 @@ fn filled_in(name: &str, api: &Api, settings: &ServerSettings) -> Arc<[u8]> {
         .replace("{{api}}", settings.prefixes.first().map_or("/api/v1", |prefix| prefix.trim_end_matches('/')))
         .replace("{{inbox}}", if api.inbox.is_some() { "true" } else { "false" })
         .replace("{{region}}", &format!("{:?}", api.phone.default_region))
+        .replace("{{passwords}}", if api.code_request.may_register() { "optional" } else { "required" })
         .replace("{{min_password}}", &api.password_min_length.to_string());
     Arc::from(html.into_bytes())
 }

@@ -2,20 +2,27 @@ import { client, identifierOf, page } from "./client.js";
 import { pending, typed } from "./pending.js";
 import { onSubmit, provingIn } from "./form.js";
 import { $, startOfflineNote } from "./ui.js";
-import { currentLanguage, startLanguage } from "./words.js";
+import { currentLanguage, say, startLanguage } from "./words.js";
 import { codeStep } from "./code-step.js";
 
 // Where a code was asked for, by its purpose: the way back from the code step.
 const ORIGINS = { registration: "#sign-up", login: "#sign-in", password_reset: "#forgot" };
 
+// Without passwords one code signs in or up; who has one may still use it.
+const isByCode = page.passwords === "optional";
+
+/** For a login id, which is nobody's new name, it is a plain login. */
+const sendCode = (address, options) =>
+  client.sendCode(isByCode && !address.login_id ? { ...address, register: true, locale: currentLanguage() } : address, options);
+
 const code = codeStep($("[data-step=code]"), $("#inbox"), {
-  verify: ({ purpose, verification_id, address }, { otp, new_password }) =>
+  verify: ({ purpose, verification_id, address }, { otp, new_password, new_account }) =>
     purpose === "password_reset"
       ? client.resetPassword({ ...address, verification_id, otp, new_password })
-      : client.verify({ verification_id, otp }),
+      : client.verify({ verification_id, otp, new_account }),
   resend: ({ purpose, verification_id, address }, options) => {
     if (purpose === "registration") return client.resend({ verification_id }, options);
-    return purpose === "login" ? client.sendCode(address, options) : client.forgotPassword(address, options);
+    return purpose === "login" ? sendCode(address, options) : client.forgotPassword(address, options);
   },
   done: (_, verification, values) => (verification.purpose === "password_reset" ? signInAgain(verification, values) : enter()),
   back: ({ purpose }) => ORIGINS[purpose],
@@ -44,15 +51,23 @@ function enter() {
 }
 
 function awaitCode(address, { verification }) {
-  pending.set({ ...verification, address });
+  pending.set({ ...verification, address, makes_account: isByCode && !address.login_id });
   location.hash = "code";
 }
 
 const signUpForm = $("#sign-up-form");
+if (isByCode) {
+  $("#sign-up-password").closest(".field").hidden = true;
+  say($("#sign-up-title"), "enter.title");
+  say($("#sign-up-title + .lead"), "enter.lead");
+  say($("#sign-up-form ~ .other span"), "enter.other");
+  say($("#sign-up-form ~ .other a"), "enter.link");
+}
 onSubmit(signUpForm, async ({ identifier, password }) => {
   const { email, mobile, login_id } = identifierOf(identifier);
   // What is no address goes as a number, so that the server says what is wrong with it.
   const address = email ? { email } : { mobile: mobile ?? login_id };
+  if (isByCode) return awaitCode(address, await provingIn(signUpForm, (options) => sendCode(address, options)));
   const body = { ...address, password, locale: currentLanguage() };
   awaitCode(address, await provingIn(signUpForm, (options) => client.register(body, options)));
 });
@@ -60,7 +75,7 @@ onSubmit(signUpForm, async ({ identifier, password }) => {
 const signInForm = $("#sign-in-form");
 onSubmit(signInForm, async ({ identifier, password }, by) => {
   const address = identifierOf(identifier);
-  if (by === "code") return awaitCode(address, await provingIn(signInForm, (options) => client.sendCode(address, options)));
+  if (by === "code") return awaitCode(address, await provingIn(signInForm, (options) => sendCode(address, options)));
   try {
     await client.login({ ...address, password });
     enter();

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::{
-    domain::{Address, FieldCode, Identifier, Origin, Password, PhoneRules, Purpose},
+    domain::{Address, FieldCode, Identifier, Locale, Origin, Password, PersonName, PhoneRules, Purpose},
     error::Error,
     http::{
         Api,
@@ -21,13 +21,13 @@ use crate::{
             compat::Compat,
             fields::{AddressFields, ChallengeFields, Fields, LoginIdFields},
             idempotency::{IdempotencyKeyHeader, Keyed},
-            json::{Body, JsonField, OptionalBody},
+            json::{Body, JsonField, JsonValueField, OptionalBody},
         },
         middleware::request_log::log_destination,
         problem::Problem,
         views::{TokenResponse, VerificationView},
     },
-    services::CodeRequest,
+    services::{CodeRequest, Newcomer},
 };
 
 /// One of `email`, `mobile` and `login_id`, and the password.
@@ -68,6 +68,23 @@ pub(in crate::http) struct SendRequest {
     /// With a mobile: both must be of one account.
     #[serde(flatten)]
     login_id: LoginIdFields,
+    /// Where `registrations.password` is `optional`, and without `login_id`: for an address that is nobody's, the code
+    /// makes an account. Nothing tells the two apart before it is right.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    register: JsonValueField,
+    /// With `register`: the person's name.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "Ann B.")]
+    name: JsonField,
+    /// The person's language, a BCP 47 tag; without `register` the account's comes first.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "en-IN")]
+    locale: JsonField,
+    /// With `register`: a JSON object of the person's own, at most 4 KiB and 8 levels.
+    #[serde(default)]
+    #[schema(value_type = Option<std::collections::HashMap<String, serde_json::Value>>, example = json!({"nickname": "Annie"}))]
+    data: JsonValueField,
     #[serde(flatten)]
     challenge: ChallengeFields,
 }
@@ -86,15 +103,25 @@ pub(in crate::http) struct SendResponse {
 
 impl SendRequest {
     /// The request, and the solution of a challenge.
-    fn parse(self, phone: &PhoneRules) -> Result<(CodeRequest, Option<String>), Error> {
+    fn parse(self, api: &Api) -> Result<(CodeRequest, Option<String>), Error> {
         let mut fields = Fields::default();
         let solution = self.challenge.parse(&mut fields);
         let login_id = self.login_id.parse(&mut fields);
-        let address = self.address.required(&mut fields, phone);
+        let address = self.address.required(&mut fields, &api.phone);
         if login_id.is_some() && matches!(address, Some(Address::Email(_))) {
             fields.error("email", FieldCode::TooManyIdentifiers, "send a `mobile` with the `login_id`, not an email");
         }
-        fields.finish(address.map(|address| (CodeRequest { address, login_id }, solution)))
+        let register = fields.flag("register", self.register);
+        if register && login_id.is_some() {
+            fields.error("register", FieldCode::Invalid, "is not allowed with a `login_id`");
+        } else if register && !api.code_request.may_register() {
+            fields.error("register", FieldCode::Invalid, "is not possible here: an account needs a password");
+        }
+        let name = fields.optional("name", self.name, PersonName::parse);
+        let locale = fields.optional("locale", self.locale, Locale::parse);
+        let data = fields.data(self.data);
+        let newcomer = register.then_some(Newcomer { name, data });
+        fields.finish(address.map(|address| (CodeRequest { address, login_id, locale, newcomer }, solution)))
     }
 }
 
@@ -138,7 +165,8 @@ pub(in crate::http) async fn log_in(
 
 /// Request a code for a login
 ///
-/// The response is the same whether or not an account has proven the address; to an unknown one nothing is sent.
+/// The response is the same whether or not an account has proven the address. To an unknown one nothing is sent; with
+/// `register`, a code that makes an account.
 #[utoipa::path(post, path = "", operation_id = "sendLoginCode", tag = "login", request_body(content = SendRequest, example = json!({"mobile": "9876543210"})),
     params(IdempotencyKeyHeader), responses((status = 200, description = "A code is on its way, if there is such an account", body = SendResponse)))]
 pub(in crate::http) async fn send_code(
@@ -146,7 +174,7 @@ pub(in crate::http) async fn send_code(
     RequestClient(client): RequestClient,
     Keyed { body, key }: Keyed<SendRequest>,
 ) -> Result<Json<Value>, Problem> {
-    let (request, solution) = body.parse(&api.phone)?;
+    let (request, solution) = body.parse(&api)?;
     log_destination(&request.address.masked());
     let send = async {
         let code = api.code_request.send(Purpose::Login, &request, solution.as_deref(), &client).await?;

@@ -66,7 +66,8 @@ impl ResetRequest {
             checked.map_err(|error| error.at("new_password"))
         });
         let purpose = Some(Purpose::PasswordReset);
-        let submission = code.map(|code| CodeSubmission { code, reference, purpose, login_id: None });
+        let submission =
+            code.map(|code| CodeSubmission { code, reference, purpose, login_id: None, new_account: false });
         fields.finish(submission.zip(new))
     }
 }
@@ -86,7 +87,7 @@ pub(in crate::http) async fn forgot(
     let address = request.address.required(&mut fields, &api.phone);
     let address = fields.finish(address)?;
     log_destination(&address.masked());
-    let request = CodeRequest { address, login_id: None };
+    let request = CodeRequest { address, login_id: None, locale: None, newcomer: None };
     let code = api.code_request.send(Purpose::PasswordReset, &request, solution.as_deref(), &client).await?;
     let response = ForgotResponse {
         status: "success",

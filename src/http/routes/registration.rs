@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Address, Email, Identifiers, Locale, LoginId, Mobile, Password, PersonName},
+    domain::{Address, Email, FieldCode, Identifiers, Locale, LoginId, Mobile, Password, PersonName},
     error::Error,
     http::{
         Api,
@@ -35,9 +35,9 @@ pub(in crate::http) struct RegisterRequest {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "9876543210")]
     mobile: JsonField,
-    /// 8 to 128 characters of any kind.
+    /// 8 to 128 characters of any kind; may be left out where `registrations.password` is `optional`.
     #[serde(default)]
-    #[schema(value_type = String, required, min_length = 8, max_length = 128, example = "correct horse battery")]
+    #[schema(value_type = Option<String>, example = "correct horse battery")]
     password: JsonField,
     /// A name to log in by.
     #[serde(default)]
@@ -105,7 +105,10 @@ impl RegisterRequest {
             mobile: fields.optional("mobile", mobile, |text| Mobile::parse(text, &api.phone)),
             login_id: fields.optional("login_id", login_id, LoginId::parse),
         };
-        let password = fields.required("password", self.password, |text| {
+        if self.password.is_absent() && !api.registration.admission.rules.password_optional {
+            fields.error("password", FieldCode::Required, "is required");
+        }
+        let password = fields.optional("password", self.password, |text| {
             let password = Password::parse(text, api.password_min_length)?;
             password.check_against(&identifiers)?;
             Ok(password)
@@ -113,18 +116,11 @@ impl RegisterRequest {
         let name = fields.optional("name", self.name, PersonName::parse);
         let locale = fields.optional("locale", self.locale, Locale::parse);
         let solution = self.challenge.parse(&mut fields);
-        let data = fields.object("data", self.data).unwrap_or_default();
-        let data = fields.checked(data.checked_as_data()).unwrap_or_default();
+        let data = fields.data(self.data);
         let destination = identifiers.destination();
         require_address(&mut fields, destination.as_ref());
-        let parsed = destination.zip(password).map(|(destination, password)| NewRegistration {
-            destination,
-            identifiers,
-            name,
-            locale,
-            data,
-            password,
-        });
+        let parsed =
+            destination.map(|destination| NewRegistration { destination, identifiers, name, locale, data, password });
         fields.finish(parsed.map(|parsed| (parsed, solution)))
     }
 }
@@ -153,7 +149,7 @@ impl From<ResentCode> for ResendResponse {
 /// Register
 ///
 /// Sends a code to the mobile, or to the email if there is no mobile. There is no account until the code is
-/// verified. Registering again with the same password is the same registration.
+/// verified. Registering again with the same password is the same registration; each without one is one of its own.
 #[utoipa::path(post, path = "", operation_id = "register", tag = "registration", request_body(content = RegisterRequest, example = json!({"mobile": "9876543210", "password": "correct horse battery", "name": "Ann B."})),
     params(IdempotencyKeyHeader), responses((status = 202, description = "A code is on its way", body = RegisterResponse)))]
 pub(in crate::http) async fn register(

@@ -20,7 +20,7 @@ use crate::{
             client_ip::RequestClient,
             compat::Compat,
             fields::{CodeFields, Fields, LoginIdFields, VerificationRefFields},
-            json::{Body, JsonField},
+            json::{Body, JsonField, JsonValueField},
         },
         middleware::request_log::log_destination,
         open_enum::{ChannelName, PurposeName, VerificationState},
@@ -44,6 +44,11 @@ pub(in crate::http) struct VerifyRequest {
     /// With a `mobile`: for a login.
     #[serde(flatten)]
     login_id: LoginIdFields,
+    /// After a 403 `reauthentication_required` for a number that was another person's: make an account of its own, which
+    /// takes the number.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    new_account: JsonValueField,
 }
 
 impl VerifyRequest {
@@ -57,13 +62,14 @@ impl VerifyRequest {
             "login" => Ok(Purpose::Login),
             _ => Err(FieldError::new("purpose", FieldCode::Invalid, "must be `registration` or `login`")),
         });
+        let new_account = fields.flag("new_account", self.new_account);
         check_login_id(&mut fields, login_id.as_ref(), &reference, purpose);
         let by_fields = match &login_id {
             Some(_) => Some(Purpose::Login),
             None => reference.address.as_ref().map(|_| Purpose::Registration),
         };
         let purpose = purpose.or(by_fields);
-        fields.finish(code.map(|code| CodeSubmission { code, reference, purpose, login_id }))
+        fields.finish(code.map(|code| CodeSubmission { code, reference, purpose, login_id, new_account }))
     }
 }
 

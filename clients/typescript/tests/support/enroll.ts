@@ -16,7 +16,7 @@ export interface Message {
 }
 
 /** A real server with an empty database; `stop` ends it. */
-export async function startEnroll() {
+export async function startEnroll(settings: Record<string, string> = {}) {
     const home = await mkdtemp(join(tmpdir(), "enroll-client-"));
     const address = `127.0.0.1:${await freePort()}`;
     const url = `http://${address}`;
@@ -29,6 +29,7 @@ export async function startEnroll() {
             ENROLL__ADMIN__ADDRESS: "off",
             ENROLL__DATA_DIR: home,
             ENROLL__LIMITS__ENABLED: "false",
+            ...settings,
         },
     });
     const ended = new Promise((resolve) => server.on("exit", resolve));
