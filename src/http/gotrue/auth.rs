@@ -45,7 +45,7 @@ impl FromRequestParts<Api> for Person {
 }
 
 fn token_of(headers: &HeaderMap) -> Result<String, Refusal> {
-    bearer_token(headers).map(str::to_owned).ok_or_else(|| Error::MissingToken.into())
+    bearer_token(headers).filter(|token| !token.is_empty()).map(str::to_owned).ok_or_else(|| Error::MissingToken.into())
 }
 
 async fn actor(api: &Api, token: &str, client: &Client) -> Result<Actor, Refusal> {
