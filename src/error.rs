@@ -57,6 +57,9 @@ pub enum Error {
     /// Another account has the identifier.
     #[error("an account with this email, mobile or login id already exists")]
     AccountExists(Vec<FieldError>),
+    /// The account changed under the request, again and again.
+    #[error("the account changed meanwhile; ask again")]
+    ChangedMeanwhile,
     /// It is the account's only proven address.
     #[error("the only verified email or mobile cannot be removed")]
     LastContact,

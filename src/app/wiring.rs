@@ -342,6 +342,7 @@ impl<'a> Engine<'a> {
             inbox: self.inbox.clone(),
             twilio: settings.notify.twilio().and_then(TwilioCallback::new),
             phone: settings.phone.clone(),
+            android_apps: settings.notify.android_apps.clone(),
             brand: settings.notify.templates.brand().to_owned(),
             password_min_length: settings.password_min_length,
             login: self.login(opener),

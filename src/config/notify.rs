@@ -4,6 +4,7 @@ use reqwest::Url;
 
 use super::reader::Reader;
 use crate::crypto::{WebhookSecret, WebhookSigner};
+use crate::domain::AppHash;
 use crate::http::ServerSettings;
 use crate::notify::{SmtpSettings, TemplateSettings, Templates, TwilioSender, TwilioSettings, WebhookSettings};
 
@@ -12,6 +13,8 @@ use crate::notify::{SmtpSettings, TemplateSettings, Templates, TwilioSender, Twi
 pub struct NotifySettings {
     /// The texts.
     pub templates: Templates,
+    /// The Android apps that may ask for codes.
+    pub android_apps: Vec<AppHash>,
     /// Whether there is a development inbox.
     pub inbox: bool,
     /// Whether the settings ask for it.
@@ -74,6 +77,7 @@ pub(super) fn notify(settings: &mut Reader, embedded: bool, server: &ServerSetti
     };
     let mut notify = NotifySettings {
         templates: templates(settings),
+        android_apps: android_apps(settings),
         inbox: false,
         inbox_is_explicit: false,
         sms: providers(settings, "notify.sms", embedded, &options),
@@ -208,6 +212,15 @@ fn sns(settings: &mut Reader) -> Option<ProviderSettings> {
 }
 
 /// Every template is rendered here once, so that no message fails later.
+fn android_apps(settings: &mut Reader) -> Vec<AppHash> {
+    let texts = settings.list("notify.android_apps").unwrap_or_default();
+    texts.iter().map(|text| AppHash::parse(text)).collect::<Option<Vec<_>>>().unwrap_or_else(|| {
+        settings
+            .problem("notify.android_apps", "must be hashes of 11 characters of base64, as the SMS Retriever has them");
+        Vec::new()
+    })
+}
+
 fn templates(settings: &mut Reader) -> Templates {
     let templates = TemplateSettings {
         brand: settings.parsed("notify.brand", "Enroll".to_owned(), |text| {

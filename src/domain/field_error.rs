@@ -27,11 +27,13 @@ pub enum FieldCode {
     TooManyIdentifiers,
     /// Another account has it (409, not 422).
     Taken,
+    /// It is not one of those that are listed here.
+    Unknown,
 }
 
 impl FieldCode {
     /// Every code, for the documentation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Required,
         Self::Invalid,
         Self::TooShort,
@@ -43,6 +45,7 @@ impl FieldCode {
         Self::UnsupportedDomain,
         Self::TooManyIdentifiers,
         Self::Taken,
+        Self::Unknown,
     ];
 
     /// The name on the wire.
@@ -59,6 +62,7 @@ impl FieldCode {
             Self::UnsupportedDomain => "unsupported_domain",
             Self::TooManyIdentifiers => "too_many_identifiers",
             Self::Taken => "taken",
+            Self::Unknown => "unknown",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Address, Purpose, Timestamp, Way};
+use super::{Address, AppHash, Purpose, Timestamp, Way};
 
 /// A message as the outbox keeps it, sealed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,6 +40,8 @@ pub struct CodeMessage {
     pub locale: Option<String>,
     /// SHA-256 of the login id that it was requested with, beside the address.
     pub login_id_hash: Option<Vec<u8>>,
+    /// The Android app that asked for it.
+    pub app_hash: Option<AppHash>,
 }
 
 /// News about an account, without a code. Its `Debug` does not show the address.
@@ -165,6 +167,7 @@ impl CodeMessage {
             expires_at: Timestamp::default(),
             locale: Some(locale.to_owned()),
             login_id_hash: None,
+            app_hash: None,
         }
     }
 

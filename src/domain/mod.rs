@@ -5,6 +5,7 @@
 
 mod account_details;
 mod address;
+mod app_hash;
 mod audit;
 mod client;
 mod clock;
@@ -39,6 +40,7 @@ mod verification;
 
 pub use account_details::AccountDetails;
 pub use address::{Address, Channel};
+pub use app_hash::AppHash;
 pub use audit::{AuditKind, AuditLine, Origin};
 pub use client::{Client, KNOWN_FOR, site_hash, site_of};
 pub use clock::{Clock, MovableClock, SystemClock};

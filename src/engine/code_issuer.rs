@@ -10,9 +10,9 @@ use crate::{
     codes::{CodeKey, CodeStore, LiveCode},
     crypto::Keyring,
     domain::{
-        Address, AuditKind, AuditLine, Channel, Client, CodeMessage, CodePolicy, DeliveryState, DestinationRecord,
-        Holder, IssuedCode, KNOWN_FOR, MessagePayload, OneTimeCode, Origin, Purpose, Quota, RateLimit, Reach,
-        Registration, SignUp, TestIdentities, Timestamp, Verification, Way, hex, message_owner,
+        Address, AppHash, AuditKind, AuditLine, Channel, Client, CodeMessage, CodePolicy, DeliveryState,
+        DestinationRecord, Holder, IssuedCode, KNOWN_FOR, MessagePayload, OneTimeCode, Origin, Purpose, Quota,
+        RateLimit, Reach, Registration, SignUp, TestIdentities, Timestamp, Verification, Way, hex, message_owner,
     },
     error::{Error, ExceededLimit},
     metrics,
@@ -83,6 +83,8 @@ pub(crate) struct NewCode<'a> {
     pub(crate) login_id_hash: Option<Vec<u8>>,
     /// The person's language, if it is known.
     pub(crate) locale: Option<String>,
+    /// The Android app that asks for it.
+    pub(crate) app_hash: Option<AppHash>,
     /// Of a login code that may make an account.
     pub(crate) sign_up: Option<SignUp>,
 }
@@ -106,8 +108,14 @@ impl<'a> NewCode<'a> {
             holder,
             login_id_hash: None,
             locale: registration.locale.clone(),
+            app_hash: None,
             sign_up: None,
         }
+    }
+
+    /// Asked for by this Android app.
+    pub(crate) fn for_app(self, app_hash: Option<AppHash>) -> Self {
+        Self { app_hash, ..self }
     }
 
     pub(crate) fn phantom(purpose: Purpose, destination: &'a Address, verification_id: Uuid) -> Self {
@@ -119,6 +127,7 @@ impl<'a> NewCode<'a> {
             holder: Holder::Phantom,
             login_id_hash: None,
             locale: None,
+            app_hash: None,
             sign_up: None,
         }
     }
@@ -237,7 +246,7 @@ impl CodeIssuer {
         }
         tx.update_history(&new.way().record_key(), &record.history).await?;
         let verification = self.write_verification(tx, new, now).await?;
-        let message = self.write_message(tx, &verification, new.locale.clone(), now).await?;
+        let message = self.write_message(tx, &verification, new, now).await?;
         tx.append_audit(&[issued_line(&verification, client, now)]).await?;
         let mut live = live_code(&message, &self.core.keyring);
         if verification.holder == Holder::Phantom {
@@ -282,7 +291,7 @@ impl CodeIssuer {
         &self,
         tx: &mut Tx,
         verification: &Verification,
-        locale: Option<String>,
+        new: &NewCode<'_>,
         now: Timestamp,
     ) -> Result<CodeMessage, StoreError> {
         let Core { random, keyring, .. } = &self.core;
@@ -295,8 +304,9 @@ impl CodeIssuer {
             tries: verification.tries,
             ttl_s: verification.expires_at.after(now).as_secs(),
             expires_at: verification.expires_at,
-            locale,
+            locale: new.locale.clone(),
             login_id_hash: verification.login_id_hash.clone(),
+            app_hash: new.app_hash.clone(),
         };
         let payload = MessagePayload::Code(message.clone());
         let generation = Some((verification.id, verification.generation));

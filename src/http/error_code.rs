@@ -50,6 +50,7 @@ error_codes! {
     MethodNotAllowed 405 "method_not_allowed" "see `Allow`"
     RequestTimeout 408 "request_timeout" "the body did not arrive in time"
     AccountExists 409 "account_exists" "an account has the email, mobile or login id; see `errors`"
+    ChangedMeanwhile 409 "changed_meanwhile" "the account changed under the request; ask again"
     LastContact 409 "last_contact" "the account's only verified email or mobile cannot be removed"
     VerificationIdRequired 409 "verification_id_required" "send the `verification_id` that `register` returned"
     RequestInProgress 409 "request_in_progress" "the same request, by its `Idempotency-Key`, is running"

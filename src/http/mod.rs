@@ -29,7 +29,7 @@ use self::{
     routes::{api, dev_inbox, service},
 };
 use crate::{
-    domain::{AuditLine, PhoneRules, SessionSummary, User},
+    domain::{AppHash, AuditLine, PhoneRules, SessionSummary, User},
     engine::{Gauges, Readiness, SendGate},
     notify::{Inbox, TwilioCallback},
     services::{
@@ -67,6 +67,7 @@ pub struct Services {
     /// Checks Twilio's reports, if they can be checked.
     pub(crate) twilio: Option<TwilioCallback>,
     pub(crate) phone: PhoneRules,
+    pub(crate) android_apps: Vec<AppHash>,
     pub(crate) brand: String,
     pub(crate) password_min_length: usize,
 }

@@ -242,6 +242,7 @@ fn code_of(error: &Error) -> ErrorCode {
         Error::NotFound => ErrorCode::NotFound,
         Error::RegistrationClosed => ErrorCode::RegistrationClosed,
         Error::AccountExists(_) => ErrorCode::AccountExists,
+        Error::ChangedMeanwhile => ErrorCode::ChangedMeanwhile,
         Error::LastContact => ErrorCode::LastContact,
         Error::VerificationIdRequired => ErrorCode::VerificationIdRequired,
         Error::UnknownVerification => ErrorCode::UnknownVerification,
@@ -282,6 +283,7 @@ impl From<Error> for Problem {
             Error::Conflict | Error::Overloaded | Error::InProgress => return problem.with("retry-after", "1"),
             Error::Internal(cause) => tracing::error!(cause = %format!("{cause:#}"), "internal error"),
             Error::InvalidCode
+            | Error::ChangedMeanwhile
             | Error::LastContact
             | Error::VerificationIdRequired
             | Error::UnknownVerification

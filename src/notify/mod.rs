@@ -17,7 +17,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::domain::{Channel, Timestamp};
+use crate::domain::{AppHash, Channel, Timestamp};
 
 pub use console::Console;
 pub use failover::{Accepted, NotSent, Notifiers, ProviderChain};
@@ -56,6 +56,8 @@ pub struct Message {
     pub otp: Option<String>,
     /// The verification of the code.
     pub verification_id: Option<Uuid>,
+    /// The Android app that asked for the code.
+    pub app_hash: Option<AppHash>,
 }
 
 /// The identity of a message, whatever its content.

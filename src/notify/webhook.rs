@@ -67,6 +67,7 @@ impl Notifier for Webhook {
                 "code": message.otp,
                 "verification_id": message.verification_id,
                 "brand": message.brand,
+                "app_hash": message.app_hash,
                 "expires_at": message.meta.expires_at.to_string(),
             },
         })

@@ -2,7 +2,8 @@
 
 use crate::{
     domain::{
-        Address, Client, Holder, IssuedCode, JsonObject, Locale, LoginId, PersonName, Purpose, Reach, SignUp, User, Way,
+        Address, AppHash, Client, Holder, IssuedCode, JsonObject, Locale, LoginId, PersonName, Purpose, Reach, SignUp,
+        User, Way,
     },
     engine::{Admission, Caller, CodeIssuer, Core, InactiveCode, NewCode, RateLimits, SendGate, once_on_conflict},
     error::Error,
@@ -26,6 +27,8 @@ pub struct CodeRequest {
     pub address: Address,
     /// A login id beside the address.
     pub login_id: Option<LoginId>,
+    /// The Android app that asks.
+    pub app_hash: Option<AppHash>,
     /// The language of the request.
     pub locale: Option<Locale>,
     /// Nobody's address may register by the code.
@@ -133,6 +136,7 @@ impl CodeRequestService {
                 (None, None) => Holder::Phantom,
             },
             login_id_hash,
+            app_hash: request.app_hash.clone(),
             sign_up: sign_up.cloned(),
         };
         let code = self.issuer.issue(&mut tx, &mut record, &code, client, now).await?;

@@ -101,6 +101,7 @@ impl ContactService {
             holder,
             login_id_hash: None,
             locale: user.locale.clone(),
+            app_hash: None,
             sign_up: None,
         };
         let code = self.issuer.issue(&mut tx, &mut record, &code, &actor.client, now).await?;
@@ -183,7 +184,7 @@ impl ContactService {
             }
             user = self.passwords.reread(actor).await?;
         }
-        Err(Error::Conflict)
+        Err(Error::ChangedMeanwhile)
     }
 
     /// `None` if the account changed since it was read.

@@ -125,7 +125,7 @@ impl ProfileService {
             }
             user = self.passwords.reread(actor).await?;
         }
-        Err(Error::Conflict)
+        Err(Error::ChangedMeanwhile)
     }
 
     /// `false` if the account changed since it was read.
@@ -158,6 +158,6 @@ impl ProfileService {
                 done => return done,
             }
         }
-        Err(Error::Conflict)
+        Err(Error::ChangedMeanwhile)
     }
 }

@@ -7,8 +7,8 @@ use uuid::Uuid;
 use crate::{
     crypto::{HashParams, Hasher},
     domain::{
-        Address, Client, DestinationRecord, EventKind, Holder, Identifiers, IssuedCode, JsonObject, Locale, Origin,
-        Password, PersonName, Purpose, Reach, Registration, Timestamp, Way,
+        Address, AppHash, Client, DestinationRecord, EventKind, Holder, Identifiers, IssuedCode, JsonObject, Locale,
+        Origin, Password, PersonName, Purpose, Reach, Registration, Timestamp, Way,
     },
     engine::{
         Admission, Caller, CodeIssuer, Core, EventLog, IDENTIFIER_FAILURES, InactiveCode, NewCode, Notices,
@@ -47,6 +47,8 @@ pub struct NewRegistration {
     pub locale: Option<Locale>,
     /// A JSON object of the person's own.
     pub data: JsonObject,
+    /// The Android app that asks.
+    pub app_hash: Option<AppHash>,
     /// The password, unless a code alone is to be enough.
     pub password: Option<Password>,
 }
@@ -201,6 +203,7 @@ impl RegistrationService {
             self.notices.tell_registered(&mut tx, &mut record, &new.destination, now).await?;
         }
         let code = NewCode::registration(&registration, &new.destination, is_first, holder);
+        let code = code.for_app(new.app_hash.clone());
         let code = self.issuer.issue(&mut tx, &mut record, &code, client, now).await?;
         let Registration { id: user_id, created_at, .. } = registration;
         let channel = new.destination.channel();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Address, Client, IssuedCode, Purpose, Reach, Registration, Way},
+    domain::{Address, AppHash, Client, IssuedCode, Purpose, Reach, Registration, Way},
     engine::{
         Caller, CodeIssuer, Core, InactiveCode, NewCode, Pass, RateLimits, SendGate, VerificationRef, once_on_conflict,
     },
@@ -61,6 +61,7 @@ impl ResendService {
     pub async fn resend(
         &self,
         reference: VerificationRef,
+        app_hash: Option<&AppHash>,
         solution: Option<&str>,
         client: &Client,
     ) -> Result<ResentCode, Error> {
@@ -70,7 +71,7 @@ impl ResendService {
             if let Some(named) = &reference.address {
                 pass.check(Reach::AnyAddress, named).await?;
             }
-            self.issue(reference, &mut pass, client).await
+            self.issue(reference, app_hash, &mut pass, client).await
         };
         let written = written.await;
         pass.settle(&written).await;
@@ -81,13 +82,14 @@ impl ResendService {
     pub(super) async fn issue(
         &self,
         reference: VerificationRef,
+        app_hash: Option<&AppHash>,
         pass: &mut Pass<'_>,
         client: &Client,
     ) -> Result<(InactiveCode, bool), Error> {
         let with_id = reference.id.is_some();
         let target = self.target(reference, client).await?;
         pass.check(Reach::AnyAddress, target.destination()).await?;
-        let written = Box::pin(once_on_conflict(|| self.write(&target, client))).await;
+        let written = Box::pin(once_on_conflict(|| self.write(&target, app_hash, client))).await;
         self.rate_limits.deferred.note(&written, target.destination(), client, self.core.now());
         written.map(|code| (code, with_id))
     }
@@ -118,7 +120,7 @@ impl ResendService {
         Ok(Target::Registration { verification_id: registration.verification_id, destination, with_id })
     }
 
-    async fn write(&self, target: &Target, client: &Client) -> Result<InactiveCode, Error> {
+    async fn write(&self, target: &Target, app_hash: Option<&AppHash>, client: &Client) -> Result<InactiveCode, Error> {
         let destination = target.destination();
         let way = Way::new(Purpose::Registration, destination);
         let (mut tx, mut record, now) = self.issuer.begin(way, Caller::Stranger).await?;
@@ -136,6 +138,7 @@ impl ResendService {
         let code = match pending {
             None => {
                 let code = NewCode::phantom(Purpose::Registration, destination, self.core.random.secret_id());
+                let code = code.for_app(app_hash.cloned());
                 self.issuer.issue(&mut tx, &mut record, &code, client, now).await?
             }
             Some(mut registration) => {
@@ -146,6 +149,7 @@ impl ResendService {
                 }
                 let holder = self.issuer.registration_holder(&mut tx, destination, now).await?;
                 let code = NewCode::registration(&registration, destination, false, holder);
+                let code = code.for_app(app_hash.cloned());
                 self.issuer.issue(&mut tx, &mut record, &code, client, now).await?
             }
         };

@@ -91,7 +91,7 @@ impl VerificationService {
                 return Err(Error::InvalidCredentials);
             };
             let reference = VerificationRef { address: None, id: Some(registration.verification_id) };
-            self.resend.issue(reference, &mut pass, client).await
+            self.resend.issue(reference, None, &mut pass, client).await
         };
         let written = Box::pin(written).await;
         pass.settle(&written).await;

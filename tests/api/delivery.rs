@@ -14,6 +14,9 @@ use crate::support::{
 
 stories!(
     a_webhook_is_signed_by_both_secrets,
+    a_webhook_gets_all_that_a_template_needs,
+    an_app_finds_its_hash_at_the_end_of_the_text,
+    a_code_to_log_in_comes_in_the_persons_language,
     twilio_gets_what_its_api_takes,
     the_second_provider_takes_what_the_first_refuses,
     the_second_provider_takes_what_the_first_hangs_on,
@@ -108,6 +111,113 @@ async fn a_webhook_is_signed_by_both_secrets(backend: Backend) {
     let code = body["data"]["text"].as_str().unwrap().split_whitespace().next().unwrap();
     let subject = format!("{code} is your Enroll code");
     assert_eq!(body["data"]["subject"], subject);
+}
+
+const APP: &str = "FA+9qCX9VSu";
+
+fn with_apps(gateway: &Gateway) -> Options {
+    webhook(real(), gateway)
+        .with("ENROLL__NOTIFY__SMS", "webhook")
+        .with("ENROLL__NOTIFY__EMAIL", "webhook")
+        .with("ENROLL__NOTIFY__WEBOTP_DOMAIN", "example.com")
+        .with("ENROLL__NOTIFY__ANDROID_APPS", format!("{APP},0123456789/"))
+        .with("ENROLL__NOTIFY__BRAND", "Acme")
+}
+
+/// The `data` of the last message.
+async fn last(gateway: &Gateway, count: usize) -> Value {
+    let received = gateway.wait_for(count).await;
+    serde_json::from_str::<Value>(&received.last().unwrap().body).unwrap()["data"].clone()
+}
+
+async fn a_webhook_gets_all_that_a_template_needs(backend: Backend) {
+    let gateway = Gateway::start(Answers::With(204, "")).await;
+    let app = TestApp::with(backend, with_apps(&gateway)).await;
+    let body = json!({"mobile": "9876543210", "password": "correct horse", "locale": "hi-IN", "app_hash": APP});
+    let registered = app.post_from(&fresh_ip(), "/auth/register", body).await.is(202);
+    let data = last(&gateway, 1).await;
+    let names: Vec<&str> = data.as_object().unwrap().keys().map(String::as_str).collect();
+    let all = [
+        "app_hash", "brand", "channel", "code", "country", "expires_at", "html", "id", "locale", "purpose", "subject",
+        "text", "to", "verification_id",
+    ];
+    assert_eq!(names, all);
+    for (name, value) in [
+        ("channel", json!("sms")),
+        ("to", json!("+919876543210")),
+        ("country", json!("IN")),
+        ("purpose", json!("registration")),
+        ("locale", json!("hi")),
+        ("html", Value::Null),
+        ("brand", json!("Acme")),
+        ("verification_id", registered["verification"]["verification_id"].clone()),
+        ("app_hash", json!(APP)),
+    ] {
+        assert_eq!(data[name], value, "{name}");
+    }
+    let code = data["code"].as_str().unwrap();
+    assert!(data["text"].as_str().unwrap().contains(code));
+    verifies(&app, &registered, code).await;
+
+    let email = json!({"email": "ann@example.com", "password": "correct horse", "app_hash": APP});
+    app.post_from(&fresh_ip(), "/auth/register", email).await.is(202);
+    let data = last(&gateway, 2).await;
+    assert_eq!((&data["channel"], &data["country"]), (&json!("email"), &Value::Null));
+    assert!(!data["text"].as_str().unwrap().contains(APP) && data["html"].is_string() && data["subject"].is_string());
+}
+
+async fn an_app_finds_its_hash_at_the_end_of_the_text(backend: Backend) {
+    let gateway = Gateway::start(Answers::With(204, "")).await;
+    let app = TestApp::with(backend, with_apps(&gateway)).await;
+    let post = async |path: &str, body: Value| app.post_from(&fresh_ip(), path, body).await;
+    let mut count = 0;
+    let mut text = async || {
+        count += 1;
+        last(&gateway, count).await["text"].as_str().unwrap().to_owned()
+    };
+    let registered =
+        post("/auth/register", json!({"mobile": "9876543210", "password": "correct horse", "app_hash": APP})).await.is(202);
+    let first = text().await;
+    assert!(first.ends_with(&format!("\n\n{APP}")) && !first.contains("@example.com"), "{first}");
+    assert!(first.len() <= 140, "the SMS Retriever reads no more");
+    // Each request has its own: a browser that asks again gets the line that it reads.
+    let id = registered["verification"]["verification_id"].clone();
+    post("/auth/resend-otp", json!({"verification_id": id})).await.is(200);
+    let second = text().await;
+    assert!(second.contains("\n\n@example.com #"), "{second}");
+    post("/auth/resend-otp", json!({"verification_id": id, "app_hash": "0123456789/"})).await.is(200);
+    let third = text().await;
+    assert!(third.ends_with("\n\n0123456789/"), "{third}");
+    let code = third.split(' ').nth(1).unwrap();
+    verifies(&app, &registered, code).await;
+    post("/auth/send-otp", json!({"mobile": "9876543210", "app_hash": APP})).await.is(200);
+    assert!(text().await.ends_with(APP));
+
+    for (hash, code) in [("FA+9qCX9VSv", "unknown"), ("FA+9qCX9VS", "invalid"), ("FA+9qCX9VS=", "invalid")] {
+        let fields = [("app_hash", code)];
+        let register = json!({"mobile": "9876543211", "password": "correct horse", "app_hash": hash});
+        post("/auth/register", register).await.is_invalid(&fields);
+        post("/auth/send-otp", json!({"mobile": "9876543210", "app_hash": hash})).await.is_invalid(&fields);
+        post("/auth/resend-otp", json!({"mobile": "9876543211", "app_hash": hash})).await.is_invalid(&fields);
+    }
+}
+
+async fn a_code_to_log_in_comes_in_the_persons_language(backend: Backend) {
+    let app = TestApp::with(backend, Options::unlimited()).await;
+    app.import("mobile,locale\n9876543210,hi\n9876543211,\n").await;
+    for (mobile, locale, word) in [
+        ("9876543210", json!("fr"), "लॉग इन"), // the account's own comes first
+        ("9876543211", json!("fr"), "connecter"),
+        ("9876543211", Value::Null, "log in"),
+    ] {
+        let sent = app.post_from(&fresh_ip(), "/auth/send-otp", json!({"mobile": mobile, "locale": locale})).await.is(200);
+        let id = sent["verification"]["verification_id"].as_str().unwrap();
+        app.code(id, 1).await;
+        let text = &app.application.inbox.as_ref().unwrap().messages(Some(&format!("+91{mobile}")))[0].body;
+        assert!(text.contains(word), "{mobile} {locale}: {text}");
+    }
+    let wrong = json!({"mobile": "9876543211", "locale": "no tag!"});
+    app.post_from(&fresh_ip(), "/auth/send-otp", wrong).await.is_invalid(&[("locale", "invalid")]);
 }
 
 async fn twilio_gets_what_its_api_takes(backend: Backend) {

@@ -12,6 +12,7 @@ stories!(
     a_password_change_ends_the_other_sessions,
     wrong_current_passwords_are_counted,
     of_eight_password_changes_at_once_one_wins,
+    an_account_that_changes_all_the_time_is_told,
     a_clock_that_was_put_back_delays_no_code,
 );
 
@@ -162,6 +163,29 @@ async fn of_eight_password_changes_at_once_one_wins(backend: Backend) {
 }
 
 /// The clock of a node is put back a day after a code went out: the next one waits no longer than ever.
+async fn an_account_that_changes_all_the_time_is_told(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let ann = account(&app).await;
+    // From here on the database finds the account changed, whenever it is written.
+    if backend == Backend::Embedded {
+        app.execute_sql("CREATE TRIGGER t BEFORE UPDATE OF password_hash, email ON users BEGIN SELECT RAISE(IGNORE); END").await;
+        app.execute_sql("CREATE TRIGGER d BEFORE DELETE ON users BEGIN SELECT RAISE(IGNORE); END").await;
+    } else {
+        app.execute_sql(
+            "CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+            CREATE TRIGGER t BEFORE UPDATE OF password_hash, email OR DELETE ON users FOR EACH ROW EXECUTE FUNCTION t()",
+        )
+        .await;
+    }
+    let change = json!({"current_password": "correct horse", "new_password": "another horse"});
+    call(&app, Method::POST, "/users/me/password", &ann, change).await.is_problem(409, "changed_meanwhile");
+    let current = json!({"current_password": "correct horse"});
+    call(&app, Method::DELETE, "/users/me", &ann, current).await.is_problem(409, "changed_meanwhile");
+    app.me(ann["access_token"].as_str().unwrap()).await.is(200);
+    let login = json!({"mobile": "9876543210", "password": "correct horse"});
+    app.post_from(&fresh_ip(), "/auth/login", login).await.is(200);
+}
+
 async fn a_clock_that_was_put_back_delays_no_code(backend: Backend) {
     let app = TestApp::with(backend, Options::default()).await;
     app.advance(86_400);

@@ -614,6 +614,11 @@ export interface components {
              */
             email?: string | (string | null);
         };
+        /** @description The Android app that asks for a code. */
+        AppHashFields: {
+            /** @description The hash of an Android app, one of `notify.android_apps`: it ends the text message, for the SMS Retriever. */
+            app_hash?: string | null;
+        };
         /** @description A line of the audit. */
         AuditLine: {
             /**
@@ -749,7 +754,7 @@ export interface components {
             current_password?: string | null;
         };
         /** @description For programs; stable. Treat an unknown one by the status. */
-        ErrorCodeName: ("invalid_code" | "malformed_body" | "invalid_idempotency_key" | "invalid_credentials" | "missing_token" | "invalid_token" | "token_reused" | "account_not_activated" | "wrong_password" | "reauthentication_required" | "challenge_required" | "registration_closed" | "forbidden" | "not_found" | "unknown_verification" | "method_not_allowed" | "request_timeout" | "account_exists" | "last_contact" | "verification_id_required" | "request_in_progress" | "body_too_large" | "unsupported_media_type" | "invalid_fields" | "idempotency_key_reused" | "too_many_requests" | "too_many_attempts" | "internal" | "unavailable" | "overloaded") | string;
+        ErrorCodeName: ("invalid_code" | "malformed_body" | "invalid_idempotency_key" | "invalid_credentials" | "missing_token" | "invalid_token" | "token_reused" | "account_not_activated" | "wrong_password" | "reauthentication_required" | "challenge_required" | "registration_closed" | "forbidden" | "not_found" | "unknown_verification" | "method_not_allowed" | "request_timeout" | "account_exists" | "changed_meanwhile" | "last_contact" | "verification_id_required" | "request_in_progress" | "body_too_large" | "unsupported_media_type" | "invalid_fields" | "idempotency_key_reused" | "too_many_requests" | "too_many_attempts" | "internal" | "unavailable" | "overloaded") | string;
         /** @description All that is kept of an account. */
         Export: {
             user: components["schemas"]["User"];
@@ -773,7 +778,7 @@ export interface components {
             message: string;
         };
         /** @description For programs; stable. Treat an unknown one as `invalid`. */
-        FieldErrorCode: ("required" | "invalid" | "too_short" | "too_long" | "common_password" | "own_identifier" | "unsupported_number" | "unsupported_region" | "unsupported_domain" | "too_many_identifiers" | "taken") | string;
+        FieldErrorCode: ("required" | "invalid" | "too_short" | "too_long" | "common_password" | "own_identifier" | "unsupported_number" | "unsupported_region" | "unsupported_domain" | "too_many_identifiers" | "taken" | "unknown") | string;
         /** @description The address of the account. */
         ForgotRequest: components["schemas"]["AddressFields"] & components["schemas"]["ChallengeFields"] & ({
             mobile: string;
@@ -891,7 +896,7 @@ export interface components {
             refresh_token: string;
         };
         /** @description A registration; `email` or `mobile` is required. */
-        RegisterRequest: components["schemas"]["ChallengeFields"] & {
+        RegisterRequest: components["schemas"]["AppHashFields"] & components["schemas"]["ChallengeFields"] & {
             /**
              * @description With a mobile too, the code goes to the mobile.
              * @example ann@example.com
@@ -950,7 +955,7 @@ export interface components {
             verification: components["schemas"]["Verification"];
         };
         /** @description The registration that a new code is for. */
-        ResendRequest: components["schemas"]["VerificationRefFields"] & components["schemas"]["ChallengeFields"] & ({
+        ResendRequest: components["schemas"]["VerificationRefFields"] & components["schemas"]["AppHashFields"] & components["schemas"]["ChallengeFields"] & ({
             mobile: string;
             email?: string | null;
         } | {
@@ -991,7 +996,7 @@ export interface components {
             mobile?: string | null;
         });
         /** @description An email, a mobile, or a login id and a mobile. */
-        SendRequest: components["schemas"]["AddressFields"] & components["schemas"]["LoginIdFields"] & components["schemas"]["ChallengeFields"] & {
+        SendRequest: components["schemas"]["AddressFields"] & components["schemas"]["LoginIdFields"] & components["schemas"]["AppHashFields"] & components["schemas"]["ChallengeFields"] & {
             /**
              * @description Where `registrations.password` is `optional`, and without `login_id`: for an address that is nobody's, the code
              *     makes an account. Nothing tells the two apart before it is right.
@@ -1617,6 +1622,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `reauthentication_required`, `registration_closed` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `request_timeout` */
             408: {
                 headers: {
@@ -1748,6 +1762,15 @@ export interface operations {
                 headers: {
                     /** @description `Bearer`, or `Basic realm="enroll", charset="UTF-8"` */
                     "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `reauthentication_required`, `registration_closed` */
+            403: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {
@@ -2608,6 +2631,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `reauthentication_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `request_timeout` */
             408: {
                 headers: {
@@ -3199,6 +3231,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `changed_meanwhile` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `body_too_large` */
             413: {
                 headers: {
@@ -3498,6 +3539,15 @@ export interface operations {
             };
             /** @description `request_timeout` */
             408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `changed_meanwhile` */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3924,7 +3974,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `last_contact` */
+            /** @description `changed_meanwhile`, `last_contact` */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4069,7 +4119,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `last_contact` */
+            /** @description `changed_meanwhile`, `last_contact` */
             409: {
                 headers: {
                     [name: string]: unknown;

@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::json::{JsonField, JsonValueField};
 use crate::{
     domain::{
-        Address, DataUpdate, Email, FieldCode, FieldError, FieldUpdate, JsonObject, LoginId, Mobile, OneTimeCode,
-        Password, PhoneRules,
+        Address, AppHash, DataUpdate, Email, FieldCode, FieldError, FieldUpdate, JsonObject, LoginId, Mobile,
+        OneTimeCode, Password, PhoneRules,
     },
     engine::{self, VerificationRef},
     error::Error,
@@ -217,6 +217,21 @@ pub(in crate::http) struct ChallengeFields {
 impl ChallengeFields {
     pub(in crate::http) fn parse(self, fields: &mut Fields) -> Option<String> {
         fields.text("challenge", self.challenge)
+    }
+}
+
+/// The Android app that asks for a code.
+#[derive(Deserialize, ToSchema, Default)]
+pub(in crate::http) struct AppHashFields {
+    /// The hash of an Android app, one of `notify.android_apps`: it ends the text message, for the SMS Retriever.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    app_hash: JsonField,
+}
+
+impl AppHashFields {
+    pub(in crate::http) fn parse(self, fields: &mut Fields, listed: &[AppHash]) -> Option<AppHash> {
+        fields.optional("app_hash", self.app_hash, |text| AppHash::parse_listed(text, listed))
     }
 }
 

@@ -210,7 +210,9 @@ fn code_of(problem: &Problem, sending: Option<Channel>) -> GotrueCode {
         ErrorCode::RegistrationClosed => GotrueCode::SignupDisabled,
         ErrorCode::NotFound | ErrorCode::MethodNotAllowed => GotrueCode::FeatureDisabled,
         ErrorCode::AccountExists => GotrueCode::UserAlreadyExists,
-        ErrorCode::RequestInProgress | ErrorCode::IdempotencyKeyReused => GotrueCode::Conflict,
+        ErrorCode::RequestInProgress | ErrorCode::ChangedMeanwhile | ErrorCode::IdempotencyKeyReused => {
+            GotrueCode::Conflict
+        }
         ErrorCode::MalformedBody
         | ErrorCode::BodyTooLarge
         | ErrorCode::UnsupportedMediaType

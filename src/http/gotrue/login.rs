@@ -157,7 +157,7 @@ async fn send(
 ) -> Result<Json<Value>, Refusal> {
     log_destination(&address.masked());
     let channel = address.channel();
-    let request = CodeRequest { address, login_id: None, locale: None, newcomer };
+    let request = CodeRequest { address, login_id: None, locale: None, newcomer, app_hash: None };
     let sent = api.code_request.send(purpose, &request, security.solution().as_deref(), client).await;
     sent.map_err(Refusal::sending(channel))?;
     Ok(Json(json!({})))

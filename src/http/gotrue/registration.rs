@@ -123,6 +123,7 @@ pub(super) async fn sign_up(
         locale: None,
         data: data.clone(),
         password: Some(password),
+        app_hash: None,
     };
     let solution = request.security.solution();
     let pending = api.registration.register(new, solution.as_deref(), &client).await;
@@ -190,7 +191,7 @@ pub(super) async fn resend(
         Kind::Contact => api.gotrue.codes.resend_contact(&address, solution.as_deref(), &client).await,
         Kind::Entry | Kind::Recovery => {
             let reference = VerificationRef { address: Some(address), id: None };
-            api.resend.resend(reference, solution.as_deref(), &client).await.map(drop)
+            api.resend.resend(reference, None, solution.as_deref(), &client).await.map(drop)
         }
     };
     match resent {

@@ -19,7 +19,7 @@ use crate::{
             auth::{Bearer, bearer_token},
             client_ip::RequestClient,
             compat::Compat,
-            fields::{AddressFields, ChallengeFields, Fields, LoginIdFields},
+            fields::{AddressFields, AppHashFields, ChallengeFields, Fields, LoginIdFields},
             idempotency::{IdempotencyKeyHeader, Keyed},
             json::{Body, JsonField, JsonValueField, OptionalBody},
         },
@@ -86,6 +86,8 @@ pub(in crate::http) struct SendRequest {
     #[schema(value_type = Option<std::collections::HashMap<String, serde_json::Value>>, example = json!({"nickname": "Annie"}))]
     data: JsonValueField,
     #[serde(flatten)]
+    app_hash: AppHashFields,
+    #[serde(flatten)]
     challenge: ChallengeFields,
 }
 
@@ -120,8 +122,9 @@ impl SendRequest {
         let name = fields.optional("name", self.name, PersonName::parse);
         let locale = fields.optional("locale", self.locale, Locale::parse);
         let data = fields.data(self.data);
+        let app_hash = self.app_hash.parse(&mut fields, &api.android_apps);
         let newcomer = register.then_some(Newcomer { name, data });
-        fields.finish(address.map(|address| (CodeRequest { address, login_id, locale, newcomer }, solution)))
+        fields.finish(address.map(|address| (CodeRequest { address, login_id, app_hash, locale, newcomer }, solution)))
     }
 }
 

@@ -20,10 +20,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Api,
     error_code::ErrorCode::{
-        self, AccountExists, AccountNotActivated, ChallengeRequired, Forbidden, IdempotencyKeyReused, InvalidCode,
-        InvalidCredentials, InvalidFields, InvalidIdempotencyKey, InvalidLoginCode, InvalidToken, LastContact,
-        MalformedBody, MissingToken, NotFound, ReauthenticationRequired, RegistrationClosed, RequestInProgress,
-        TokenReused, TooManyAttempts, TooManyRequests, UnknownVerification, VerificationIdRequired, WrongPassword,
+        self, AccountExists, AccountNotActivated, ChallengeRequired, ChangedMeanwhile, Forbidden, IdempotencyKeyReused,
+        InvalidCode, InvalidCredentials, InvalidFields, InvalidIdempotencyKey, InvalidLoginCode, InvalidToken,
+        LastContact, MalformedBody, MissingToken, NotFound, ReauthenticationRequired, RegistrationClosed,
+        RequestInProgress, TokenReused, TooManyAttempts, TooManyRequests, UnknownVerification, VerificationIdRequired,
+        WrongPassword,
     },
     openapi::{alias, call, plain},
 };
@@ -36,13 +37,14 @@ pub(super) fn api() -> OpenApiRouter<Api> {
     const LIMITS: [ErrorCode; 2] = [TooManyRequests, TooManyAttempts];
     const KEY: [ErrorCode; 3] = [InvalidIdempotencyKey, RequestInProgress, IdempotencyKeyReused];
     const SENDS: [ErrorCode; 2] = [ChallengeRequired, TooManyRequests];
-    const PASSWORD: [ErrorCode; 2] = [WrongPassword, ReauthenticationRequired];
+    const VERIFY: [ErrorCode; 7] = [InvalidCode, InvalidLoginCode, AccountExists, VerificationIdRequired, ReauthenticationRequired, RegistrationClosed, TooManyAttempts];
+    const PASSWORD: [ErrorCode; 3] = [WrongPassword, ReauthenticationRequired, ChangedMeanwhile];
     OpenApiRouter::new()
         // Registration
         .routes(call("/auth/register", routes!(registration::register), &[&[AccountExists, ChallengeRequired, RegistrationClosed], &LIMITS, &KEY]))
         .routes(alias("/users", "createUser", routes!(registration::register), &[&[AccountExists, ChallengeRequired, RegistrationClosed], &LIMITS, &KEY]))
-        .routes(call("/auth/verify-otp", routes!(verification::verify), &[&[InvalidCode, InvalidLoginCode, AccountExists, VerificationIdRequired, TooManyAttempts]]))
-        .routes(alias("/auth/verify", "verifyCode", routes!(verification::verify), &[&[InvalidCode, InvalidLoginCode, AccountExists, VerificationIdRequired, TooManyAttempts]]))
+        .routes(call("/auth/verify-otp", routes!(verification::verify), &[&VERIFY]))
+        .routes(alias("/auth/verify", "verifyCode", routes!(verification::verify), &[&VERIFY]))
         .routes(call("/auth/resend-otp", routes!(registration::resend), &[&[UnknownVerification, VerificationIdRequired], &SENDS, &KEY]))
         .routes(call("/auth/challenge", routes!(challenge::create), &[]))
         .routes(call("/auth/verifications/{verification_id}", routes!(verification::status), &[&[UnknownVerification, InvalidFields, MalformedBody]]))
@@ -50,7 +52,7 @@ pub(super) fn api() -> OpenApiRouter<Api> {
         .routes(call("/users/resend-code", routes!(activation::resend_code), &[&[InvalidCredentials, ChallengeRequired], &LIMITS]))
         // Recovery
         .routes(call("/auth/forgot-password", routes!(recovery::forgot), &[&SENDS]))
-        .routes(call("/auth/reset-password", routes!(recovery::reset), &[&[InvalidCode], &LIMITS]))
+        .routes(call("/auth/reset-password", routes!(recovery::reset), &[&[InvalidCode, ReauthenticationRequired], &LIMITS]))
         // Login
         .routes(call("/auth/login", routes!(login::log_in), &[&[InvalidCredentials, AccountNotActivated], &LIMITS]))
         .routes(call("/auth/send-otp", routes!(login::send_code), &[&SENDS, &KEY]))
@@ -60,7 +62,7 @@ pub(super) fn api() -> OpenApiRouter<Api> {
         .routes(call("/users/me", routes!(users::update), &[&TOKEN]))
         .routes(call("/users/me/export", routes!(users::export), &[&TOKEN]))
         .routes(call("/users/me/password", routes!(users::change_password), &[&TOKEN, &PASSWORD, &LIMITS]))
-        .routes(call("/users/me/contacts", routes!(contacts::request), &[&TOKEN, &PASSWORD, &[AccountExists, ChallengeRequired], &LIMITS]))
+        .routes(call("/users/me/contacts", routes!(contacts::request), &[&TOKEN, &[WrongPassword, ReauthenticationRequired, AccountExists, ChallengeRequired], &LIMITS]))
         .routes(call("/users/me/contacts/verify", routes!(contacts::verify), &[&TOKEN, &[InvalidCode, AccountExists, TooManyAttempts]]))
         .routes(call("/users/me/contacts/email", routes!(contacts::remove_email), &[&TOKEN, &PASSWORD, &[LastContact], &LIMITS]))
         .routes(call("/users/me/contacts/mobile", routes!(contacts::remove_mobile), &[&TOKEN, &PASSWORD, &[LastContact], &LIMITS]))

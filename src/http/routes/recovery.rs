@@ -87,7 +87,7 @@ pub(in crate::http) async fn forgot(
     let address = request.address.required(&mut fields, &api.phone);
     let address = fields.finish(address)?;
     log_destination(&address.masked());
-    let request = CodeRequest { address, login_id: None, locale: None, newcomer: None };
+    let request = CodeRequest { address, login_id: None, app_hash: None, locale: None, newcomer: None };
     let code = api.code_request.send(Purpose::PasswordReset, &request, solution.as_deref(), &client).await?;
     let response = ForgotResponse {
         status: "success",

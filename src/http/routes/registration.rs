@@ -13,7 +13,7 @@ use crate::{
         Api,
         extract::{
             client_ip::RequestClient,
-            fields::{ChallengeFields, Fields, VerificationRefFields, require_address},
+            fields::{AppHashFields, ChallengeFields, Fields, VerificationRefFields, require_address},
             idempotency::{IdempotencyKeyHeader, Keyed},
             json::{JsonField, JsonValueField},
         },
@@ -62,6 +62,8 @@ pub(in crate::http) struct RegisterRequest {
     #[schema(ignore)]
     mobile_number: JsonField,
     #[serde(flatten)]
+    app_hash: AppHashFields,
+    #[serde(flatten)]
     challenge: ChallengeFields,
 }
 
@@ -70,6 +72,8 @@ pub(in crate::http) struct RegisterRequest {
 pub(in crate::http) struct ResendRequest {
     #[serde(flatten)]
     reference: VerificationRefFields,
+    #[serde(flatten)]
+    app_hash: AppHashFields,
     #[serde(flatten)]
     challenge: ChallengeFields,
 }
@@ -115,12 +119,20 @@ impl RegisterRequest {
         });
         let name = fields.optional("name", self.name, PersonName::parse);
         let locale = fields.optional("locale", self.locale, Locale::parse);
+        let app_hash = self.app_hash.parse(&mut fields, &api.android_apps);
         let solution = self.challenge.parse(&mut fields);
         let data = fields.data(self.data);
         let destination = identifiers.destination();
         require_address(&mut fields, destination.as_ref());
-        let parsed =
-            destination.map(|destination| NewRegistration { destination, identifiers, name, locale, data, password });
+        let parsed = destination.map(|destination| NewRegistration {
+            destination,
+            identifiers,
+            name,
+            locale,
+            data,
+            app_hash,
+            password,
+        });
         fields.finish(parsed.map(|parsed| (parsed, solution)))
     }
 }
@@ -180,13 +192,14 @@ pub(in crate::http) async fn resend(
 ) -> Result<Json<Value>, Problem> {
     let mut fields = Fields::default();
     let reference = body.reference.parse(&mut fields, &api.phone);
+    let app_hash = body.app_hash.parse(&mut fields, &api.android_apps);
     let solution = body.challenge.parse(&mut fields);
     let reference = fields.finish(Some(reference))?;
     log_destination(&reference.address.as_ref().map(Address::masked).unwrap_or_default());
     let destination = reference.address.as_ref().map(Address::key);
     let destination = destination.or(reference.id.map(|id| id.to_string())).unwrap_or_default();
     let resend = async {
-        let resent = api.resend.resend(reference, solution.as_deref(), &client).await?;
+        let resent = api.resend.resend(reference, app_hash.as_ref(), solution.as_deref(), &client).await?;
         Ok(json!(ResendResponse::from(resent)))
     };
     Ok(Json(api.idempotency.once(key, &destination, &client, Box::pin(resend)).await?))

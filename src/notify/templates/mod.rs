@@ -131,6 +131,7 @@ impl Templates {
             html: None,
             otp: code.map(|code| code.code.clone()),
             verification_id: code.map(|code| code.verification_id),
+            app_hash: code.and_then(|code| code.app_hash.clone()),
         };
         match message.channel {
             Channel::Sms => message.body = self.sms(template, &values, code)?,
@@ -141,10 +142,13 @@ impl Templates {
 
     fn sms(&self, template: &MessageTemplate, values: &Value, code: Option<&CodeMessage>) -> Result<String, String> {
         let text = fill("sms.txt", &template.sms, values)?;
-        Ok(match (code, &self.settings.webotp_domain) {
+        let Some(code) = code else { return Ok(text) };
+        Ok(match (&code.app_hash, &self.settings.webotp_domain) {
+            // Android's SMS Retriever takes a text that ends with the app's hash.
+            (Some(app), _) => format!("{text}\n\n{}", app.as_str()),
             // WICG, origin-bound one-time codes: the last line, and nothing after it.
-            (Some(code), Some(domain)) => format!("{text}\n\n@{domain} #{}", code.code),
-            _ => text,
+            (None, Some(domain)) => format!("{text}\n\n@{domain} #{}", code.code),
+            (None, None) => text,
         })
     }
 
@@ -235,6 +239,7 @@ fn life(words: &Words, seconds: u64) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::AppHash;
 
     fn settings() -> TemplateSettings {
         TemplateSettings { brand: "Acme".into(), default_locale: "en".into(), webotp_domain: None, support: None }
@@ -274,6 +279,21 @@ mod tests {
         let message = render(&templates, &sms(Purpose::Login, "en"));
         assert!(message.body.ends_with("\n\n@example.com #012345"), "{}", message.body);
         assert_eq!(segments(&message.body), 1);
+    }
+
+    #[test]
+    fn the_hash_of_an_app_stands_in_the_place_of_the_origin() {
+        let settings = TemplateSettings { webotp_domain: Some("example.com".into()), ..settings() };
+        let templates = Templates::load(settings, None).unwrap();
+        let to = Address::from_stored("+919876543210".into());
+        for purpose in Purpose::ALL {
+            let code =
+                CodeMessage { app_hash: AppHash::parse("FA+9qCX9VSu"), ..CodeMessage::sample(purpose, &to, "en") };
+            let message = render(&templates, &MessagePayload::Code(code));
+            assert!(message.body.ends_with("\n\nFA+9qCX9VSu") && !message.body.contains('@'), "{}", message.body);
+            assert!(message.body.len() <= 140, "the SMS Retriever reads no more: {}", message.body);
+            assert_eq!(segments(&message.body), 1);
+        }
     }
 
     #[test]
