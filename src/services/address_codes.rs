@@ -105,7 +105,9 @@ impl AddressCodeService {
         let now = self.core.now();
         let mut reader = self.core.store.read().await?;
         let (mut actor, mut challenge) = (None, None);
-        if let Some(asked) = reader.change_asked_from(address, &client.network_hash(), now).await?
+        let policy = self.contacts.issuer.settings.policy(Purpose::ContactChange, address.channel());
+        if !policy.needs_id()
+            && let Some(asked) = reader.change_asked_from(address, &client.network_hash(), now).await?
             && let Some(owner) = reader.session_user(asked.session, asked.user, now).await?
         {
             actor = Some(Actor { user: owner.user, session: asked.session, client: client.clone() });

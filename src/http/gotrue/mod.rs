@@ -52,8 +52,8 @@ pub(super) fn routes() -> Router<Api> {
 }
 
 /// Paths of the server that stand in no list: the documents, the page, and the development inbox.
-const OTHER_PATHS: [&str; 7] =
-    ["/docs", "/openapi.json", "/page", "/account", "/dev", "/providers", "/.well-known/change-password"];
+const OTHER_PATHS: [&str; 6] =
+    ["/docs/{file}", "/openapi.json", "/page/{file}", "/account", "/dev/inbox", "/.well-known/change-password"];
 
 /// Whether a path of another prefix, or beside all of them, begins with this one.
 pub(super) fn collides(prefix: &str, settings: &ServerSettings) -> bool {
