@@ -26,6 +26,7 @@ const LIMITS: &str = "enroll_limits_exceeded_total";
 const CHALLENGES: &str = "enroll_challenges_total";
 const PREFIXES_HELD: &str = "enroll_abuse_prefixes_held";
 const CEILINGS: &str = "enroll_abuse_beyond_ceiling_total";
+const TEST_IDENTITIES: &str = "enroll_test_identities";
 const DEPENDENCY_UP: &str = "enroll_dependency_up";
 const BUILD: &str = "enroll_build_info";
 
@@ -81,6 +82,7 @@ fn describe() {
     describe_counter!(CHALLENGES, "Challenges before a code (asked, solved, wrong)");
     describe_gauge!(PREFIXES_HELD, "Prefixes of mobile numbers whose messages need a challenge");
     describe_counter!(CEILINGS, "Messages asked for beyond a ceiling, by country, or `all` for the ceiling over all");
+    describe_gauge!(TEST_IDENTITIES, "Addresses whose code is known beforehand, of those whose last day is not over");
     describe_gauge!(DEPENDENCY_UP, "Whether the last check of a dependency found it well");
     describe_gauge!(BUILD, "The version that runs");
 }
@@ -161,6 +163,11 @@ pub fn prefixes_held(count: usize) {
 /// A message was asked for beyond the ceiling of a country, or of `all`.
 pub fn ceiling_reached(region: &str) {
     counter!(CEILINGS, "region" => region.to_owned()).increment(1);
+}
+
+/// The addresses whose code is known beforehand.
+pub fn test_identities(live: usize) {
+    gauge!(TEST_IDENTITIES).set(number(live));
 }
 
 /// What a check of a dependency found.

@@ -31,7 +31,7 @@ pub use admin::{AdminServices, admin_services};
 pub use providers::{named_providers, notifiers};
 pub use root_key::make_private_file;
 
-/// Clock, randomness and names, replaceable in tests.
+/// Clock, randomness, names and bounds, replaceable in tests.
 pub struct Environment {
     /// The source of the current time.
     pub clock: Arc<dyn Clock>,
@@ -41,6 +41,8 @@ pub struct Environment {
     pub redis_namespace: String,
     /// How long the start waits for the database and Redis.
     pub startup_timeout: Duration,
+    /// How many destinations with codes, and how many counters, are held in memory where there is no Redis.
+    pub memory_bound: usize,
 }
 
 impl Default for Environment {
@@ -50,6 +52,7 @@ impl Default for Environment {
             random: Arc::new(OsRandom),
             redis_namespace: "enroll:".to_owned(),
             startup_timeout: Duration::from_secs(30),
+            memory_bound: 100_000,
         }
     }
 }
@@ -126,7 +129,7 @@ impl Application {
         if settings.hides_inbox() {
             tracing::info!("/dev/inbox is off: it is there only while `console` is the one provider");
         }
-        let Environment { clock, random, redis_namespace, startup_timeout } = environment;
+        let Environment { clock, random, redis_namespace, startup_timeout, memory_bound } = environment;
         let deadline = Instant::now() + startup_timeout;
         let store = open_store_until(settings, deadline).await?;
         let redis = open_redis(settings, &redis_namespace)?;
@@ -143,7 +146,7 @@ impl Application {
         };
 
         let core = Core { store, clock, random, keyring, turns: SessionTurns::default() };
-        Self::run(settings, core, redis, node_lock, (listener, private))
+        Self::run(settings, core, redis, node_lock, (listener, private), memory_bound)
     }
 
     fn run(
@@ -152,6 +155,7 @@ impl Application {
         redis: Option<RedisClient>,
         node_lock: Option<NodeLock>,
         (listener, private): (TcpListener, Option<TcpListener>),
+        memory_bound: usize,
     ) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
         let store = core.store.clone();
@@ -160,7 +164,7 @@ impl Application {
             metrics::start();
         }
         let draining = CancellationToken::new();
-        let engine = Engine::new(settings, core, redis, inbox.clone(), draining.clone());
+        let engine = Engine::new(settings, core, redis, inbox.clone(), draining.clone(), memory_bound);
         let (readiness, gauges) = (engine.readiness.clone(), engine.gauges());
         let (requests, mut http) = (TaskTracker::new(), JoinSet::new());
         let (stop_http, stop_workers) = (CancellationToken::new(), CancellationToken::new());

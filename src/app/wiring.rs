@@ -31,8 +31,6 @@ use crate::{
     },
 };
 
-/// Destinations and counters in memory; beyond it requests are refused, and nothing is forgotten.
-const MEMORY_BOUND: usize = 100_000;
 /// Answers kept in memory, of about a kilobyte each.
 const ANSWERS_BOUND: usize = 20_000;
 /// Failed logins and refusals that wait to be written; more are dropped.
@@ -76,6 +74,7 @@ impl<'a> Engine<'a> {
         redis: Option<RedisClient>,
         inbox: Option<Arc<Inbox>>,
         draining: CancellationToken,
+        memory_bound: usize,
     ) -> Self {
         let (codes, limiter, answers): (Arc<dyn CodeStore>, Arc<dyn Limiter>, Arc<dyn AnswerStore>) = match &redis {
             Some(redis) => (
@@ -84,8 +83,8 @@ impl<'a> Engine<'a> {
                 Arc::new(RedisAnswers::new(redis.clone())),
             ),
             None => (
-                Arc::new(MemoryCodes::new(MEMORY_BOUND)),
-                Arc::new(MemoryLimits::new(MEMORY_BOUND)),
+                Arc::new(MemoryCodes::new(memory_bound)),
+                Arc::new(MemoryLimits::new(memory_bound)),
                 Arc::new(MemoryAnswers::new(ANSWERS_BOUND)),
             ),
         };
@@ -96,14 +95,14 @@ impl<'a> Engine<'a> {
         let rate_limits = RateLimits {
             core: core.clone(),
             shared: limiter,
-            local: Arc::new(MemoryLimits::new(MEMORY_BOUND)),
+            local: Arc::new(MemoryLimits::new(memory_bound)),
             settings: settings.limits.clone(),
             deferred: lines,
         };
         let abuse = &settings.abuse;
         let counts = ServiceCounts::new(abuse.numbers);
         let guard = PumpingGuard { mode: abuse.guard, settings: abuse.numbers, counts: counts.clone() };
-        let gate = send_gate(settings, core.clone(), rate_limits.clone(), guard.clone());
+        let gate = send_gate(settings, core.clone(), rate_limits.clone(), guard.clone(), Arc::clone(&codes));
         let issuer = CodeIssuer {
             core: core.clone(),
             codes,
@@ -146,7 +145,12 @@ impl<'a> Engine<'a> {
 
     pub(super) fn gauges(&self) -> Gauges {
         let sinks = self.settings.events.sinks();
-        Gauges { core: self.core.clone(), hasher: self.passwords.hasher.clone(), sinks }
+        Gauges {
+            core: self.core.clone(),
+            hasher: self.passwords.hasher.clone(),
+            sinks,
+            test_identities: self.settings.codes.test_identities.clone(),
+        }
     }
 
     pub(super) fn build(self) -> (http::Services, Workers) {
@@ -351,7 +355,13 @@ impl<'a> Engine<'a> {
     }
 }
 
-fn send_gate(settings: &Settings, core: Core, rate_limits: RateLimits, guard: PumpingGuard) -> SendGate {
+fn send_gate(
+    settings: &Settings,
+    core: Core,
+    rate_limits: RateLimits,
+    guard: PumpingGuard,
+    codes: Arc<dyn CodeStore>,
+) -> SendGate {
     let abuse = &settings.abuse;
     let puzzles = match &abuse.site_verify {
         Some(provider) => PuzzleMaster::SiteVerify(provider.clone()),
@@ -361,5 +371,5 @@ fn send_gate(settings: &Settings, core: Core, rate_limits: RateLimits, guard: Pu
             cost: abuse.pow_cost,
         }),
     };
-    SendGate { core, rate_limits, guard, mode: abuse.challenge, puzzles, trusts_loopback: abuse.trusts_loopback }
+    SendGate { core, rate_limits, guard, codes, mode: abuse.challenge, puzzles, trusts_loopback: abuse.trusts_loopback }
 }

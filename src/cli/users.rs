@@ -175,7 +175,7 @@ pub(super) async fn run(command: Users, settings: &Settings, as_json: bool) -> a
         Users::Show(AccountArgument { who }) => {
             let user = find(&admin, settings, &who).await?;
             let sessions = admin.sessions.list(&user).await?;
-            print(&user_json(&user, Some(sessions)), as_json);
+            print(&with_operators_part(user_json(&user, Some(sessions)), &user), as_json);
             ExitCode::SUCCESS
         }
         Users::Set { account: AccountArgument { who }, claims } => {
@@ -299,4 +299,19 @@ async fn export(admin: &AdminServices) -> anyhow::Result<ExitCode> {
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What only an operator is shown.
+fn with_operators_part(mut json: serde_json::Value, user: &User) -> serde_json::Value {
+    for (name, at) in [
+        ("session_opened_at", Some(user.session_opened_at)),
+        ("email_suspended_until", user.email_suspended_until),
+        ("mobile_suspended_until", user.mobile_suspended_until),
+        ("password_closed_at", user.password_closed_at),
+    ] {
+        if let Some(at) = at {
+            json[name] = serde_json::json!(at);
+        }
+    }
+    json
 }

@@ -2,16 +2,21 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Mutex, PoisonError},
+    net::IpAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{Attempt, CLAIM_MS, Claim, CodeKey, CodeStore, LiveCode, Verdict};
+use super::{Attempt, CLAIM_MS, Claim, CodeKey, CodeStore, LiveCode, Room, Verdict, crowds::Crowds};
 use crate::domain::{DAY_MS, Dependency, DestinationHash, FailedAttempt, Purpose, Timestamp, Unavailable};
 
 /// The codes of a single node; they end with the process.
+///
+/// From half its bound on, networks that hold more than their share need a puzzle for another code, and from three
+/// quarters on they get none, and all others need one: so whoever fills it is refused first, and somebody else's code
+/// has a place. Codes of nobody may fill half of that.
 pub struct MemoryCodes {
     destinations: Mutex<Destinations>,
     bound: usize,
@@ -20,6 +25,9 @@ pub struct MemoryCodes {
 #[derive(Default)]
 struct Destinations {
     by_name: HashMap<(DestinationHash, Purpose), Destination>,
+    crowds: Crowds,
+    /// Those with codes of nobody alone.
+    phantoms: usize,
     swept_at: i64,
 }
 
@@ -28,6 +36,8 @@ struct Destinations {
 struct Destination {
     codes: BTreeMap<Uuid, Code>,
     attempts: Vec<FailedAttempt>,
+    /// The IP address that asked for the first code.
+    asked_from: Option<IpAddr>,
 }
 
 struct Code {
@@ -47,14 +57,17 @@ impl MemoryCodes {
         Self { destinations: Mutex::default(), bound }
     }
 
+    fn lock(&self) -> MutexGuard<'_, Destinations> {
+        self.destinations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn with_destination<T>(&self, key: &CodeKey, act: impl FnOnce(Option<&mut Destination>) -> T) -> T {
-        let mut destinations = self.destinations.lock().unwrap_or_else(PoisonError::into_inner);
-        act(destinations.by_name.get_mut(&(key.destination.clone(), key.purpose)))
+        act(self.lock().by_name.get_mut(&(key.destination.clone(), key.purpose)))
     }
 }
 
 impl Destinations {
-    /// Drops what has ended; at most once a second, because it visits everything.
+    /// Drops what has ended, and attempts, which SQL has too; at most once a second, because it visits everything.
     fn sweep(&mut self, now: i64) {
         if now - self.swept_at < 1_000 {
             return;
@@ -62,16 +75,59 @@ impl Destinations {
         self.swept_at = now;
         for destination in self.by_name.values_mut() {
             destination.codes.retain(|_, code| code.expires > now);
-            destination.attempts.retain(|attempt| attempt.at() > now - DAY_MS);
         }
-        self.by_name.retain(|_, destination| !destination.codes.is_empty() || !destination.attempts.is_empty());
+        self.retain(|destination| !destination.codes.is_empty());
     }
 
-    /// For a new destination. What nobody waits for goes: codes of nobody, and attempts, which SQL has too.
+    fn retain(&mut self, is_kept: impl Fn(&Destination) -> bool) {
+        self.by_name.retain(|_, destination| {
+            let is_kept = is_kept(destination);
+            if !is_kept {
+                self.crowds.remove(destination.asked_from);
+            }
+            is_kept
+        });
+        self.phantoms = self.by_name.values().filter(|destination| destination.is_phantom()).count();
+    }
+
+    /// For a new destination. What nobody waits for goes: codes of nobody, and attempts.
     fn make_room(&mut self, bound: usize, now: i64) {
         self.sweep(now);
         if self.by_name.len() >= bound {
-            self.by_name.retain(|_, destination| destination.codes.values().any(|code| !code.phantom));
+            self.retain(|destination| !destination.is_phantom());
+        }
+    }
+
+    fn put(&mut self, code: &LiveCode, now: i64) -> bool {
+        let name = (code.key.destination.clone(), code.key.purpose);
+        let crowds = &mut self.crowds;
+        let destination = self.by_name.entry(name).or_insert_with(|| {
+            crowds.add(code.asked_from);
+            Destination { asked_from: code.asked_from, ..Destination::default() }
+        });
+        let was_phantom = destination.is_phantom() && !destination.codes.is_empty();
+        let is_live = destination.put(code, now);
+        self.phantoms -= usize::from(was_phantom);
+        self.phantoms += usize::from(destination.is_phantom());
+        is_live
+    }
+}
+
+/// The part of a bound that is filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Filling {
+    /// Less than half.
+    Low,
+    Half,
+    ThreeQuarters,
+}
+
+impl Filling {
+    fn of(count: usize, bound: usize) -> Self {
+        match count {
+            _ if count >= bound - bound / 4 => Self::ThreeQuarters,
+            _ if count >= bound / 2 => Self::Half,
+            _ => Self::Low,
         }
     }
 }
@@ -79,7 +135,7 @@ impl Destinations {
 #[async_trait]
 impl CodeStore for MemoryCodes {
     async fn put(&self, code: &LiveCode, now: Timestamp) -> Result<bool, Unavailable> {
-        let mut destinations = self.destinations.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut destinations = self.lock();
         let name = (code.key.destination.clone(), code.key.purpose);
         if destinations.by_name.len() >= self.bound && !destinations.by_name.contains_key(&name) {
             destinations.make_room(self.bound, now.millis());
@@ -88,7 +144,7 @@ impl CodeStore for MemoryCodes {
                 return Err(Unavailable::new(Dependency::Memory, cause));
             }
         }
-        Ok(destinations.by_name.entry(name).or_default().put(code, now.millis()))
+        Ok(destinations.put(code, now.millis()))
     }
 
     async fn judge(&self, attempt: &Attempt, now: Timestamp) -> Result<Verdict, Unavailable> {
@@ -112,9 +168,33 @@ impl CodeStore for MemoryCodes {
             code.filter(|code| code.is_live(generation, now.millis())).map_or(0, |code| code.with_id)
         }))
     }
+
+    fn room(&self, from: IpAddr, may_be_phantom: bool, now: Timestamp) -> Room {
+        let mut destinations = self.lock();
+        let filling = |destinations: &Destinations| {
+            let phantoms = Filling::of(destinations.phantoms, self.bound / 2);
+            (Filling::of(destinations.by_name.len(), self.bound), if may_be_phantom { phantoms } else { Filling::Low })
+        };
+        if filling(&destinations) > (Filling::Low, Filling::Low) {
+            destinations.sweep(now.millis());
+        }
+        let (codes, phantoms) = filling(&destinations);
+        match (codes.max(phantoms), destinations.crowds.is_crowded(from, self.bound)) {
+            (Filling::ThreeQuarters, true) if codes == Filling::ThreeQuarters => {
+                Room::Spent(u32::try_from(self.bound - self.bound / 4).unwrap_or(u32::MAX))
+            }
+            (Filling::ThreeQuarters, _) | (Filling::Half, true) => Room::Scarce,
+            _ => Room::Ample,
+        }
+    }
 }
 
 impl Destination {
+    /// Whether none of its codes is anybody's.
+    fn is_phantom(&self) -> bool {
+        self.codes.values().all(|code| code.phantom)
+    }
+
     fn put(&mut self, new: &LiveCode, now: i64) -> bool {
         self.codes.retain(|id, code| code.expires > now || *id == new.key.verification);
         let stored = self.codes.get(&new.key.verification);

@@ -2,8 +2,11 @@
 //! attempt. Codes themselves are never stored, only their MACs.
 
 mod answers;
+mod crowds;
 mod memory;
 mod redis;
+
+use std::net::IpAddr;
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -34,7 +37,16 @@ pub use redis::RedisCodes;
 /// };
 /// let now = Timestamp::from_millis(0);
 /// let expires_at = Timestamp::from_millis(120_000);
-/// codes.put(&LiveCode { key: key.clone(), generation: 1, mac: "mac".into(), phantom: false, tries: 3, expires_at }, now).await?;
+/// let code = LiveCode {
+///     key: key.clone(),
+///     generation: 1,
+///     mac: "mac".into(),
+///     phantom: false,
+///     asked_from: None,
+///     tries: 3,
+///     expires_at,
+/// };
+/// codes.put(&code, now).await?;
 ///
 /// let attempt = Attempt {
 ///     key,
@@ -65,6 +77,20 @@ pub trait CodeStore: Send + Sync {
     /// The wrong attempts that a code still allows to callers that present its id, its destination's budget
     /// aside; zero if there is no such code.
     async fn tries_left(&self, key: &CodeKey, generation: i64, now: Timestamp) -> Result<u32, Unavailable>;
+
+    /// The room for another code that is asked for from there, and may turn out to be a phantom.
+    fn room(&self, from: IpAddr, may_be_phantom: bool, now: Timestamp) -> Room;
+}
+
+/// The room for another code. The crowd that fills the store finds the less of it first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// For anybody's.
+    Ample,
+    /// For who solves a puzzle.
+    Scarce,
+    /// For none from there, out of so many.
+    Spent(u32),
 }
 
 /// The name of a verification's code.
@@ -89,6 +115,8 @@ pub struct LiveCode {
     pub mac: String,
     /// Whether it is nobody's: where there is no room, it gives way.
     pub phantom: bool,
+    /// The IP address that asked for it, where it is known.
+    pub asked_from: Option<IpAddr>,
     /// The wrong attempts that it allows.
     pub tries: u32,
     /// When it expires.

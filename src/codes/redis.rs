@@ -1,13 +1,13 @@
 //! Codes in Redis.
 
-use std::{borrow::Cow, sync::LazyLock};
+use std::{borrow::Cow, net::IpAddr, sync::LazyLock};
 
 use ::redis::Script;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Attempt, CLAIM_MS, Claim, CodeKey, CodeStore, LiveCode, Verdict};
+use super::{Attempt, CLAIM_MS, Claim, CodeKey, CodeStore, LiveCode, Room, Verdict};
 use crate::{
     domain::{DAY_MS, Dependency, FailedAttempt, Quota, Timestamp, Unavailable},
     redis::RedisClient,
@@ -122,5 +122,10 @@ impl CodeStore for RedisCodes {
         let code = stored.as_deref().and_then(|json| serde_json::from_str::<Code<'_>>(json).ok());
         let live = code.filter(|code| code.generation == generation && code.expires > now.millis());
         Ok(live.map_or(0, |code| code.with_id))
+    }
+
+    /// Redis has the bound that its operator gave it.
+    fn room(&self, _: IpAddr, _: bool, _: Timestamp) -> Room {
+        Room::Ample
     }
 }

@@ -4,6 +4,8 @@
 //! all problems are reported at once.
 
 mod abuse;
+#[cfg(test)]
+mod budgets;
 mod codes_and_limits;
 mod events;
 mod notify;

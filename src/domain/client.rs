@@ -25,6 +25,13 @@ pub fn site_of(ip: IpAddr) -> IpNet {
     IpNet::new_assert(ip, length).trunc()
 }
 
+/// The networks around an IP address by which crowds are told apart: a site's, a provider's and a region's, mostly.
+pub fn crowds_of(ip: IpAddr) -> [IpNet; 3] {
+    let ip = ip.to_canonical();
+    let lengths = if ip.is_ipv4() { [24, 16, 8] } else { [48, 32, 20] };
+    lengths.map(|length| IpNet::new_assert(ip, length).trunc())
+}
+
 /// SHA-256 of the site of an IP address, for this account alone.
 pub fn site_hash(ip: IpAddr, user: Uuid) -> Vec<u8> {
     sha256(&[user.as_bytes(), site_of(ip).to_string().as_bytes()].concat()).to_vec()

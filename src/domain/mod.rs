@@ -42,7 +42,7 @@ pub use account_details::AccountDetails;
 pub use address::{Address, Channel};
 pub use app_hash::AppHash;
 pub use audit::{AuditKind, AuditLine, Origin};
-pub use client::{Client, KNOWN_FOR, site_hash, site_of};
+pub use client::{Client, KNOWN_FOR, crowds_of, site_hash, site_of};
 pub use clock::{Clock, MovableClock, SystemClock};
 pub use code::OneTimeCode;
 pub use code_history::{CodeHistory, FailedAttempt, FailedAttempts};

@@ -68,6 +68,15 @@ impl User {
         )
     }
 
+    /// The addresses that nobody else may prove now.
+    pub fn held_addresses(&self, now: Timestamp) -> Vec<Address> {
+        let is_held = |until: Option<Timestamp>| until.is_some_and(|until| until > now);
+        self.addresses(
+            self.mobile_verified || is_held(self.mobile_suspended_until),
+            self.email_verified || is_held(self.email_suspended_until),
+        )
+    }
+
     fn addresses(&self, with_mobile: bool, with_email: bool) -> Vec<Address> {
         let Identifiers { email, mobile, .. } = &self.identifiers;
         let mobile = mobile.clone().filter(|_| with_mobile).map(Address::Mobile);

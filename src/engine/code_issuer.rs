@@ -249,6 +249,7 @@ impl CodeIssuer {
         let message = self.write_message(tx, &verification, new, now).await?;
         tx.append_audit(&[issued_line(&verification, client, now)]).await?;
         let mut live = live_code(&message, &self.core.keyring);
+        live.asked_from = Some(client.ip);
         if verification.holder == Holder::Phantom {
             live.mac = hex(&self.core.random.bytes::<32>());
             live.phantom = true;
@@ -414,6 +415,7 @@ pub fn live_code(message: &CodeMessage, keyring: &Keyring) -> LiveCode {
         generation: message.generation,
         mac: macs.into_iter().next().unwrap_or_default(),
         phantom: false,
+        asked_from: None,
         tries: message.tries,
         expires_at: message.expires_at,
     }

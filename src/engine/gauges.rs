@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Core;
 use crate::{
     crypto::Hasher,
-    domain::{EventSink, Timestamp},
+    domain::{EventSink, TestIdentities, Timestamp},
     metrics,
     store::StoreError,
 };
@@ -17,12 +17,14 @@ pub struct Gauges {
     pub(crate) hasher: Hasher,
     /// Where events go.
     pub(crate) sinks: Vec<EventSink>,
+    pub(crate) test_identities: TestIdentities,
 }
 
 impl Gauges {
     /// Reads them; while the database is down its backlogs keep their last values.
     pub async fn read(&self) {
         metrics::hashes_queued(self.hasher.queued());
+        metrics::test_identities(self.test_identities.live(self.core.now()).count());
         let (in_use, most) = self.core.store.connections();
         metrics::connections(in_use, most);
         if let Err(error) = self.read_backlogs().await {

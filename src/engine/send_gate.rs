@@ -1,6 +1,6 @@
 //! The gate before every code that is sent: the client's limits, the guard, and the puzzle that opens both.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Core, PumpingGuard, RateLimits,
@@ -8,8 +8,9 @@ use super::{
     rate_limits::{Reservation, SendCount},
 };
 use crate::{
-    domain::{Address, Client, Reach},
-    error::Error,
+    codes::{CodeStore, Room},
+    domain::{Address, Client, Quota, Reach},
+    error::{Error, ExceededLimit},
     metrics,
     puzzles::{Binding, ProofOfWork, Puzzle, SiteVerify, Solved},
 };
@@ -40,6 +41,7 @@ pub struct SendGate {
     pub(crate) core: Core,
     pub(crate) rate_limits: RateLimits,
     pub(crate) guard: PumpingGuard,
+    pub(crate) codes: Arc<dyn CodeStore>,
     pub(crate) mode: PuzzleMode,
     pub(crate) puzzles: PuzzleMaster,
     /// On a laptop's embedded default nobody but the client's minute is in the way.
@@ -55,6 +57,8 @@ pub(crate) struct Pass<'a> {
     use_of_client: Reservation,
     /// One of the client's longer limits is spent.
     is_beyond: bool,
+    /// Where there is no such account or registration, a code of nobody is written.
+    may_be_phantom: bool,
     /// The address that the request names, which its puzzle is bound to.
     named: Option<Address>,
     /// Whether its puzzle is solved, once somebody asked.
@@ -82,8 +86,17 @@ impl SendGate {
                 return Err(Error::TooManyRequests(exceeded));
             }
         };
-        let (named, is_solved, use_of_solution) = (None, None, None);
-        Ok(Pass { gate: self, client, solution, use_of_client, is_beyond, named, is_solved, use_of_solution })
+        Ok(Pass {
+            gate: self,
+            client,
+            solution,
+            use_of_client,
+            is_beyond,
+            may_be_phantom: false,
+            named: None,
+            is_solved: None,
+            use_of_solution: None,
+        })
     }
 
     /// A puzzle for who cannot read it in a refusal, at the price that the address has.
@@ -126,17 +139,29 @@ impl SendGate {
     }
 }
 
+/// For a minute: as long as most codes live.
+fn crowded_out(most: u32) -> ExceededLimit {
+    let retry_after = Duration::from_mins(1);
+    ExceededLimit { policy: "codes-in-memory", quota: Quota::new(most, retry_after), retry_after }
+}
+
 fn binding(address: &Address, client: &Client) -> Binding {
     Binding { destination: address.hash(), network: client.network() }
 }
 
 impl Pass<'_> {
+    /// For a call that writes a code of nobody where there is no such account or registration.
+    pub(crate) fn or_phantom(self) -> Self {
+        Self { may_be_phantom: true, ..self }
+    }
+
     /// Judges a code of this reach to the address; of a request that names one address and sends to another, first
     /// the one and then the other, and a puzzle is bound to the first.
     ///
     /// # Errors
     ///
-    /// [`Error::ChallengeRequired`] until its puzzle is solved, [`Error::TooManyRequests`] above the ceilings.
+    /// [`Error::ChallengeRequired`] until its puzzle is solved, [`Error::TooManyRequests`] above the ceilings, and for a
+    /// crowd that has filled the code store.
     pub(crate) async fn check(&mut self, reach: Reach, address: &Address) -> Result<(), Error> {
         let gate = self.gate;
         if gate.is_trusted(self.client) {
@@ -146,13 +171,17 @@ impl Pass<'_> {
         if let Word::Refused(exceeded) = word {
             return Err(Error::TooManyRequests(exceeded));
         }
+        let room = gate.codes.room(self.client.ip, self.may_be_phantom, gate.core.now());
+        if let Room::Spent(most) = room {
+            return Err(Error::TooManyRequests(crowded_out(most)));
+        }
         if gate.mode == PuzzleMode::Off {
             return Ok(());
         }
         let named = self.named.get_or_insert_with(|| address.clone()).clone();
         let factor = match word {
             Word::NeedsPuzzle(factor) => factor,
-            _ if gate.mode == PuzzleMode::Always || self.is_beyond => 1,
+            _ if gate.mode == PuzzleMode::Always || self.is_beyond || room == Room::Scarce => 1,
             _ => return Ok(()),
         };
         if self.is_solved(&named).await? {

@@ -212,6 +212,7 @@ fn what_was_too_much(policy: &str) -> &'static str {
     match policy {
         "client-sends" => "too many codes were requested from this client",
         "destination-sends" => "too many codes were requested for this address",
+        "codes-in-memory" => "the networks around this client have asked for all the codes there is room for",
         "message-ceiling" => "more messages are asked for than may go out",
         "resend" => "a code was sent a moment ago",
         "client-hashes" => "this client sent too many passwords",

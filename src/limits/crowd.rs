@@ -4,15 +4,17 @@ use std::{collections::HashMap, net::IpAddr};
 
 use ipnet::IpNet;
 
+use crate::domain::crowds_of;
+
 /// The groups around a name, the narrowest first: for a network the sites and providers around it, for another subject
 /// its first digits. The policy is part of each.
 pub(super) fn groups(name: &str) -> Vec<String> {
     let Some((policy, subject)) = name.split_once(':') else { return Vec::new() };
     match network_of(subject) {
         Some(network) => {
-            let lengths: &[u8] = if network.addr().is_ipv4() { &[24, 16, 8] } else { &[48, 32, 20] };
-            let wider = lengths.iter().filter(|length| **length <= network.prefix_len());
-            wider.map(|length| format!("{policy}:{}*", IpNet::new_assert(network.addr(), *length).trunc())).collect()
+            let around = crowds_of(network.addr()).into_iter();
+            let wider = around.filter(|crowd| crowd.prefix_len() <= network.prefix_len());
+            wider.map(|crowd| format!("{policy}:{crowd}*")).collect()
         }
         None => (1..=3).rev().filter_map(|length| Some(format!("{policy}:{}*", subject.get(..length)?))).collect(),
     }

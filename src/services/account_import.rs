@@ -135,10 +135,11 @@ impl AccountService {
         let mobiles: Vec<String> = identifiers().filter_map(|own| own.mobile.as_ref().map(mobile)).collect();
         let login_ids: Vec<String> = identifiers().filter_map(|own| own.login_id.as_ref().map(LoginId::key)).collect();
         let users = self.core.store.read().await?.users_by_keys(&emails, &mobiles, &login_ids, &ids).await?;
+        let now = self.core.now();
         let keys = |user: &User| {
             let login_id = user.identifiers.login_id.as_ref().map(|login_id| format!("login_id {}", login_id.key()));
             let id = std::iter::once(format!("id {}", user.id));
-            user.proven_addresses().iter().map(Address::key).chain(login_id).chain(id).collect::<Vec<_>>()
+            user.held_addresses(now).iter().map(Address::key).chain(login_id).chain(id).collect::<Vec<_>>()
         };
         Ok(users.iter().flat_map(|user| keys(user).into_iter().map(|key| (key, user.clone()))).collect())
     }

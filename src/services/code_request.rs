@@ -63,7 +63,7 @@ impl CodeRequestService {
         solution: Option<&str>,
         client: &Client,
     ) -> Result<IssuedCode, Error> {
-        let mut pass = self.gate.enter(client, solution).await?;
+        let mut pass = self.gate.enter(client, solution).await?.or_phantom();
         let write = async {
             let sign_up = self.sign_up(purpose, request, client).await?;
             let reach = if sign_up.is_some() { Reach::AnyAddress } else { purpose.reach() };

@@ -65,7 +65,7 @@ impl ResendService {
         solution: Option<&str>,
         client: &Client,
     ) -> Result<ResentCode, Error> {
-        let mut pass = self.gate.enter(client, solution).await?;
+        let mut pass = self.gate.enter(client, solution).await?.or_phantom();
         let written = async {
             // Only an id alone has to be looked up to know the address.
             if let Some(named) = &reference.address {

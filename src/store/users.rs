@@ -71,8 +71,10 @@ statements! {
         ORDER BY u.mobile_verified DESC, u.created_at, u.id LIMIT 1";
     SELECT_BY_LOGIN_ID = "SELECT ", USER, " FROM users u WHERE u.login_id_key = $1";
     SELECT_PAGE = "SELECT ", USER, " FROM users u WHERE u.id > $1 ORDER BY u.id LIMIT $2";
-    SELECT_BY_EMAILS = "SELECT ", USER, " FROM users u WHERE u.email_verified AND u.email_key IN ", TEXTS;
-    SELECT_BY_MOBILES = "SELECT ", USER, " FROM users u WHERE u.mobile_verified AND u.mobile IN ", TEXTS;
+    SELECT_BY_EMAILS = "SELECT ", USER, " FROM users u
+        WHERE (u.email_verified OR u.email_suspended_until IS NOT NULL) AND u.email_key IN ", TEXTS;
+    SELECT_BY_MOBILES = "SELECT ", USER, " FROM users u
+        WHERE (u.mobile_verified OR u.mobile_suspended_until IS NOT NULL) AND u.mobile IN ", TEXTS;
     SELECT_BY_LOGIN_IDS = "SELECT ", USER, " FROM users u WHERE u.login_id_key IN ", TEXTS;
     SELECT_BY_IDS = "SELECT ", USER, " FROM users u WHERE u.id IN ", UUIDS;
     SELECT_ANY = "SELECT EXISTS (SELECT 1 FROM users)";
@@ -123,7 +125,7 @@ impl Reader {
         Ok(rows.into_iter().map(User::from).collect())
     }
 
-    /// The accounts that have proven one of these emails or mobiles, or have one of these login ids or ids;
+    /// The accounts that have proven one of these emails or mobiles, be it that it is suspended, or have one of these login ids or ids;
     /// all as keys.
     pub async fn users_by_keys(
         &mut self,

@@ -2,7 +2,7 @@
 
 use enroll::domain::DestinationHash;
 use futures_util::StreamExt as _;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{
     Answer, Backend, Options, TestApp,
@@ -284,6 +284,81 @@ async fn who_fills_the_counters_in_memory_is_refused_first() {
     let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
     app.verify(&ann, &other_than(&ann.otp)).await.is(400);
     app.verify(&ann, &ann.otp).await.is(200);
+}
+
+/// As many codes as memory has room for, asked for from one provider's networks, and within the limits of each; the
+/// statuses of the answers.
+async fn fill_with_codes(app: &TestApp, path: &str, details: fn(u32) -> Value) -> Vec<u16> {
+    let networks = (0..20_u32).flat_map(|site| (0..16_u32).map(move |nth| (site, nth)));
+    let networks: Vec<String> =
+        networks.map(|(site, nth)| format!("2001:db8:{site:x}:{:x}::1", ((nth / 4) << 8) + nth % 4)).collect();
+    let asked = (0..1_600_u32).map(|n| {
+        let ip = &networks[usize::try_from(n).unwrap() % networks.len()];
+        async move { app.post_from(ip, path, details(n)).await.status }
+    });
+    futures_util::stream::iter(asked).buffered(16).collect().await
+}
+
+fn count(statuses: &[u16], status: u16) -> usize {
+    statuses.iter().filter(|other| **other == status).count()
+}
+
+/// A fleet has its codes in Redis.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_fills_the_codes_in_memory_solves_first() {
+    let app = TestApp::with(Backend::Embedded, Options::default().with_memory_for(1_500)).await;
+    let details = |n| json!({"email": format!("nobody-{n}@example.com"), "password": "correct horse"});
+    let statuses = fill_with_codes(&app, "/auth/register", details).await;
+    let (taken, asked) = (count(&statuses, 202), count(&statuses, 403));
+    assert!((750..770).contains(&taken) && taken + asked == 1_600, "{taken} {asked}");
+    let neighbour = app.post_from("2001:db8:ffff::1", "/auth/register", details(4_000)).await;
+    assert_eq!(neighbour.is_problem(403, "challenge_required")["challenge"]["kind"], "pow");
+    for from in ["2001:4db8::1", "192.0.2.7"] {
+        let details = json!({"email": format!("ann@{}.example.com", from.len()), "password": "correct horse"});
+        let ann = app.post_from(from, "/auth/register", details).await.is(202);
+        let id = ann["verification"]["verification_id"].as_str().unwrap();
+        let otp = app.code(id, 1).await;
+        let proof = |otp: &str| json!({"verification_id": id, "otp": otp});
+        app.post_from(from, "/auth/verify-otp", proof(&other_than(&otp))).await.is(400);
+        app.post_from(from, "/auth/verify-otp", proof(&otp)).await.is(200);
+    }
+    // Codes end, and leave their room.
+    app.advance(61);
+    app.post_from("2001:db8:ffff::1", "/auth/register", details(4_000)).await.is(202);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_fills_the_codes_in_memory_is_refused_where_nobody_solves() {
+    let options = Options::default().with_memory_for(1_500).with("ENROLL__ABUSE__CHALLENGE", "off");
+    let app = TestApp::with(Backend::Embedded, options).await;
+    let details = |n| json!({"email": format!("nobody-{n}@example.com"), "password": "correct horse"});
+    let statuses = fill_with_codes(&app, "/auth/register", details).await;
+    let (taken, refused) = (count(&statuses, 202), count(&statuses, 429));
+    assert!((1_125..1_145).contains(&taken) && taken + refused == 1_600, "{taken} {refused}");
+    let neighbour = app.post_from("2001:db8:ffff::1", "/auth/register", details(4_000)).await;
+    assert_eq!(neighbour.header("ratelimit-policy"), Some(r#""codes-in-memory";q=1125;w=60"#));
+    neighbour.is_problem(429, "too_many_requests");
+    let ann = app.register(json!({"email": "ann@example.com", "password": "correct horse"})).await;
+    app.verify(&ann, &ann.otp).await.is(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_for_codes_of_nobody_solves_first() {
+    let app = TestApp::with(Backend::Embedded, Options::default().with_memory_for(1_500)).await;
+    let ann = app.register(json!({"mobile": "9876543210", "password": "correct horse"})).await;
+    app.verify(&ann, &ann.otp).await.is(200);
+    app.advance(31);
+    let nobody = |n| json!({"mobile": format!("98700{n:05}")});
+    let statuses = fill_with_codes(&app, "/auth/send-otp", nobody).await;
+    let (taken, asked) = (count(&statuses, 200), count(&statuses, 403));
+    assert!((375..395).contains(&taken) && taken + asked == 1_600, "{taken} {asked}");
+    for path in ["/auth/send-otp", "/auth/forgot-password", "/auth/resend-otp"] {
+        for known in [json!({"mobile": "9876543210"}), nobody(4_000)] {
+            app.post_from("2001:db8:ffff::1", path, known.clone()).await.is_problem(403, "challenge_required");
+            let status = app.post_from(&fresh_ip(), path, known).await.status;
+            assert_eq!(status, if path.ends_with("forgot-password") { 202 } else { 200 }, "{path}");
+        }
+    }
 }
 
 /// The attack that proved two of 3,300 made-up mailboxes: three guesses at each code of four digits.

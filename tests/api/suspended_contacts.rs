@@ -99,6 +99,14 @@ async fn a_suspended_contact_is_kept_for_thirty_days_and_proven_again(backend: B
     let bob = app.register(json!({"email": "bob@example.com", "password": PASSWORD})).await;
     let bob = app.verify(&bob, &bob.otp).await.is(200);
     request(&app, &bob, json!({"mobile": STRANGERS})).await.is_problem(409, "account_exists");
+    // An operator sees it, and no import gives it to another.
+    let (shown, ..) = app.command(&["users", "show", "ann@example.com", "--json"]).await;
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert!(shown["mobile_suspended_until"].is_string() && shown["mobile_verified"] == false, "{shown}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("mobile,login_id\n{STRANGERS},eve.1\n9811122233,new.1\n")).unwrap();
+    let (_, errors, code) = app.command(&["users", "import", &file.path().display().to_string()]).await;
+    assert!(code != 0 && errors.contains("line 2"), "{errors}");
 
     // It is the owner's to prove again.
     let by_password = json!({"email": "ann@example.com", "password": "a new horse"});

@@ -3,13 +3,14 @@
 use enroll::domain::{Clock as _, SystemClock};
 use serde_json::json;
 
-use crate::support::{Backend, Options, TestApp, app::fresh_ip};
+use crate::support::{Backend, Options, TestApp, app::fresh_ip, servers::free_port};
 
 stories!(
     a_test_identity_gets_in_by_its_code,
     guesses_at_a_test_identity_are_counted,
     a_test_identity_ends_with_its_day,
     no_claims_are_given_to_a_test_identity,
+    metrics_count_those_whose_day_is_not_over,
 );
 
 fn day(days: i64) -> String {
@@ -90,4 +91,19 @@ async fn no_claims_are_given_to_a_test_identity(backend: Backend) {
     assert_eq!(code, 0, "{errors}");
     let (_, errors, code) = app.command(&["users", "set", "review@example.com", "--claims", claims]).await;
     assert!(code == 1 && errors.contains("test identity"), "{errors}");
+}
+
+async fn metrics_count_those_whose_day_is_not_over(backend: Backend) {
+    let admin = format!("127.0.0.1:{}", free_port());
+    let identities = format!("9876543210=314159@{}, review@example.com=271828@{}", day(3), day(30));
+    let options = Options::default().with("ENROLL__TEST_IDENTITIES", identities).with("ENROLL__ADMIN__ADDRESS", &admin);
+    let app = TestApp::with(backend, options).await;
+    let counted = async || {
+        let scraped = reqwest::get(format!("http://{admin}/metrics")).await.unwrap().text().await.unwrap();
+        let line = scraped.lines().find(|line| line.starts_with("enroll_test_identities ")).map(str::to_owned);
+        line.unwrap_or_else(|| panic!("{scraped}"))
+    };
+    assert_eq!(counted().await, "enroll_test_identities 2");
+    app.advance(4 * 86_400);
+    assert_eq!(counted().await, "enroll_test_identities 1");
 }

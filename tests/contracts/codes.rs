@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use enroll::{
-    codes::{Attempt, Claim, CodeKey, CodeStore, LiveCode, MemoryCodes, RedisCodes, Verdict},
+    codes::{Attempt, Claim, CodeKey, CodeStore, LiveCode, MemoryCodes, RedisCodes, Room, Verdict},
     domain::{DestinationHash, FailedAttempt, FailedAttempts, OsRandom, Purpose, Quota, Random, RateLimit, Timestamp},
 };
 use uuid::Uuid;
@@ -25,7 +25,15 @@ fn key(destination: &str, id: u128) -> CodeKey {
 }
 
 fn code(key: &CodeKey, generation: i64, mac: &str) -> LiveCode {
-    LiveCode { key: key.clone(), generation, mac: mac.into(), phantom: false, tries: 3, expires_at: at(300_000) }
+    LiveCode {
+        key: key.clone(),
+        generation,
+        mac: mac.into(),
+        phantom: false,
+        asked_from: None,
+        tries: 3,
+        expires_at: at(300_000),
+    }
 }
 
 fn attempt(key: &CodeKey, generation: i64, mac: &str) -> Attempt {
@@ -142,6 +150,59 @@ async fn memory_at_its_bound_gives_up_what_is_nobodys_first() {
     }
     assert!(put(10_000, false).await.unwrap());
     assert_eq!(codes.judge(&attempt(&key("0", 1), 1, "right"), at(10_001)).await.unwrap(), Verdict::Right);
+}
+
+/// A hundred thousand real codes asked for from one provider, and nobody's from another.
+#[tokio::test]
+async fn memory_at_its_bound_has_room_for_who_did_not_fill_it() {
+    let codes = MemoryCodes::new(100_000);
+    let put = async |n: u32, from: &str, phantom: bool| {
+        let asked_from = Some(from.parse().unwrap());
+        let code = LiveCode { phantom, asked_from, ..code(&key(&n.to_string(), 1), 1, "right") };
+        codes.put(&code, at(0)).await.unwrap()
+    };
+    let crowd = |n: u32| format!("2001:db8:{:x}:{:x}::1", n / 3, n % 3);
+    let room = |from: &str, may_be_phantom: bool, millis: i64| codes.room(from.parse().unwrap(), may_be_phantom, at(millis));
+    let [neighbour, other, four] = ["2001:db8:ffff::1", "2001:4db8::1", "192.0.2.7"];
+
+    let mut n = 0;
+    while room(neighbour, false, 0) == Room::Ample {
+        assert!(put(n, &crowd(n), false).await);
+        n += 1;
+    }
+    assert_eq!((n, room(neighbour, false, 0)), (50_000, Room::Scarce));
+    while room(neighbour, false, 0) == Room::Scarce {
+        assert_eq!((room(other, true, 0), room(four, true, 0)), (Room::Ample, Room::Ample));
+        assert!(put(n, &crowd(n), false).await); // it solves
+        n += 1;
+    }
+    assert_eq!((n, room(neighbour, false, 0)), (75_000, Room::Spent(75_000)));
+    assert_eq!((room(other, false, 0), room(four, false, 0)), (Room::Scarce, Room::Scarce), "others solve");
+    assert!(put(n, other, false).await && put(n + 1, four, false).await);
+
+    // Codes that end make room.
+    assert_eq!((room(neighbour, false, 300_000), room(other, false, 300_000)), (Room::Ample, Room::Ample));
+}
+
+#[tokio::test]
+async fn nobodys_codes_have_half_of_the_memory() {
+    let codes = MemoryCodes::new(100_000);
+    let put = async |n: u32, phantom: bool| {
+        let asked_from = Some(std::net::IpAddr::V6((u128::from(n % 100 + 1) << 108 | u128::from(n)).into()));
+        let code = LiveCode { phantom, asked_from, ..code(&key(&n.to_string(), 1), 1, "right") };
+        codes.put(&code, at(0)).await.unwrap()
+    };
+    let room = |may_be_phantom: bool| codes.room("192.0.2.7".parse().unwrap(), may_be_phantom, at(0));
+    for n in 0..37_499 {
+        assert!(put(n, true).await);
+    }
+    assert_eq!((room(true), room(false)), (Room::Ample, Room::Ample), "no crowd");
+    assert!(put(37_499, true).await);
+    assert_eq!((room(true), room(false)), (Room::Scarce, Room::Ample), "registering writes none of nobody");
+    // One that becomes somebody's is nobody's no longer.
+    let mine = LiveCode { key: key("0", 2), ..code(&key("0", 2), 1, "right") };
+    assert!(codes.put(&mine, at(0)).await.unwrap());
+    assert_eq!(room(true), Room::Ample);
 }
 
 /// A judge in parallel: as many pass as there are tries, and one right attempt wins.

@@ -149,7 +149,15 @@ fn code_stores_judge_odd_attempts_alike() {
             match step {
                 CodeStep::Put { code: (code, generation, mac), tries, lives } => {
                     let expires_at = Timestamp::from_millis(now.millis() + lives);
-                    let code = LiveCode { key: code_key(code), generation, mac, phantom: false, tries, expires_at };
+                    let code = LiveCode {
+                        key: code_key(code),
+                        generation,
+                        mac,
+                        phantom: false,
+                        asked_from: None,
+                        tries,
+                        expires_at,
+                    };
                     alike(memory.put(&code, now).await, redis.put(&code, now).await)?;
                 }
                 CodeStep::Judge { code: (code, generation, mac), with_id, claim, known, lifted, budget } => {

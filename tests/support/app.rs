@@ -33,6 +33,7 @@ pub struct TestApp {
     secrets: Secrets,
     environment: BTreeMap<String, String>,
     namespace: String,
+    memory_bound: usize,
     database: Option<Arc<Database>>,
     dir: Arc<tempfile::TempDir>,
 }
@@ -41,12 +42,18 @@ pub struct TestApp {
 #[derive(Clone, Default)]
 pub struct Options {
     settings: Vec<(&'static str, String)>,
+    memory_bound: Option<usize>,
 }
 
 impl Options {
     pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
         self.settings.push((name, value.to_string()));
         self
+    }
+
+    /// What is kept in memory has room for so many.
+    pub fn with_memory_for(self, bound: usize) -> Self {
+        Self { memory_bound: Some(bound), ..self }
     }
 
     /// Nothing is limited but a code's own tries.
@@ -99,12 +106,14 @@ impl TestApp {
         for (name, value) in options.settings {
             environment.insert(name.to_owned(), value);
         }
-        Self::run(environment, unique("t") + ":", Arc::default(), database, dir).await
+        let memory_bound = options.memory_bound.unwrap_or(Environment::default().memory_bound);
+        Self::run(environment, unique("t") + ":", memory_bound, Arc::default(), database, dir).await
     }
 
     async fn run(
         environment: BTreeMap<String, String>,
         namespace: String,
+        memory_bound: usize,
         clock: Arc<MovableClock>,
         database: Option<Arc<Database>>,
         dir: Arc<tempfile::TempDir>,
@@ -116,6 +125,7 @@ impl TestApp {
             random: Arc::new(OsRandom),
             redis_namespace: namespace.clone(),
             startup_timeout: Duration::from_secs(5),
+            memory_bound,
         };
         secrets::capture_log();
         let application = Application::start(&settings, around).await.unwrap();
@@ -123,20 +133,21 @@ impl TestApp {
         // A connection a request: one kept idle may be closed by the server just as it is used again.
         let http =
             reqwest::Client::builder().timeout(Duration::from_secs(20)).pool_max_idle_per_host(0).build().unwrap();
-        Self { application, clock, base, http, secrets: Secrets::default(), environment, namespace, database, dir }
+        let secrets = Secrets::default();
+        Self { application, clock, base, http, secrets, environment, namespace, memory_bound, database, dir }
     }
 
     /// Another node beside this one: the same database, Redis and clock.
     pub async fn another_node(&self) -> Self {
         let (database, dir) = (self.database.clone(), self.dir.clone());
-        Self::run(self.environment.clone(), self.namespace.clone(), self.clock.clone(), database, dir).await
+        Self::run(self.environment.clone(), self.namespace.clone(), self.memory_bound, self.clock.clone(), database, dir).await
     }
 
     /// The same again, after a stop.
     pub async fn restart(self) -> Self {
-        let Self { application, clock, environment, namespace, database, dir, .. } = self;
+        let Self { application, clock, environment, namespace, memory_bound, database, dir, .. } = self;
         application.stop().await;
-        Self::run(environment, namespace, clock, database, dir).await
+        Self::run(environment, namespace, memory_bound, clock, database, dir).await
     }
 
     /// The same again, with one setting changed.
@@ -145,10 +156,10 @@ impl TestApp {
     }
 
     pub async fn restart_with_all(self, settings: &[(&str, &str)]) -> Self {
-        let Self { application, clock, namespace, database, dir, mut environment, .. } = self;
+        let Self { application, clock, namespace, memory_bound, database, dir, mut environment, .. } = self;
         application.stop().await;
         environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Self::run(environment, namespace, clock, database, dir).await
+        Self::run(environment, namespace, memory_bound, clock, database, dir).await
     }
 
     /// Runs the program beside the server, as an operator would; what it printed, and its exit code.
