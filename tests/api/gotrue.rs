@@ -14,6 +14,7 @@ stories!(
     pages_elsewhere_may_put,
     a_request_is_one_attempt_at_one_code,
     a_registration_of_elsewhere_is_meant_if_it_is_alone,
+    attempts_here_leave_those_of_who_has_the_id,
     a_contact_is_changed_from_where_it_was_asked_for,
     a_token_says_more_of_its_session_under_the_prefix_alone,
     what_is_sent_in_vain_is_answered_alike,
@@ -526,4 +527,18 @@ async fn under_camel_case_it_stays_itself(backend: Backend) {
     assert!(session["access_token"].is_string() && session["user"]["user_metadata"].is_object());
     refused(app.send(ann.request(Method::GET, "/factors")).await, 404, "feature_disabled");
     refused(app.send(ann.request(Method::GET, "/user")).await, 401, "no_authorization");
+}
+
+async fn attempts_here_leave_those_of_who_has_the_id(backend: Backend) {
+    let app = TestApp::with(backend, options()).await;
+    let (ann, phone) = (Caller::new(&app), "919876543210");
+    ann.post("/signup", json!({"phone": phone, "password": PASSWORD})).await.is(200);
+    let token = read_code(&app, "+919876543210", 1).await;
+    for _ in 0..5 {
+        refused(ann.post("/verify", guess(phone, &other_than(&token))).await, 403, "otp_expired");
+    }
+    refused(ann.post("/verify", guess(phone, &token)).await, 429, "over_request_rate_limit");
+    let inbox = app.application.inbox.as_ref().unwrap().messages(Some("+919876543210"));
+    let id = inbox[0].verification_id.unwrap();
+    app.post_from(&fresh_ip(), "/auth/verify-otp", json!({"verification_id": id, "otp": token})).await.is(200);
 }

@@ -115,6 +115,7 @@ impl LogLine {
             telemetry::continue_from(&span, parent);
         }
         let is_noise = matches!(route, "/livez" | "/readyz" | "/openapi.json")
+            || route.ends_with("/health")
             || ["/docs", "/page"].iter().any(|page| route.starts_with(page));
         Self { span, is_noise, started: Instant::now(), status: None, method, route: route.to_owned() }
     }
