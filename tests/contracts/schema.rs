@@ -137,9 +137,9 @@ const ROWS: &str = "
         SELECT md5('u' || n)::uuid, md5('v' || n)::uuid, '+' || n, n || '@a.b', n || '@a.b', '+' || n, '', now(), now(), now()
         FROM generate_series(1, 20000) n;
     INSERT INTO verifications (id, generation, purpose, destination, destination_key, destination_hash, record_key, digits,
-        tries, state, phantom, user_id, epoch, changed_at, issued_at, expires_at)
+        tries, state, phantom, user_id, epoch, asked_in, changed_at, issued_at, expires_at)
         SELECT md5('v' || n)::uuid, 1, 'login', '+' || n, '+' || n, sha256(n::text::bytea), sha256(n::text::bytea), 6, 3,
-        'sent', false, md5('u' || n)::uuid, 0, now(), now(), now() + n * interval '1 second'
+        'sent', false, md5('u' || n)::uuid, 0, md5('s' || n)::uuid, now(), now(), now() + n * interval '1 second'
         FROM generate_series(1, 20000) n;
     INSERT INTO destinations (hash, history, touched_at)
         SELECT sha256(n::text::bytea), '{}', now() + n * interval '1 second' FROM generate_series(1, 20000) n;
