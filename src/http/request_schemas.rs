@@ -208,7 +208,8 @@ fn branch_schema(branch: &Branch) -> ObjectBuilder {
         object = object.property(*field, absent());
     }
     if let Some(flag) = branch.unset {
-        object = object.property(flag, ObjectBuilder::new().enum_values(Some([Some(false), None])));
+        let kinds: SchemaType = [Type::Boolean, Type::Null].into_iter().collect();
+        object = object.property(flag, ObjectBuilder::new().schema_type(kinds).enum_values(Some([Some(false), None])));
     }
     if branch.is_login {
         let login = [Some("login"), Some(""), None];
