@@ -74,6 +74,20 @@ fn a_webhook_of_events_needs_a_url_and_a_secret() {
 }
 
 #[test]
+fn the_hashes_of_android_apps_are_a_list() {
+    let name = "ENROLL__NOTIFY__ANDROID_APPS";
+    for (list, expected) in [("", 0), ("FA+9qCX9VSu", 1), (" FA+9qCX9VSu, 0123456789/ ,", 2)] {
+        assert_eq!(load(&[(name, list)]).unwrap().notify.android_apps.len(), expected, "{list:?}");
+    }
+    assert!(load(&[]).unwrap().notify.android_apps.is_empty());
+    for list in ["FA+9qCX9VS", "FA+9qCX9VS=", "FA+9qCX9VSuu", "FA+9qCX9VSu 0123456789/", "FA+9qCX9VSu,short,x"] {
+        let problems = load(&[(name, list)]).unwrap_err();
+        assert_eq!(problems.len(), 1, "one line, however many are wrong: {problems:?}");
+        assert!(problems[0].starts_with(&format!("{name}: ")) && !problems[0].contains('\n'), "{problems:?}");
+    }
+}
+
+#[test]
 fn the_environment_wins_over_dot_env() {
     let sources = Sources {
         dot_env: [
