@@ -125,34 +125,23 @@ impl ResendService {
         let way = Way::new(Purpose::Registration, destination);
         let (mut tx, mut record, now) = self.issuer.begin(way, Caller::Stranger).await?;
         // Read under the lock: another code may have been issued, or the account created.
-        let pending = match target {
-            Target::Phantom(_) => None,
-            Target::Registration { verification_id, with_id, .. } => {
-                let registration = tx.registration(*verification_id, now).await?;
-                if registration.is_none() && *with_id {
-                    return Err(Error::UnknownVerification);
-                }
-                registration
-            }
+        let (id, with_id) = match target {
+            Target::Phantom(_) => (self.core.random.secret_id(), false), // as much is looked for as for a registration
+            Target::Registration { verification_id, with_id, .. } => (*verification_id, *with_id),
         };
-        let code = match pending {
-            None => {
-                let code = NewCode::phantom(Purpose::Registration, destination, self.core.random.secret_id());
-                let code = code.for_app(app_hash.cloned());
-                self.issuer.issue(&mut tx, &mut record, &code, client, now).await?
-            }
-            Some(mut registration) => {
-                registration.last_code_at = now;
-                registration.expires_at = now.plus(self.registration_ttl);
-                if !tx.renew_registration(&registration).await? {
-                    return Err(Error::Conflict); // proven meanwhile
-                }
-                let holder = self.issuer.registration_holder(&mut tx, destination, now).await?;
-                let code = NewCode::registration(&registration, destination, false, holder);
-                let code = code.for_app(app_hash.cloned());
-                self.issuer.issue(&mut tx, &mut record, &code, client, now).await?
-            }
+        let pending = tx.registration(id, now).await?;
+        if pending.is_none() && with_id {
+            return Err(Error::UnknownVerification);
+        }
+        let is_extended = tx.extend_registration(id, now, now.plus(self.registration_ttl)).await?;
+        let holder = self.issuer.registration_holder(&mut tx, destination, now).await;
+        let code = match &pending {
+            None => NewCode::phantom(Purpose::Registration, destination, self.core.random.secret_id()),
+            Some(_) if !is_extended => return Err(Error::Conflict), // proven meanwhile
+            Some(registration) => NewCode::registration(registration, destination, false, holder?),
         };
+        let code = code.for_app(app_hash.cloned());
+        let code = self.issuer.issue(&mut tx, &mut record, &code, client, now).await?;
         tx.commit().await?;
         Ok(code)
     }

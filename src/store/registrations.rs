@@ -86,6 +86,7 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
     RENEW = "UPDATE registrations SET email = $2, email_key = $3, mobile = $4, login_id = $5, login_id_key = $6,
         name = $7, locale = $8, data = $12, client_hash = $9, last_code_at = $10, expires_at = $11 WHERE id = $1";
+    EXTEND = "UPDATE registrations SET last_code_at = $2, expires_at = $3 WHERE verification_id = $1";
     DELETE = "DELETE FROM registrations WHERE destination_key = $1 RETURNING id";
     DELETE_EXPIRED = "DELETE FROM registrations WHERE destination_key = $1 AND expires_at <= $2";
 }
@@ -194,6 +195,16 @@ impl Tx {
             ]
         )?;
         Ok(touched == 1)
+    }
+
+    /// Lets the registration of this verification live on with a new code; `false` if it is gone.
+    pub async fn extend_registration(
+        &mut self,
+        verification: Uuid,
+        last_code_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        Ok(execute!(self, EXTEND, [verification, last_code_at, expires_at])? == 1)
     }
 
     /// Deletes all registrations of a destination and returns their ids: of two transactions that try, one gets
