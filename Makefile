@@ -9,7 +9,7 @@ NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 RUN_TESTS = $(if $(NEXTEST),$(CARGO) nextest run --locked,$(CARGO) test --locked)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help install run test test-unit test-integration fmt lint dependencies doc docs-check openapi openapi-check client client-check browser-check image-check observe-check provider-check schemathesis-check check init-db up down stop-docker-compose bench consume-events start-rabbitmq-consumer
+.PHONY: help install run test test-unit test-integration fmt lint dependencies doc docs-check openapi openapi-check client client-check browser-check image-check observe-check provider-check gotrue-check schemathesis-check check init-db up down stop-docker-compose bench consume-events start-rabbitmq-consumer
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 24
@@ -61,6 +61,10 @@ schemathesis-check: ## Schemathesis over the document, about a minute (PyPI)
 provider-check: ## the providers against Prism with Twilio's document, aiosmtpd and a webhook verifier (npm, PyPI)
 	tests/tools/provider-check $(TARGET)
 
+gotrue-check: ## the GoTrue dialect by the public clients of JavaScript and Python, over both backends (npm, PyPI)
+	$(CARGO) build --quiet --locked --bin enroll
+	tests/tools/with-servers tests/tools/gotrue-check $(TARGET)
+
 client: ## build the TypeScript client, and copy it into the page
 	cd clients/typescript && npm install --silent --no-audit --no-fund && npm run --silent generate && npm run --silent build
 	cp clients/typescript/dist/enroll-client.js src/http/page/enroll-client.js
@@ -83,7 +87,7 @@ observe-check: ## the alert rules, by promtool
 	promtool check config deploy/prometheus/prometheus.yml
 	cd deploy/prometheus && promtool test rules alerts_test.yml
 
-check: lint dependencies openapi-check schemathesis-check doc observe-check image-check provider-check client-check browser-check docs-check test ## what CI runs, the tests last
+check: lint dependencies openapi-check schemathesis-check doc observe-check image-check provider-check gotrue-check client-check browser-check docs-check test ## what CI runs, the tests last
 
 init-db: ## migrate the database
 	$(CARGO) run --locked -- migrate

@@ -72,6 +72,8 @@ CREATE TABLE verifications (
     user_id          uuid, -- none for registrations and phantoms
     epoch            bigint, -- the account's when the code was requested
     login_id_hash    bytea, -- SHA-256 of the login id beside the address, if there was one
+    asked_in         uuid, -- the session that asked for a contact change
+    asked_from       bytea, -- SHA-256 of its network
     sign_up          text, -- JSON: the details of the account that a login code may make, until it is used
     changed_at       timestamptz NOT NULL,
     issued_at        timestamptz NOT NULL, -- the last code's
@@ -83,6 +85,7 @@ CREATE TABLE verifications (
 CREATE INDEX verifications_destination ON verifications (destination_key, purpose);
 CREATE INDEX verifications_expiry ON verifications (expires_at);
 CREATE INDEX verifications_user ON verifications (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX verifications_asked ON verifications (asked_in) WHERE asked_in IS NOT NULL;
 CREATE INDEX verifications_provider ON verifications (issued_at) WHERE provider IS NOT NULL;
 
 CREATE TABLE destinations (

@@ -73,6 +73,8 @@ CREATE TABLE verifications (
     user_id          BLOB, -- none for registrations and phantoms
     epoch            INTEGER, -- the account's when the code was requested
     login_id_hash    BLOB, -- SHA-256 of the login id beside the address, if there was one
+    asked_in         BLOB, -- the session that asked for a contact change
+    asked_from       BLOB, -- SHA-256 of its network
     sign_up          TEXT, -- JSON: the details of the account that a login code may make, until it is used
     changed_at       INTEGER NOT NULL,
     issued_at        INTEGER NOT NULL, -- the last code's
@@ -84,6 +86,7 @@ CREATE TABLE verifications (
 CREATE INDEX verifications_destination ON verifications (destination_key, purpose);
 CREATE INDEX verifications_expiry ON verifications (expires_at);
 CREATE INDEX verifications_user ON verifications (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX verifications_asked ON verifications (asked_in) WHERE asked_in IS NOT NULL;
 CREATE INDEX verifications_provider ON verifications (issued_at) WHERE provider IS NOT NULL;
 
 CREATE TABLE destinations (

@@ -21,9 +21,9 @@ use crate::{
     puzzles::ProofOfWork,
     redis::RedisClient,
     services::{
-        AccountService, CodeLoginService, CodeRequestService, ContactService, DeliveryService, IdempotencyService,
-        LoginService, ProfileService, RecoveryService, RegistrationService, ResendService, SessionService,
-        StatusService, VerificationService,
+        AccountService, AddressCodeService, CodeLoginService, CodeRequestService, ContactService, DeliveryService,
+        IdempotencyService, LoginService, ProfileService, RecoveryService, RegistrationService, ResendService,
+        SessionService, StatusService, VerificationService,
     },
     workers::{
         CountSync, DB_PERMITS, DeferredWriter, DeliveryWorker, EventRelay, HealthMonitor, Pruner, VerificationWatcher,
@@ -212,15 +212,84 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn code_login(&self, login: LoginService, creator: AccountCreator, admission: Admission) -> CodeLoginService {
-        CodeLoginService {
+    fn login(&self, opener: &SessionOpener) -> LoginService {
+        LoginService {
             core: self.core.clone(),
             checker: self.checker.clone(),
-            login,
-            creator,
-            admission,
+            passwords: self.passwords.clone(),
+            rate_limits: self.rate_limits.clone(),
+            hasher: self.passwords.hasher.clone(),
+            opener: opener.clone(),
+            event_log: self.event_log.clone(),
+        }
+    }
+
+    fn sessions(&self, opener: &SessionOpener) -> SessionService {
+        SessionService { core: self.core.clone(), opener: opener.clone(), event_log: self.event_log.clone() }
+    }
+
+    fn resend(&self) -> ResendService {
+        ResendService {
+            core: self.core.clone(),
+            issuer: self.issuer.clone(),
+            gate: self.gate.clone(),
+            rate_limits: self.rate_limits.clone(),
+            registration_ttl: self.settings.registrations_ttl,
+        }
+    }
+
+    fn admission(&self) -> Admission {
+        Admission { core: self.core.clone(), rules: self.settings.registration_rules.clone() }
+    }
+
+    fn verification(&self, opener: &SessionOpener) -> VerificationService {
+        let creator = AccountCreator { opener: opener.clone(), event_log: self.event_log.clone() };
+        VerificationService {
+            core: self.core.clone(),
+            checker: self.checker.clone(),
+            passwords: self.passwords.clone(),
+            rate_limits: self.rate_limits.clone(),
+            creator: creator.clone(),
+            resend: self.resend(),
+            code_login: CodeLoginService {
+                core: self.core.clone(),
+                checker: self.checker.clone(),
+                login: self.login(opener),
+                creator,
+                admission: self.admission(),
+                notices: self.notices.clone(),
+                dormant_after: self.settings.dormant_after,
+            },
+            conceal_accounts: self.settings.codes.conceal_accounts,
+        }
+    }
+
+    fn contacts(&self) -> ContactService {
+        ContactService {
+            core: self.core.clone(),
+            issuer: self.issuer.clone(),
+            gate: self.gate.clone(),
+            rules: self.settings.registration_rules.clone(),
+            checker: self.checker.clone(),
+            passwords: self.passwords.clone(),
+            rate_limits: self.rate_limits.clone(),
             notices: self.notices.clone(),
-            dormant_after: self.settings.dormant_after,
+            event_log: self.event_log.clone(),
+        }
+    }
+
+    /// The services whose access tokens say how their session was opened.
+    fn gotrue(&self) -> http::GotrueServices {
+        let opener = self.opener.clone().with_session_claims();
+        http::GotrueServices {
+            login: self.login(&opener),
+            sessions: self.sessions(&opener),
+            codes: AddressCodeService {
+                core: self.core.clone(),
+                verification: self.verification(&opener),
+                contacts: self.contacts(),
+                sessions: self.sessions(&opener),
+            },
         }
     }
 
@@ -229,24 +298,7 @@ impl<'a> Engine<'a> {
         let Self { opener, notices, event_log, gate, .. } = self;
         let core = || core.clone();
         let writer = PasswordWriter { notices: notices.clone(), event_log: event_log.clone() };
-        let admission = Admission { core: core(), rules: settings.registration_rules.clone() };
-        let creator = AccountCreator { opener: opener.clone(), event_log: event_log.clone() };
-        let login = LoginService {
-            core: core(),
-            checker: checker.clone(),
-            passwords: passwords.clone(),
-            rate_limits: rate_limits.clone(),
-            hasher: passwords.hasher.clone(),
-            opener: opener.clone(),
-            event_log: event_log.clone(),
-        };
-        let resend = ResendService {
-            core: core(),
-            issuer: issuer.clone(),
-            gate: gate.clone(),
-            rate_limits: rate_limits.clone(),
-            registration_ttl: settings.registrations_ttl,
-        };
+        let admission = self.admission();
         http::Services {
             registration: RegistrationService {
                 core: core(),
@@ -260,16 +312,7 @@ impl<'a> Engine<'a> {
                 admission: admission.clone(),
                 ttl: settings.registrations_ttl,
             },
-            verification: VerificationService {
-                core: core(),
-                checker: checker.clone(),
-                passwords: passwords.clone(),
-                rate_limits: rate_limits.clone(),
-                creator: creator.clone(),
-                resend: resend.clone(),
-                code_login: self.code_login(login.clone(), creator, admission.clone()),
-                conceal_accounts: settings.codes.conceal_accounts,
-            },
+            verification: self.verification(opener),
             status: StatusService {
                 core: core(),
                 issuer: issuer.clone(),
@@ -293,19 +336,10 @@ impl<'a> Engine<'a> {
                 event_log: event_log.clone(),
                 dormant_after: settings.dormant_after,
             },
-            contacts: ContactService {
-                core: core(),
-                issuer: issuer.clone(),
-                gate: gate.clone(),
-                rules: settings.registration_rules.clone(),
-                checker: checker.clone(),
-                passwords: passwords.clone(),
-                rate_limits: rate_limits.clone(),
-                notices: notices.clone(),
-                event_log: event_log.clone(),
-            },
+            contacts: self.contacts(),
             profile: self.profile(writer),
-            sessions: SessionService { core: core(), opener: opener.clone(), event_log: event_log.clone() },
+            sessions: self.sessions(opener),
+            gotrue: self.gotrue(),
             deliveries: DeliveryService { core: core() },
             readiness: self.readiness.clone(),
             gate: gate.clone(),
@@ -315,8 +349,8 @@ impl<'a> Engine<'a> {
             android_apps: settings.notify.android_apps.clone(),
             brand: settings.notify.templates.brand().to_owned(),
             password_min_length: settings.password_min_length,
-            login,
-            resend,
+            login: self.login(opener),
+            resend: self.resend(),
         }
     }
 }

@@ -211,7 +211,6 @@ fn sns(settings: &mut Reader) -> Option<ProviderSettings> {
     None
 }
 
-/// Every template is rendered here once, so that no message fails later.
 fn android_apps(settings: &mut Reader) -> Vec<AppHash> {
     let texts = settings.list("notify.android_apps").unwrap_or_default();
     texts.iter().map(|text| AppHash::parse(text)).collect::<Option<Vec<_>>>().unwrap_or_else(|| {
@@ -221,6 +220,7 @@ fn android_apps(settings: &mut Reader) -> Vec<AppHash> {
     })
 }
 
+/// Every template is rendered here once, so that no message fails later.
 fn templates(settings: &mut Reader) -> Templates {
     let templates = TemplateSettings {
         brand: settings.parsed("notify.brand", "Enroll".to_owned(), |text| {

@@ -221,14 +221,13 @@ fn server(settings: &mut Reader) -> ServerSettings {
         .map(|prefix| ("server.prefixes", prefix))
         .chain(camel_prefixes.iter().map(|prefix| ("server.camel_prefixes", prefix)))
     {
-        let is_plain =
-            prefix.chars().all(|c| c.is_ascii_alphanumeric() || "/-_.~".contains(c)) && !prefix.contains("//");
-        let is_path = prefix == "/" || (is_plain && prefix.starts_with('/') && !prefix.ends_with('/'));
+        let is_path = prefix == "/" || is_plain_path(prefix);
         if !is_path || prefixes.iter().chain(&camel_prefixes).filter(|other| *other == prefix).count() > 1 {
             settings.problem(setting, "must be a list of different paths such as /api/v1 (no slash at the end), or /");
             break;
         }
     }
+    let gotrue_prefix = settings.text("server.gotrue_prefix");
     let public_url = settings.text("server.public_url").map(|url| url.trim_end_matches('/').to_owned());
     let trusted_proxies = settings.list("server.trusted_proxies").unwrap_or_default();
     let trusted_proxies = trusted_proxies.iter().filter_map(|text| {
@@ -237,13 +236,15 @@ fn server(settings: &mut Reader) -> ServerSettings {
             .map_err(|_| settings.problem("server.trusted_proxies", "must be a list of networks such as 10.0.0.0/8"))
             .ok()
     });
-    ServerSettings {
-        trusted_proxies: trusted_proxies.collect(),
+    let trusted_proxies = trusted_proxies.collect();
+    let server = ServerSettings {
+        trusted_proxies,
         public_url_is_set: public_url.is_some(),
         public_url: public_url.unwrap_or_else(|| format!("http://{address}")),
         address,
         prefixes,
         camel_prefixes,
+        gotrue_prefix,
         single_node: settings.flag("server.single_node", false),
         client_ip_header: settings.parsed("server.client_address_header", ClientIpHeader::XForwardedFor, |text| {
             match text.to_ascii_lowercase().as_str() {
@@ -264,7 +265,21 @@ fn server(settings: &mut Reader) -> ServerSettings {
             "network" => Ok(true),
             _ => Err("must be full or network"),
         }),
+    };
+    if let Some(prefix) = &server.gotrue_prefix {
+        if !is_plain_path(prefix) {
+            settings
+                .problem("server.gotrue_prefix", "must be a path such as /auth/v1 (no slash at the end), and not /");
+        } else if server.gotrue_prefix_collides() {
+            settings.problem("server.gotrue_prefix", "another prefix, or a call, is there or below it");
+        }
     }
+    server
+}
+
+fn is_plain_path(prefix: &str) -> bool {
+    let is_plain = prefix.chars().all(|c| c.is_ascii_alphanumeric() || "/-_.~".contains(c)) && !prefix.contains("//");
+    is_plain && prefix.starts_with('/') && !prefix.ends_with('/')
 }
 
 fn page_accent(settings: &mut Reader) -> Option<String> {

@@ -74,6 +74,20 @@ fn a_webhook_of_events_needs_a_url_and_a_secret() {
 }
 
 #[test]
+fn the_hashes_of_android_apps_are_a_list() {
+    let name = "ENROLL__NOTIFY__ANDROID_APPS";
+    for (list, expected) in [("", 0), ("FA+9qCX9VSu", 1), (" FA+9qCX9VSu, 0123456789/ ,", 2)] {
+        assert_eq!(load(&[(name, list)]).unwrap().notify.android_apps.len(), expected, "{list:?}");
+    }
+    assert!(load(&[]).unwrap().notify.android_apps.is_empty());
+    for list in ["FA+9qCX9VS", "FA+9qCX9VS=", "FA+9qCX9VSuu", "FA+9qCX9VSu 0123456789/", "FA+9qCX9VSu,short,x"] {
+        let problems = load(&[(name, list)]).unwrap_err();
+        assert_eq!(problems.len(), 1, "one line, however many are wrong: {problems:?}");
+        assert!(problems[0].starts_with(&format!("{name}: ")) && !problems[0].contains('\n'), "{problems:?}");
+    }
+}
+
+#[test]
 fn the_environment_wins_over_dot_env() {
     let sources = Sources {
         dot_env: [
@@ -87,4 +101,55 @@ fn the_environment_wins_over_dot_env() {
     let settings = Settings::load(&sources).unwrap();
     assert_eq!(settings.notify.templates.brand(), "Env");
     assert_eq!(settings.redis, Some(RedisUrl::Single("redis://dot".into())));
+}
+
+#[test]
+fn a_prefix_for_gotrues_clients_collides_with_nothing() {
+    const NAME: &str = "ENROLL__SERVER__GOTRUE_PREFIX";
+    let (prefixes, camel) = ("ENROLL__SERVER__PREFIXES", "ENROLL__SERVER__CAMEL_PREFIXES");
+    for (variables, is_good) in [
+        (vec![(NAME, "/auth/v1")], true),
+        (vec![(NAME, "/auth/v1"), (prefixes, "/")], true),
+        (vec![(NAME, "/api/v1/gotrue")], true),
+        (vec![(NAME, "/auth"), (prefixes, "/")], false),
+        (vec![(NAME, "/auth/login"), (prefixes, "/")], false),
+        (vec![(NAME, "/api/v1")], false),
+        (vec![(NAME, "/api")], false),
+        (vec![(NAME, "/api/v1/users/me/sessions/x")], false),
+        (vec![(NAME, "/auth/v1"), (camel, "/auth/v1")], false),
+        (vec![(NAME, "/auth/v1"), (camel, "/auth/v1/older")], false),
+        (vec![(NAME, "/")], false),
+        (vec![(NAME, "/auth/v1/")], false),
+        (vec![(NAME, "auth")], false),
+        (vec![(NAME, "/auth/{v}")], false),
+        (vec![(NAME, "/docs")], false),
+        (vec![(NAME, "/.well-known")], false),
+        (vec![(NAME, "/livez")], false),
+        (vec![(NAME, "/dev")], false),
+        (vec![(NAME, "/page/x")], false),
+    ] {
+        let problems = load(&variables).err().unwrap_or_default();
+        assert_eq!(problems.len(), usize::from(!is_good), "{variables:?} {problems:?}");
+        assert!(problems.iter().all(|problem| problem.starts_with(NAME) && !problem.contains('\n')), "{problems:?}");
+    }
+}
+
+#[test]
+fn what_gotrues_clients_cannot_do_is_remarked_on() {
+    let of_gotrue = |variables: &[(&str, &str)]| {
+        let warnings = load(variables).unwrap().warnings();
+        warnings.into_iter().filter(|warning| warning.starts_with("GoTrue")).collect::<Vec<_>>()
+    };
+    assert!(of_gotrue(&[]).is_empty(), "nobody asked for them");
+    let prefix = ("ENROLL__SERVER__GOTRUE_PREFIX", "/auth/v1");
+    let warnings = of_gotrue(&[prefix]);
+    assert_eq!(warnings.len(), 3, "{warnings:#?}");
+    let fitting = [
+        prefix,
+        ("ENROLL__REGISTRATIONS__PASSWORD", "optional"),
+        ("ENROLL__CODES__REGISTRATION_EMAIL__DIGITS", "6"),
+        ("ENROLL__ABUSE__GUARD", "watch"),
+    ];
+    assert_eq!(of_gotrue(&fitting), Vec::<String>::new());
+    assert_eq!(of_gotrue(&[&fitting[..], &[("ENROLL__ABUSE__CHALLENGE", "always")]].concat()).len(), 1);
 }

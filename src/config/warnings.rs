@@ -2,7 +2,7 @@
 
 use super::Settings;
 use crate::{
-    domain::{Clock as _, SystemClock},
+    domain::{Clock as _, CodePolicy, SystemClock},
     engine::{GuardMode, PuzzleMode},
     events::RabbitUrl,
 };
@@ -46,11 +46,45 @@ impl Settings {
         let older = "older clients (ENROLL__SERVER__CAMEL_PREFIXES) solve no challenges: ENROLL__ABUSE__GUARD=watch \
             serves them all the same";
         warn(cannot_solve, older);
+        for warning in self.gotrue_warnings() {
+            warn(true, warning);
+        }
         for (name, meant) in &self.misspelled {
             let meant = meant.as_deref().unwrap_or("ENROLL__SECTION__KEY");
             warn(true, &format!("{name} is ignored: the name is {meant}"));
         }
         warn(is_public && self.server.trusted_proxies.is_empty(), proxies);
+        warnings
+    }
+
+    /// What GoTrue's clients cannot do under these settings.
+    fn gotrue_warnings(&self) -> Vec<&'static str> {
+        let mut warnings = Vec::new();
+        if self.server.gotrue_prefix.is_none() {
+            return warnings;
+        }
+        let mut warn = |is_unwise: bool, warning| warnings.extend(is_unwise.then_some(warning));
+        let codes = &self.codes;
+        let policies =
+            [codes.registration_sms, codes.registration_email, codes.login, codes.password_reset, codes.contact_change];
+        warn(
+            !self.registration_rules.password_optional,
+            "GoTrue's clients sign nobody up by a code alone: ENROLL__REGISTRATIONS__PASSWORD is required, not optional",
+        );
+        warn(
+            policies.iter().any(CodePolicy::needs_id),
+            "GoTrue's clients cannot verify codes of fewer than six digits (ENROLL__CODES__…__DIGITS), for they send no id",
+        );
+        let asks = self.abuse.guard == GuardMode::Enforce && self.abuse.challenge != PuzzleMode::Off;
+        warn(
+            asks || self.abuse.challenge == PuzzleMode::Always,
+            "GoTrue's clients solve no challenges unless the app does (POST /challenge): ENROLL__ABUSE__GUARD=watch \
+             serves them all the same",
+        );
+        warn(
+            self.tokens.keys.sign_with_ed25519(),
+            "GoTrue's JavaScript client does not verify EdDSA (getClaims): ENROLL__TOKENS__ALGORITHM=ES256",
+        );
         warnings
     }
 }

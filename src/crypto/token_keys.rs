@@ -92,6 +92,11 @@ impl TokenKeys {
         self.signing().is_some()
     }
 
+    /// Whether an Ed25519 key signs, which not every verifier knows.
+    pub fn sign_with_ed25519(&self) -> bool {
+        self.signing().is_some_and(|key| key.algorithm == Algorithm::EdDSA)
+    }
+
     pub(super) fn signing(&self) -> Option<&SigningKey> {
         self.signing.as_deref()
     }

@@ -47,11 +47,39 @@ pub struct AccessClaims {
     pub claims: JsonObject,
 }
 
+/// An access token that says more of its session, in the names that GoTrue's clients read.
+#[derive(Serialize)]
+struct SessionClaims<'a> {
+    #[serde(flatten)]
+    access: &'a AccessClaims,
+    role: &'static str,
+    session_id: Uuid,
+    aal: &'static str,
+    amr: [SignIn; 1],
+}
+
+/// How the session was opened, and when (as RFC 8176 has it, with a time).
+#[derive(Serialize)]
+struct SignIn {
+    method: &'static str,
+    timestamp: i64,
+}
+
+impl<'a> SessionClaims<'a> {
+    fn new(access: &'a AccessClaims, session: &Session) -> Self {
+        let method = if session.opened_by.is_some() { "otp" } else { "password" };
+        let amr = [SignIn { method, timestamp: session.created_at.seconds() }];
+        Self { access, role: "authenticated", session_id: session.id, aal: "aal1", amr }
+    }
+}
+
 /// Signs and verifies tokens.
 #[derive(Clone)]
 pub struct Tokens {
     keyring: Keyring,
     settings: TokenSettings,
+    /// Access tokens say how their session was opened.
+    with_session: bool,
 }
 
 /// The tolerance between the clocks of nodes and of services that verify offline (RFC 7519, 4.1.4), in seconds.
@@ -61,7 +89,13 @@ const TYPE: &str = "at+jwt";
 impl Tokens {
     /// Tokens of this keyring.
     pub fn new(keyring: Keyring, settings: TokenSettings) -> Self {
-        Self { keyring, settings }
+        Self { keyring, settings, with_session: false }
+    }
+
+    /// The same, with what access tokens say of their session beside the rest: `role`, `session_id`, `aal` and `amr`.
+    #[must_use]
+    pub fn with_session_claims(self) -> Self {
+        Self { with_session: true, ..self }
     }
 
     /// How long access tokens live.
@@ -89,16 +123,20 @@ impl Tokens {
             nbf: None,
             claims: claims.clone(),
         };
+        if self.with_session { self.sign(&SessionClaims::new(&claims, session)) } else { self.sign(&claims) }
+    }
+
+    fn sign(&self, claims: &impl Serialize) -> Result<String, jsonwebtoken::errors::Error> {
         let header = |algorithm, kid: &str| Header {
             typ: Some(TYPE.to_owned()),
             kid: Some(kid.to_owned()),
             ..Header::new(algorithm)
         };
         if let Some(pair) = self.settings.keys.signing() {
-            return encode(&header(pair.algorithm, &pair.kid), &claims, &pair.key);
+            return encode(&header(pair.algorithm, &pair.kid), claims, &pair.key);
         }
         let root = self.keyring.current();
-        encode(&header(Algorithm::HS256, root.id()), &claims, &EncodingKey::from_secret(root.access_token()))
+        encode(&header(Algorithm::HS256, root.id()), claims, &EncodingKey::from_secret(root.access_token()))
     }
 
     /// The public keys, for `/.well-known/jwks.json` (RFC 7517).
@@ -209,6 +247,31 @@ mod tests {
         assert!(at(89).is_some());
         assert!(at(90).is_none());
         assert!(super::tests::tokens(2).verify_access(&token, now).is_none());
+    }
+
+    #[test]
+    fn a_token_may_say_more_of_its_session() {
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        let session = Session { created_at: now, ..session() };
+        let (plain, more) = (tokens(1), tokens(1).with_session_claims());
+        let sign = |tokens: &Tokens| tokens.sign_access(&session, &JsonObject::default(), Uuid::from_u128(3), now);
+        let payload = |token: &str| -> serde_json::Value {
+            let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+            serde_json::from_slice(&payload).unwrap()
+        };
+        let token = sign(&more).unwrap();
+        assert_eq!(plain.verify_access(&token, now).unwrap().sid, session.id, "one is as good as the other");
+        let mut said = payload(&token);
+        let amr = serde_json::json!([{"method": "password", "timestamp": 1_800_000_000}]);
+        for (name, value) in [
+            ("role", "authenticated".into()),
+            ("session_id", said["sid"].clone()),
+            ("aal", "aal1".into()),
+            ("amr", amr),
+        ] {
+            assert_eq!(said.as_object_mut().unwrap().remove(name), Some(value), "{name}");
+        }
+        assert_eq!(said, payload(&sign(&plain).unwrap()));
     }
 
     #[test]

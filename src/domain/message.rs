@@ -188,3 +188,21 @@ impl fmt::Debug for CodeMessage {
         write!(f, "CodeMessage({}, {})", self.verification_id, self.generation)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_app_survives_the_outbox_and_messages_from_before_it_still_open() {
+        let to = Address::from_stored("+919876543210".to_owned());
+        let hash = AppHash::parse("FA+9qCX9VSu");
+        let code = CodeMessage { app_hash: hash.clone(), ..CodeMessage::sample(Purpose::Login, &to, "en") };
+        let json = MessagePayload::Code(code).to_json();
+        let app_of = |json: &[u8]| MessagePayload::from_json(json).unwrap().code().unwrap().app_hash.clone();
+        assert_eq!(app_of(&json), hash);
+        let mut older: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        assert!(older.as_object_mut().unwrap().remove("app_hash").is_some());
+        assert_eq!(app_of(older.to_string().as_bytes()), None);
+    }
+}

@@ -36,6 +36,12 @@ pub struct Session {
 }
 
 impl Session {
+    /// Its refresh token as it stands; `None` if the row was not written by us.
+    pub fn refresh_token(&self) -> Option<RefreshToken> {
+        let salt = self.salt.as_slice().try_into().ok()?;
+        Some(RefreshToken { session: self.id, counter: self.counter, salt })
+    }
+
     /// The event of its login.
     pub fn login_event(&self) -> EventKind {
         let method = if self.opened_by.is_some() { LoginMethod::Code } else { LoginMethod::Password };
@@ -78,6 +84,8 @@ pub struct SessionTokens {
     pub access_token: String,
     /// How long the access token lives.
     pub access_expires_in: Duration,
+    /// When it expires.
+    pub access_expires_at: Timestamp,
     /// An opaque token.
     pub refresh_token: String,
     /// How long the refresh token lives.

@@ -64,6 +64,13 @@ impl Subject {
         Self { purpose, challenge, named: None, digits, with_id: true }
     }
 
+    /// A verification of this purpose that an address alone means.
+    pub(crate) fn named(purpose: Purpose, challenge: Option<Challenge>, address: &Address) -> Self {
+        let digits = challenge.as_ref().map(|challenge| challenge.verification.digits);
+        let named = Some(NamedDestination { address: address.clone(), login_id_hash: None });
+        Self { purpose, challenge, named, digits, with_id: false }
+    }
+
     fn channel(&self) -> &'static str {
         self.challenge.as_ref().map_or("none", |challenge| challenge.verification.destination.channel().as_str())
     }
@@ -122,6 +129,43 @@ impl CodeChecker {
             login_id_hash: submission.login_id.as_ref().map(LoginId::hash),
         });
         Ok(Subject { purpose, challenge, named, digits, with_id: id.is_some() })
+    }
+
+    /// Finds the one verification that an address alone means, whether it registers or logs in: the registration that
+    /// the caller's own network has, otherwise the newest login code, otherwise a lone registration from elsewhere. A
+    /// code that has ended is not meant while another lives.
+    pub(crate) async fn find_by_address(&self, address: &Address, client: &Client) -> Result<Subject, Error> {
+        let now = self.core.now();
+        let mut reader = self.core.store.read().await?;
+        let pending = match VerificationRef::pending_at(&mut reader, address, &self.issuer, client).await {
+            Err(Error::VerificationIdRequired) => None,
+            pending => pending?,
+        };
+        let is_own = pending.as_ref().is_some_and(|pending| pending.client_hash == client.network_hash());
+        let registration = match &pending {
+            Some(pending) => reader.challenge(pending.verification_id, now).await?,
+            None => None,
+        };
+        let login = match self.newest(&mut reader, Purpose::Login, address, None, client).await {
+            Err(Error::VerificationIdRequired) => None,
+            login => login?,
+        };
+        let candidates = if is_own { [registration, login] } else { [login, registration] };
+        let challenge = candidates.into_iter().flatten().find(|challenge| self.is_judged(challenge, now));
+        let purpose = challenge.as_ref().map_or(Purpose::Registration, |challenge| challenge.verification.purpose);
+        Ok(Subject::named(purpose, challenge, address))
+    }
+
+    /// Finds the newest verification of a purpose that strangers may ask for, by the address alone.
+    pub(crate) async fn find_newest(
+        &self,
+        purpose: Purpose,
+        address: &Address,
+        client: &Client,
+    ) -> Result<Subject, Error> {
+        let mut reader = self.core.store.read().await?;
+        let challenge = self.newest(&mut reader, purpose, address, None, client).await?;
+        Ok(Subject::named(purpose, challenge, address))
     }
 
     /// The digits of a code that an address alone names: of its policy, or of a test identity.

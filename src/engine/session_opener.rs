@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Core, DeferredLines};
 use crate::{
     crypto::Tokens,
-    domain::{Address, Client, NewSession, RefreshToken, Session, SessionTokens, Timestamp, User, site_hash},
+    domain::{Address, Client, NewSession, Session, SessionTokens, Timestamp, User, site_hash},
     error::Error,
     store::{StoreError, Tx},
 };
@@ -40,6 +40,12 @@ const LONGEST_USER_AGENT: usize = 400;
 const NOTED_FOR: Duration = Duration::from_hours(1);
 
 impl SessionOpener {
+    /// The same, with what access tokens say of their session beside the rest.
+    #[must_use]
+    pub fn with_session_claims(self) -> Self {
+        Self { tokens: self.tokens.with_session_claims(), ..self }
+    }
+
     /// Inserts a session of the user, opened by a code to an address or else by the password. Its tokens are valid once
     /// the transaction is committed. `None` if the account changed since it was read.
     pub(crate) async fn open(
@@ -84,9 +90,8 @@ impl SessionOpener {
 
     /// The tokens of a session as it stands.
     pub(crate) fn tokens(&self, user: User, session: &Session, now: Timestamp) -> Result<SessionTokens, Error> {
-        let salt = session.salt.as_slice().try_into();
-        let salt = salt.map_err(|_| Error::Internal(anyhow::anyhow!("a salt is 16 octets")))?;
-        let refresh = RefreshToken { session: session.id, counter: session.counter, salt };
+        let refresh = session.refresh_token();
+        let refresh = refresh.ok_or_else(|| Error::Internal(anyhow::anyhow!("a salt is 16 octets")))?;
         let access = self.tokens.sign_access(session, &user.claims, self.core.random.secret_id(), now);
         Ok(SessionTokens {
             user,
@@ -94,6 +99,7 @@ impl SessionOpener {
             opened_at: session.created_at,
             access_token: access.map_err(|error| Error::Internal(error.into()))?,
             access_expires_in: self.tokens.access_ttl(),
+            access_expires_at: now.plus(self.tokens.access_ttl()),
             refresh_token: self.tokens.encode_refresh(&refresh),
             refresh_expires_in: session.ends_at.after(now),
         })

@@ -4,6 +4,7 @@
 mod docs;
 mod error_code;
 mod extract;
+mod gotrue;
 mod middleware;
 mod open_enum;
 mod openapi;
@@ -38,6 +39,7 @@ use crate::{
 };
 
 pub use error_code::error_table;
+pub use gotrue::{GotrueServices, error_table as gotrue_error_table};
 pub use server::{ClientIpHeader, HttpServer, ServerSettings};
 
 /// The state of every handler.
@@ -58,6 +60,7 @@ pub struct Services {
     pub(crate) contacts: ContactService,
     pub(crate) profile: ProfileService,
     pub(crate) sessions: SessionService,
+    pub(crate) gotrue: GotrueServices,
     pub(crate) readiness: Readiness,
     pub(crate) gate: SendGate,
     pub(crate) inbox: Option<Arc<Inbox>>,
@@ -122,7 +125,16 @@ pub fn admin_router(readiness: Readiness, gauges: Gauges) -> Router {
 pub fn router(services: Services, settings: &ServerSettings, requests: &TaskTracker) -> Router {
     let (router, document) = documented(settings);
     let api_paths = api().into_openapi().paths.paths.into_keys();
-    let camel = camel_case::CamelPaths::new(&settings.camel_prefixes, &settings.prefixes, api_paths);
+    // Within an area of theirs, another dialect's paths stay its own.
+    let others: Vec<String> = settings.prefixes.iter().chain(&settings.gotrue_prefix).cloned().collect();
+    let camel = camel_case::CamelPaths::new(&settings.camel_prefixes, &others, api_paths);
+    let dialect = gotrue::Dialect::new(settings.gotrue_prefix.as_deref());
+    let router = match &settings.gotrue_prefix {
+        Some(prefix) => router.nest(prefix, gotrue::routes()),
+        None => router,
+    };
+    let cross_origin = headers::CrossOrigin::new(&settings.cors_origins, dialect.clone());
+    let cross_origin = cross_origin.map(|origins| from_fn_with_state(origins, headers::allow_origins));
     let api = Api(Arc::new(services));
     let page = page::routes(&api, settings);
     let public_url = request_log::PublicUrl(settings.public_url.as_str().into());
@@ -134,8 +146,9 @@ pub fn router(services: Services, settings: &ServerSettings, requests: &TaskTrac
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(from_fn_with_state(detached, detach::run_detached))
-        .layer(tower::util::option_layer(headers::cors(&settings.cors_origins)))
+        .layer(tower::util::option_layer(cross_origin))
         .layer(from_fn_with_state(client_ip::TrustedProxies::new(settings), client_ip::identify))
+        .layer(from_fn_with_state(dialect, gotrue::translate))
         .layer(from_fn_with_state(public_url, request_log::log_request))
         .layer(from_fn_with_state(camel, camel_case::translate))
         .with_state(api)

@@ -149,6 +149,33 @@ impl Problem {
             .with("ratelimit-policy", format!(r#""{policy}";q={};w={span}"#, quota.count))
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    pub(super) fn errors(&self) -> &[FieldError] {
+        &self.errors
+    }
+
+    /// The name of the limit that was reached.
+    pub(super) fn policy(&self) -> Option<&'static str> {
+        self.limit.map(|(policy, _)| policy)
+    }
+
+    /// The code that is still pending.
+    pub(super) fn pending(&self) -> Option<&IssuedCode> {
+        self.verification.as_deref()
+    }
+
+    /// The response's headers, but for its content's.
+    pub(super) fn headers(&self) -> &[(&'static str, String)] {
+        &self.headers
+    }
+
     pub(super) fn write(&self, request_id: &str, public_url: &str) -> Response {
         let code = self.code.as_str();
         let errors = self.errors.iter().map(|error| FieldView {

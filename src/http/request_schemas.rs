@@ -26,6 +26,7 @@ const FORMS: &[(&str, Form)] = &[
     ("login_id", Text("^$|^[A-Za-z0-9._-]{3,64}$", None)),
     ("name", Text(NAME, Some(200))),
     ("locale", Text(LOCALE, Some(64))),
+    ("app_hash", Text("^$|^[A-Za-z0-9+/]{11}$", None)),
     ("password", Text(PASSWORD, None)),
     ("RegisterRequest.password", Text(PASSWORD_OR_NONE, None)),
     ("new_password", Text(PASSWORD, None)),
@@ -208,7 +209,8 @@ fn branch_schema(branch: &Branch) -> ObjectBuilder {
         object = object.property(*field, absent());
     }
     if let Some(flag) = branch.unset {
-        object = object.property(flag, ObjectBuilder::new().enum_values(Some([Some(false), None])));
+        let kinds: SchemaType = [Type::Boolean, Type::Null].into_iter().collect();
+        object = object.property(flag, ObjectBuilder::new().schema_type(kinds).enum_values(Some([Some(false), None])));
     }
     if branch.is_login {
         let login = [Some("login"), Some(""), None];
@@ -237,7 +239,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{FieldCode, Locale, LoginId, Password, PersonName},
+        domain::{AppHash, FieldCode, Locale, LoginId, Password, PersonName},
         http::routes::api,
     };
 
@@ -246,7 +248,7 @@ mod tests {
         let form = FORMS.iter().find_map(|(name, form)| (*name == field).then_some(form));
         let Some(Text(pattern, longest)) = form else { panic!("{field} has no pattern") };
         let inner = pattern.trim_start_matches("^$|").trim_start_matches('^').trim_end_matches('$');
-        let inner = inner.replace('*', "{0,2}").replace('+', "{1,2}"); // seldom too long
+        let inner = inner.replace('*', "{0,2}").replace(")+", "){1,2}"); // seldom too long
         let longest = longest.unwrap_or(usize::MAX);
         string_regex(&inner).unwrap().prop_filter("too long", move |text| text.chars().count() <= longest)
     }
@@ -255,7 +257,9 @@ mod tests {
         #[test]
         fn what_the_document_allows_is_accepted(
             login_id in texts("login_id"), name in texts("name"), locale in texts("locale"), password in texts("password"),
+            app_hash in texts("app_hash"),
         ) {
+            prop_assert!(AppHash::parse(&app_hash).is_some(), "{app_hash:?}");
             prop_assert!(LoginId::parse(&login_id).is_ok(), "{login_id:?}");
             prop_assert!(PersonName::parse(&name).is_ok(), "{name:?}");
             prop_assert!(Locale::parse(&locale).is_ok(), "{locale:?}");

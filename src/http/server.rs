@@ -23,6 +23,7 @@ use tower::{ServiceExt as _, util::BoxCloneService};
 
 use super::{
     extract::client_ip::Peer,
+    gotrue,
     places::{Place, Places},
 };
 
@@ -39,6 +40,8 @@ pub struct ServerSettings {
     pub prefixes: Vec<String>,
     /// Where the API is mounted in camelCase.
     pub camel_prefixes: Vec<String>,
+    /// Where GoTrue's clients find what they know.
+    pub gotrue_prefix: Option<String>,
     /// Whether this is the only node on its database.
     pub single_node: bool,
     /// The networks of proxies whose header is believed.
@@ -61,6 +64,13 @@ pub struct ServerSettings {
     pub page_accent: Option<String>,
     /// The private listener, if there is one.
     pub admin_address: Option<SocketAddr>,
+}
+
+impl ServerSettings {
+    /// Whether another prefix, or a call, is at GoTrue's prefix or below it.
+    pub fn gotrue_prefix_collides(&self) -> bool {
+        self.gotrue_prefix.as_deref().is_some_and(|prefix| gotrue::collides(prefix, self))
+    }
 }
 
 /// The header in which a trusted proxy reports the client's IP address.

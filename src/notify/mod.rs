@@ -56,7 +56,7 @@ pub struct Message {
     pub otp: Option<String>,
     /// The verification of the code.
     pub verification_id: Option<Uuid>,
-    /// The Android app that asked for the code.
+    /// The Android app that asked for the code, which a text message ends with.
     pub app_hash: Option<AppHash>,
 }
 

@@ -92,10 +92,11 @@ impl ContactService {
             holder = Holder::Phantom;
             self.notices.tell_registered(&mut tx, &mut record, new, now).await?;
         }
+        let verification_id = self.core.random.secret_id();
         let code = NewCode {
             purpose: Purpose::ContactChange,
             destination: new,
-            verification_id: self.core.random.secret_id(),
+            verification_id,
             is_first: true,
             holder,
             login_id_hash: None,
@@ -104,6 +105,7 @@ impl ContactService {
             sign_up: None,
         };
         let code = self.issuer.issue(&mut tx, &mut record, &code, &actor.client, now).await?;
+        tx.mark_asked_by(verification_id, actor.session, &actor.client.network_hash(), user.epoch).await?;
         self.notices.enqueue(&mut tx, user, &to, notice, Some(new), now).await?;
         tx.commit().await?;
         Ok(code)
@@ -122,7 +124,16 @@ impl ContactService {
             verification.purpose == Purpose::ContactChange && is_mine
         };
         let challenge = challenge.filter(|challenge| is_own(&challenge.verification));
-        let subject = Subject::owned(Purpose::ContactChange, challenge);
+        self.verify_subject(actor, Subject::owned(Purpose::ContactChange, challenge), code).await
+    }
+
+    /// The same for a verification that was found by other means.
+    pub(super) async fn verify_subject(
+        &self,
+        actor: &Actor,
+        subject: Subject,
+        code: &OneTimeCode,
+    ) -> Result<User, Error> {
         let change = |verification| self.change(actor, verification);
         let changed = self.checker.redeem(code, subject, &actor.client, change).await?;
         self.rate_limits.reset_failures(None, &changed).await;

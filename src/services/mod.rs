@@ -5,6 +5,7 @@
 mod abuse;
 mod account_import;
 mod accounts;
+mod address_codes;
 mod audit;
 mod code_login;
 mod code_request;
@@ -23,6 +24,7 @@ mod verification_status;
 pub use abuse::{AbuseService, HeldPrefix, Replayed};
 pub use account_import::{ImportConflict, ImportPlan};
 pub use accounts::AccountService;
+pub use address_codes::AddressCodeService;
 pub use audit::{AuditService, Timeline};
 pub use code_login::CodeLoginService;
 pub use code_request::{CodeRequest, CodeRequestService, Newcomer};

@@ -58,6 +58,8 @@ pub struct NewRegistration {
 pub struct PendingRegistration {
     /// The id of the future account.
     pub user_id: Uuid,
+    /// When it was first registered.
+    pub created_at: Timestamp,
     /// The code.
     pub code: IssuedCode,
 }
@@ -65,7 +67,7 @@ pub struct PendingRegistration {
 /// The outcome of a register's transaction.
 enum Outcome {
     /// A code was issued, which is not live yet.
-    Issued(Uuid, InactiveCode),
+    Issued { user_id: Uuid, created_at: Timestamp, code: InactiveCode },
     /// The same registration, within `resend_after` of its code: nothing changes.
     Unchanged(PendingRegistration),
     /// No code may be sent to the destination yet. While its last one is fresh, this also means a password that
@@ -103,8 +105,8 @@ impl RegistrationService {
         pass.settle(&outcome).await;
         match outcome? {
             // Committed: it counts, whatever becomes of the code store.
-            Outcome::Issued(user_id, code) => {
-                Ok(PendingRegistration { user_id, code: self.issuer.activate(code).await? })
+            Outcome::Issued { user_id, created_at, code } => {
+                Ok(PendingRegistration { user_id, created_at, code: self.issuer.activate(code).await? })
             }
             Outcome::Unchanged(pending) => Ok(pending),
             Outcome::TooSoon { error, .. } => Err(error),
@@ -203,11 +205,12 @@ impl RegistrationService {
         let code = NewCode::registration(&registration, &new.destination, is_first, holder);
         let code = code.for_app(new.app_hash.clone());
         let code = self.issuer.issue(&mut tx, &mut record, &code, client, now).await?;
-        let (user_id, channel) = (registration.id, new.destination.channel());
+        let Registration { id: user_id, created_at, .. } = registration;
+        let channel = new.destination.channel();
         let requested = EventKind::RegistrationRequested { user_id, channel };
         self.event_log.append(&mut tx, [requested], Origin::client(client), now).await?;
         self.event_log.commit(tx).await?;
-        Ok(Outcome::Issued(user_id, code))
+        Ok(Outcome::Issued { user_id, created_at, code })
     }
 
     /// The holder of the code. Where accounts are concealed, nothing but the destination matters before its proof.
@@ -275,7 +278,8 @@ impl RegistrationService {
     ) -> Result<Outcome, Error> {
         let challenge = tx.challenge(registration.verification_id, now).await?.ok_or(Error::Conflict)?;
         let code = self.issuer.issued(&challenge.verification, record, now);
-        Ok(Outcome::Unchanged(PendingRegistration { user_id: registration.id, code }))
+        let Registration { id: user_id, created_at, .. } = *registration;
+        Ok(Outcome::Unchanged(PendingRegistration { user_id, created_at, code }))
     }
 
     fn resend_after(&self) -> Duration {

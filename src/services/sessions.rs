@@ -94,16 +94,38 @@ impl SessionService {
         Ok(())
     }
 
-    /// Revokes all sessions of the user.
-    pub async fn log_out_all(&self, user: &User, origin: Origin<'_>) -> Result<(), Error> {
-        once_on_conflict(|| self.end_all(user.id, origin)).await
+    /// New tokens of a session whose owner has just proven an address in it, without its refresh token.
+    pub(super) async fn renew(&self, session: Uuid) -> Result<SessionTokens, Error> {
+        let _turn = self.core.turns.take(session).await?;
+        let now = self.core.now();
+        let idle_end = now.plus(self.opener.settings.refresh_ttl);
+        let mut writer = self.core.store.write().await?;
+        for _ in 0..TRIES {
+            let (current, _) = writer.session(session, now).await?.ok_or(Error::InvalidToken)?;
+            let token = current.refresh_token().ok_or(Error::InvalidToken)?;
+            if let Some(renewed) = writer.rotate_session(&token, now, idle_end).await? {
+                let user = writer.user(renewed.user_id).await?.ok_or(Error::InvalidToken)?;
+                return self.opener.tokens(user, &renewed, now);
+            }
+        }
+        Err(Error::Conflict)
     }
 
-    async fn end_all(&self, user_id: Uuid, origin: Origin<'_>) -> Result<(), Error> {
+    /// Revokes all sessions of the user.
+    pub async fn log_out_all(&self, user: &User, origin: Origin<'_>) -> Result<(), Error> {
+        once_on_conflict(|| self.end_all(user.id, None, origin)).await
+    }
+
+    /// Revokes all sessions of the user but this one.
+    pub async fn log_out_others(&self, user: &User, kept: Uuid, origin: Origin<'_>) -> Result<(), Error> {
+        once_on_conflict(|| self.end_all(user.id, Some(kept), origin)).await
+    }
+
+    async fn end_all(&self, user_id: Uuid, kept: Option<Uuid>, origin: Origin<'_>) -> Result<(), Error> {
         let now = self.core.now();
         let mut tx = self.core.store.begin().await?;
-        tx.revoke_all_sessions(user_id, now).await?;
-        let revoked = EventKind::all_revoked(user_id, None, Reason::LoggedOutAll);
+        tx.revoke_all_sessions(user_id, kept, now).await?;
+        let revoked = EventKind::all_revoked(user_id, kept, Reason::LoggedOutAll);
         self.event_log.append(&mut tx, [revoked], origin, now).await?;
         Ok(self.event_log.commit(tx).await?)
     }
@@ -150,6 +172,11 @@ impl SessionService {
             self.core.store.write().await?.mark_session_used(claims.sid, counter).await?;
         }
         Ok((user, claims.sid))
+    }
+
+    /// Whether the access token is ours and has not expired, be its session what it may.
+    pub fn is_signed(&self, token: &str) -> bool {
+        self.opener.tokens.verify_access(token, self.core.now()).is_some()
     }
 
     /// The public keys of access tokens.

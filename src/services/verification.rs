@@ -41,7 +41,17 @@ impl VerificationService {
     /// meanwhile.
     pub async fn verify(&self, submission: &CodeSubmission, client: &Client) -> Result<SessionTokens, Error> {
         let subject = self.checker.find(submission, client).await?;
-        if subject.purpose == Purpose::Login {
+        self.verify_subject(submission, subject, client).await
+    }
+
+    /// The same for a verification that was found by other means.
+    pub(super) async fn verify_subject(
+        &self,
+        submission: &CodeSubmission,
+        subject: Subject,
+        client: &Client,
+    ) -> Result<SessionTokens, Error> {
+        if subject.purpose != Purpose::Registration {
             return Box::pin(self.code_login.log_in(submission, subject, client)).await;
         }
         let (user, session) = self.redeem(&submission.code, subject, client, true).await?;

@@ -40,7 +40,7 @@ pub use node_lock::NodeLock;
 pub use outbox::{LeasedMessage, QueuedMessage, StoredMessage, Tried};
 pub use registrations::Activation;
 pub use sessions::SessionUser;
-pub use verifications::DeliveredBy;
+pub use verifications::{AskedChange, DeliveredBy};
 
 /// Every statement with its name, for the test that prepares them on both databases.
 pub fn statements() -> impl Iterator<Item = (&'static str, Sql)> {

@@ -99,7 +99,8 @@ statements! {
     MARK_USED = "UPDATE sessions SET used_counter = $2 WHERE id = $1 AND counter = $2 AND used_counter < $2";
     REVOKE = "UPDATE sessions SET revoked_at = $3
         WHERE id = $1 AND user_id = COALESCE($2, user_id) AND revoked_at IS NULL AND ends_at > $3 RETURNING user_id";
-    REVOKE_ALL = "UPDATE sessions SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL";
+    REVOKE_ALL = "UPDATE sessions SET revoked_at = $2
+        WHERE user_id = $1 AND revoked_at IS NULL AND id IS DISTINCT FROM $3";
     MOVE_TO_EPOCH = "UPDATE sessions SET epoch = $3
         WHERE user_id = $1 AND id = COALESCE($2, id) AND epoch = $3 - 1 AND revoked_at IS NULL";
     DELETE_OLDEST = "DELETE FROM sessions WHERE user_id = $1 AND id NOT IN
@@ -174,9 +175,15 @@ impl Tx {
         Ok(user.map(|(user,)| user))
     }
 
-    /// Revokes all sessions of the user. Codes under way stay valid, so this does not step the epoch.
-    pub async fn revoke_all_sessions(&mut self, user: Uuid, now: Timestamp) -> Result<(), StoreError> {
-        execute!(self, REVOKE_ALL, [user, now]).map(drop)
+    /// Revokes all sessions of the user, but for one if it is given. Codes under way stay valid, so this does not step
+    /// the epoch.
+    pub async fn revoke_all_sessions(
+        &mut self,
+        user: Uuid,
+        kept: Option<Uuid>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        execute!(self, REVOKE_ALL, [user, now, kept]).map(drop)
     }
 
     /// Keeps one session, or all valid ones, alive under the user's new epoch.

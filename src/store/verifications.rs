@@ -19,6 +19,17 @@ pub struct DeliveredBy {
     pub segments: Option<i32>,
 }
 
+/// A contact change that waits for its code, and the session that asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AskedChange {
+    /// The verification.
+    pub verification: Uuid,
+    /// The session, which is valid.
+    pub session: Uuid,
+    /// The account.
+    pub user: Uuid,
+}
+
 #[derive(sqlx::FromRow)]
 struct VerificationRow {
     id: Uuid,
@@ -101,6 +112,16 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
     SELECT_SIGN_UP = "SELECT EXISTS (SELECT 1 FROM verifications WHERE destination_key = $1 AND purpose = 'login'
         AND sign_up IS NOT NULL AND expires_at > $2)";
+    MARK_ASKED_BY = "UPDATE verifications SET asked_in = $2, asked_from = $3, epoch = $4 WHERE id = $1";
+    SELECT_ASKED_FROM = "SELECT v.id, v.asked_in, s.user_id FROM verifications v
+        JOIN sessions s ON s.id = v.asked_in JOIN users u ON u.id = s.user_id
+        WHERE v.destination_key = $1 AND v.purpose = 'contact_change' AND v.asked_from = $2 AND v.expires_at > $3
+        AND v.state <> 'verified' AND v.epoch = u.epoch AND s.epoch = u.epoch AND s.revoked_at IS NULL
+        AND s.ends_at > $3 AND u.disabled_at IS NULL ORDER BY v.issued_at DESC, v.id DESC LIMIT 1";
+    SELECT_WAITING = "SELECT v.destination FROM verifications v
+        JOIN sessions s ON s.id = v.asked_in JOIN users u ON u.id = s.user_id
+        WHERE s.user_id = $1 AND v.purpose = 'contact_change' AND v.expires_at > $2 AND v.state <> 'verified'
+        AND v.epoch = u.epoch ORDER BY v.issued_at DESC, v.id DESC";
     RENEW = "UPDATE verifications SET generation = generation + 1, digits = $2, tries = $3, state = $4,
         changed_at = $5, expires_at = $6, issued_at = $5, phantom = $7, provider = NULL
         WHERE id = $1 AND state <> 'verified' RETURNING generation";
@@ -159,6 +180,25 @@ impl Reader {
             fetch!(fetch_optional, self, SELECT_NEWEST, [destination.key(), now, purpose.as_str(), login_id_hash])?;
         row.map(Challenge::try_from).transpose()
     }
+
+    /// The change to this address that was asked for last from this network, in a session that is still valid.
+    pub async fn change_asked_from(
+        &mut self,
+        address: &Address,
+        network_hash: &[u8],
+        now: Timestamp,
+    ) -> Result<Option<AskedChange>, StoreError> {
+        let row: Option<(Uuid, Uuid, Uuid)> =
+            fetch!(fetch_optional, self, SELECT_ASKED_FROM, [address.key(), network_hash, now])?;
+        Ok(row.map(|(verification, session, user)| AskedChange { verification, session, user }))
+    }
+
+    /// The addresses that the account's changes go to and whose codes are awaited, the newest first; that another has
+    /// proven one does not show.
+    pub async fn waiting_changes(&mut self, user: Uuid, now: Timestamp) -> Result<Vec<Address>, StoreError> {
+        let rows: Vec<(String,)> = fetch!(fetch_all, self, SELECT_WAITING, [user, now])?;
+        Ok(rows.into_iter().map(|(address,)| Address::from_stored(address)).collect())
+    }
 }
 
 impl Writer {
@@ -209,6 +249,18 @@ impl Tx {
             ]
         )
         .map(drop)
+    }
+
+    /// Notes the session and the network that asked for a change of a contact, and the account's epoch then, be the new
+    /// address another's or not.
+    pub async fn mark_asked_by(
+        &mut self,
+        id: Uuid,
+        session: Uuid,
+        network_hash: &[u8],
+        epoch: i64,
+    ) -> Result<(), StoreError> {
+        execute!(self, MARK_ASKED_BY, [id, session, network_hash, epoch]).map(drop)
     }
 
     /// Counts a new code of the verification and returns its generation; `None` if a code was used.

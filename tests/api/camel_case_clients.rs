@@ -121,6 +121,9 @@ async fn a_camel_prefix_speaks_camel_case_throughout(backend: Backend) {
     // Requests either way, errors in their own spelling; one key in two spellings is a key twice.
     let wrong = post(&app, "/camel/auth/verify-otp", json!({"verificationId": "x", "otp": "123456"})).await.is(422);
     assert_eq!(wrong["errors"][0]["field"], "verificationId");
+    let unlisted = json!({"mobile": "9876543210", "appHash": "FA+9qCX9VSu"});
+    let wrong = post(&app, "/camel/auth/send-otp", unlisted).await.is(422);
+    assert_eq!((&wrong["errors"][0]["field"], &wrong["errors"][0]["code"]), (&json!("appHash"), &json!("unknown")));
     let twice = json!({"verificationId": id, "verification_id": id, "otp": "123456"});
     assert_eq!(post(&app, "/camel/auth/verify-otp", twice).await.is(400)["code"], "malformed_body");
     let opened =

@@ -10,12 +10,15 @@ use crate::support::{
     Backend, Options, TestApp,
     app::fresh_ip,
     fake_provider::{Answers, Gateway, Received},
+    servers::free_port,
 };
 
 stories!(
     a_webhook_is_signed_by_both_secrets,
     a_webhook_gets_all_that_a_template_needs,
     an_app_finds_its_hash_at_the_end_of_the_text,
+    the_hash_of_an_app_brings_no_message_of_its_own,
+    the_hash_of_an_app_counts_among_the_segments,
     a_code_to_log_in_comes_in_the_persons_language,
     twilio_gets_what_its_api_takes,
     the_second_provider_takes_what_the_first_refuses,
@@ -163,6 +166,7 @@ async fn a_webhook_gets_all_that_a_template_needs(backend: Backend) {
     app.post_from(&fresh_ip(), "/auth/register", email).await.is(202);
     let data = last(&gateway, 2).await;
     assert_eq!((&data["channel"], &data["country"]), (&json!("email"), &Value::Null));
+    assert_eq!(data["app_hash"], Value::Null, "for text messages alone");
     assert!(!data["text"].as_str().unwrap().contains(APP) && data["html"].is_string() && data["subject"].is_string());
 }
 
@@ -199,6 +203,54 @@ async fn an_app_finds_its_hash_at_the_end_of_the_text(backend: Backend) {
         post("/auth/register", register).await.is_invalid(&fields);
         post("/auth/send-otp", json!({"mobile": "9876543210", "app_hash": hash})).await.is_invalid(&fields);
         post("/auth/resend-otp", json!({"mobile": "9876543211", "app_hash": hash})).await.is_invalid(&fields);
+    }
+}
+
+async fn the_hash_of_an_app_brings_no_message_of_its_own(backend: Backend) {
+    let gateway = Gateway::start(Answers::With(204, "")).await;
+    let app = TestApp::with(backend, with_apps(&gateway).with("ENROLL__CODES__RESEND_AFTER", 30)).await;
+    let register = json!({"mobile": "9876543210", "password": "correct horse"});
+    let first = app.post_from(&fresh_ip(), "/auth/register", register.clone()).await.is(202);
+    assert_eq!(last(&gateway, 1).await["app_hash"], Value::Null);
+    // A double click, though the second one names an app.
+    let mut again = register;
+    again["app_hash"] = json!(APP);
+    let second = app.post_from(&fresh_ip(), "/auth/register", again).await.is(202);
+    assert_eq!(first["verification"]["verification_id"], second["verification"]["verification_id"]);
+    // Nobody's numbers: the same answer as for an account's, and nothing goes out.
+    let unknown = json!({"mobile": "9876543219", "app_hash": APP});
+    let sent = app.post_from(&fresh_ip(), "/auth/send-otp", unknown.clone()).await.is(200);
+    assert_eq!((&sent["status"], &sent["verification"]["purpose"]), (&json!("success"), &json!("login")));
+    app.post_from(&fresh_ip(), "/auth/resend-otp", unknown).await.is(200);
+    app.outbox_is_empty().await;
+    assert_eq!(gateway.received().len(), 1);
+}
+
+async fn the_hash_of_an_app_counts_among_the_segments(backend: Backend) {
+    let gateway = Gateway::start(Answers::With(204, "")).await;
+    let admin = format!("127.0.0.1:{}", free_port());
+    // In Hindi two segments hold the text and this brand, but not the line of the hash too.
+    let options = webhook(real(), &gateway)
+        .with("ENROLL__NOTIFY__SMS", "webhook")
+        .with("ENROLL__NOTIFY__ANDROID_APPS", APP)
+        .with("ENROLL__NOTIFY__BRAND", "A".repeat(36))
+        .with("ENROLL__ADMIN__ADDRESS", &admin);
+    let app = TestApp::with(backend, options).await;
+    let mut total = 0;
+    for (n, (app_hash, segments)) in [(Value::Null, 2), (json!(APP), 3)].into_iter().enumerate() {
+        // The metric is the process's: no other story sends to Portugal.
+        let mobile = format!("+35191234567{n}");
+        let body = json!({"mobile": mobile, "password": "correct horse", "locale": "hi", "app_hash": app_hash});
+        app.post_from(&fresh_ip(), "/auth/register", body).await.is(202);
+        app.outbox_is_empty().await;
+        total += segments;
+        let (out, errors, code) = app.command(&["deliveries", "stats", "--json"]).await;
+        assert_eq!(code, 0, "{errors}");
+        let stats: Value = serde_json::from_str(out.trim()).unwrap();
+        assert_eq!((&stats["sent"], &stats["segments"]), (&json!(n + 1), &json!(total)), "{stats:#}");
+        let scraped = reqwest::get(format!("http://{admin}/metrics")).await.unwrap().text().await.unwrap();
+        let counted = format!("enroll_delivery_segments_total{{provider=\"webhook\",country=\"PT\"}} {total}");
+        assert!(scraped.lines().any(|line| line == counted), "{counted}: {scraped}");
     }
 }
 

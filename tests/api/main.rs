@@ -18,6 +18,7 @@ test_program!(
     dormant_accounts,
     events,
     fuzz,
+    gotrue,
     idempotency,
     imports,
     limits,

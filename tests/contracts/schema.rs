@@ -109,3 +109,108 @@ async fn both_databases_prepare_every_statement_fleet() {
     }
     assert!(count > 50, "{count} statements");
 }
+
+/// No part of a request: commands, gauges, the sinks' next events in order, and tables of a few rows.
+const WHOLE_TABLES: &[&str] = &[
+    "delivery_stats::",
+    "events::COUNT_",
+    "events::DELETE_OF_",
+    "events::REQUEUE_",
+    "events::SELECT_FOR_",
+    "events::SELECT_STORED",
+    "outbox::SELECT_BY_STATE",
+    "outbox::SELECT_WAITING",
+    "prefix_counts::SELECT_STATES",
+    "prune::", // planned by the number that it deletes at once, which is not told here
+    "root_keys::SELECT",
+    "users::SELECT_ANY",
+];
+
+/// Rows enough for the planner to mind.
+const ROWS: &str = "
+    INSERT INTO users (id, email, email_key, email_verified, mobile, mobile_verified, login_id, login_id_key, epoch,
+        session_opened_at, created_at, updated_at)
+        SELECT md5('u' || n)::uuid, n || '@a.b', n || '@a.b', true, '+' || n, true, 'l' || n, 'l' || n, 0, now(), now(), now()
+        FROM generate_series(1, 20000) n;
+    INSERT INTO registrations (id, verification_id, destination_key, email, email_key, mobile, client_hash, last_code_at,
+        expires_at, created_at)
+        SELECT md5('u' || n)::uuid, md5('v' || n)::uuid, '+' || n, n || '@a.b', n || '@a.b', '+' || n, '', now(), now(), now()
+        FROM generate_series(1, 20000) n;
+    INSERT INTO verifications (id, generation, purpose, destination, destination_key, destination_hash, record_key, digits,
+        tries, state, phantom, user_id, epoch, asked_in, changed_at, issued_at, expires_at)
+        SELECT md5('v' || n)::uuid, 1, 'login', '+' || n, '+' || n, sha256(n::text::bytea), sha256(n::text::bytea), 6, 3,
+        'sent', false, md5('u' || n)::uuid, 0, md5('s' || n)::uuid, now(), now(), now() + n * interval '1 second'
+        FROM generate_series(1, 20000) n;
+    INSERT INTO destinations (hash, history, touched_at)
+        SELECT sha256(n::text::bytea), '{}', now() + n * interval '1 second' FROM generate_series(1, 20000) n;
+    INSERT INTO sessions (id, user_id, counter, used_counter, salt, epoch, created_at, rotated_at, ends_at, expires_at)
+        SELECT md5('s' || n)::uuid, md5('u' || n)::uuid, 0, 0, '', 0, now(), now(), now() + n * interval '1 second', now()
+        FROM generate_series(1, 20000) n;
+    INSERT INTO outbox (verification_id, generation, phantom, body, state, destination, attempts, due_at, deadline, ended_at)
+        SELECT md5('v' || n)::uuid, 1, false, '', CASE WHEN n % 2 = 0 THEN 'queued' ELSE 'sent' END, '', 0,
+        now() + n * interval '1 second', now(), CASE WHEN n % 2 = 0 THEN NULL ELSE now() + n * interval '1 second' END
+        FROM generate_series(1, 20000) n;
+    INSERT INTO known_networks (user_id, network, seen_at)
+        SELECT md5('u' || n)::uuid, sha256(n::text::bytea), now() + n * interval '1 second' FROM generate_series(1, 20000) n;
+    INSERT INTO audit (at, kind, outcome, user_id, destination_hash, times)
+        SELECT now() + n * interval '1 second', 'login', '', md5('u' || n)::uuid, sha256(n::text::bytea), 1
+        FROM generate_series(1, 20000) n;
+    INSERT INTO events (order_key, body, has_user, created_at, rabbitmq_at)
+        SELECT md5('u' || n)::uuid, '', true, now(), now() FROM generate_series(1, 20000) n;
+    INSERT INTO prefix_counts (prefix, slot, sent, verified, unripe, changed_at)
+        SELECT n, n, 1, 1, 1, now() + n * interval '1 second' FROM generate_series(1, 20000) n;
+    ANALYZE";
+
+/// The scans of a plan that no condition of an index narrows.
+fn whole_scans(plan: &serde_json::Value, found: &mut Vec<String>) {
+    match plan {
+        serde_json::Value::Object(node) => {
+            let kind = node.get("Node Type").and_then(|kind| kind.as_str()).unwrap_or_default();
+            let is_narrowed = node.contains_key("Index Cond");
+            let is_table = kind == "Seq Scan" || (kind.contains("Index") && kind.contains("Scan") && !is_narrowed);
+            if is_table {
+                let of = |key: &str| node.get(key).and_then(|value| value.as_str()).unwrap_or_default();
+                found.push(format!("{kind} {} {}", of("Relation Name"), of("Index Name")));
+            }
+            node.values().for_each(|value| whole_scans(value, found));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| whole_scans(item, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn no_statement_of_a_request_reads_a_whole_table_fleet() {
+    let mut databases = migrated().await;
+    let Databases { postgres, sqlite, .. } = &mut databases;
+    postgres.execute(ROWS).await.unwrap();
+    // A table without rows is scanned as well as searched.
+    postgres.execute("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan").await.unwrap();
+    let mut whole = Vec::new();
+    for (name, sql) in statements() {
+        let kind = sql.postgres.split_whitespace().next().unwrap();
+        if !["SELECT", "WITH", "INSERT", "UPDATE", "DELETE"].contains(&kind) {
+            continue;
+        }
+        let values = (1..30).take_while(|n| sql.postgres.contains(&format!("${n}"))).map(|_| "NULL");
+        let values = values.collect::<Vec<_>>().join(", ");
+        let values = if values.is_empty() { values } else { format!("({values})") };
+        let prepare = format!("PREPARE s AS {}", sql.postgres);
+        postgres.execute(AssertSqlSafe(prepare)).await.unwrap();
+        let explain = format!("EXPLAIN (FORMAT JSON) EXECUTE s{values}");
+        let plan: serde_json::Value = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_one(&mut *postgres).await.unwrap();
+        postgres.execute("DEALLOCATE s").await.unwrap();
+        let mut scans = Vec::new();
+        whole_scans(&plan, &mut scans);
+        let explain = format!("EXPLAIN QUERY PLAN {}", sql.sqlite);
+        let steps: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(AssertSqlSafe(explain)).fetch_all(&mut *sqlite).await.unwrap();
+        let steps = steps.into_iter().map(|(.., step)| step);
+        scans.extend(steps.filter(|step| step.starts_with("SCAN ") && !step.contains("json_each") && !step.contains("CONSTANT")));
+        let is_excepted = WHOLE_TABLES.iter().any(|part| name.contains(part));
+        if !scans.is_empty() && !is_excepted {
+            whole.push(format!("{name}: {}", scans.join("; ")));
+        }
+    }
+    assert!(whole.is_empty(), "{whole:#?}");
+}

@@ -30,6 +30,8 @@ async fn the_readmes_story_works_as_it_stands(backend: Backend) {
 fn the_table_of_errors_is_that_of_the_code() {
     let table = enroll::http::error_table();
     assert!(include_str!("../../docs/errors.md").contains(&table), "docs/errors.md must have this table:\n{table}");
+    let table = enroll::http::gotrue_error_table();
+    assert!(include_str!("../../docs/gotrue.md").contains(&table), "docs/gotrue.md must have this table:\n{table}");
 }
 
 #[test]

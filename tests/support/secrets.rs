@@ -64,7 +64,7 @@ impl Secrets {
         self.add_fields(&body);
         self.add(body["code"].as_str()); // an answer's `code` is an error's name
         // Numbers are told masked.
-        let mobile = body["mobile"].as_str().or(body["mobileNumber"].as_str()).unwrap_or_default();
+        let mobile = body["mobile"].as_str().or(body["mobileNumber"].as_str()).or(body["phone"].as_str()).unwrap_or_default();
         let digits: String = mobile.chars().filter(char::is_ascii_digit).collect();
         self.add(digits.get(digits.len().saturating_sub(10)..).filter(|last| last.len() == 10));
         let authorization = request.headers().get("authorization").and_then(|value| value.to_str().ok());
@@ -72,7 +72,7 @@ impl Secrets {
     }
 
     pub fn add_fields(&self, body: &Value) {
-        for field in ["password", "current_password", "new_password", "otp", "access_token", "refresh_token"] {
+        for field in ["password", "current_password", "new_password", "otp", "token", "access_token", "refresh_token"] {
             self.add(body[field].as_str());
         }
     }

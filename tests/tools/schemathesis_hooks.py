@@ -17,6 +17,7 @@ from schemathesis import GenerationMode
 BASE = os.environ["ENROLL_TEST_URL"]
 PASSWORD = "correct horse battery"
 PENDING = "9811999999"
+APP_HASH = os.environ["ENROLL__NOTIFY__ANDROID_APPS"]  # those that are known are a setting
 MOBILES = ["9876543210", "+91 98765-43210", "0091 98765 43211", "(0)98765 43212", "+1 201-555-0123", "+447400123456"]
 ENDS_THE_SESSION = {"deleteMe", "changePassword", "logOut", "logOutAll", "revokeSession", "verifyContactChange"}
 NEEDS_A_SECRET = {"logIn", "refreshTokens", "verifyOtp", "verifyCode", "resetPassword"}
@@ -134,6 +135,8 @@ def before_call(context, case, kwargs):
     operation = case.operation.definition.raw["operationId"]
     if isinstance(case.body, dict) and "data" in case.body:
         case.body["data"] = without_nul(case.body["data"])
+    if isinstance(case.body, dict) and case.body.get("app_hash"):
+        case.body["app_hash"] = APP_HASH
     if operation in NEEDS_A_SECRET and next(turns) % 4 == 0:
         case.body = right_body(operation)
 

@@ -1033,8 +1033,8 @@ export interface components {
             mobile: string;
             login_id: string;
             email?: string | null;
-            /** @enum {object} */
-            register?: never;
+            /** @enum {boolean|null} */
+            register?: false | null;
         });
         /** @description A code is on its way, if there is such an account. */
         SendResponse: {

@@ -2,10 +2,17 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    middleware::Next,
+    response::Response,
+};
+use tower::{Layer as _, ServiceExt as _};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::request_log::REQUEST_ID;
+use crate::http::gotrue::{self, Dialect};
 
 pub(in crate::http) fn set_security_headers(headers: &mut HeaderMap, id: &str) {
     if let Ok(id) = HeaderValue::from_str(id) {
@@ -26,29 +33,62 @@ pub(in crate::http) fn set_security_headers(headers: &mut HeaderMap, id: &str) {
 }
 
 /// Cross-origin requests (CORS): none are allowed unless origins are named.
-pub(in crate::http) fn cors(origins: &[String]) -> Option<CorsLayer> {
-    if origins.is_empty() {
-        return None;
+#[derive(Clone)]
+pub(in crate::http) struct CrossOrigin {
+    api: CorsLayer,
+    gotrue: CorsLayer,
+    dialect: Dialect,
+}
+
+impl CrossOrigin {
+    /// `None` where no origin is named.
+    pub(in crate::http) fn new(origins: &[String], dialect: Dialect) -> Option<Self> {
+        if origins.is_empty() {
+            return None;
+        }
+        let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+        let origins = AllowOrigin::list(origins);
+        let api = cors(origins.clone(), &[], &[], &[]);
+        let gotrue = cors(origins, &[Method::PUT], &gotrue::REQUEST_HEADERS, &[gotrue::API_VERSION]);
+        Some(Self { api, gotrue, dialect })
     }
-    let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
-    let layer = CorsLayer::new()
-        .allow_origin(AllowOrigin::list(origins))
-        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
-        .allow_headers([
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            HeaderName::from_static("idempotency-key"),
-            HeaderName::from_static("traceparent"),
-            HeaderName::from_static("tracestate"),
-            REQUEST_ID,
-        ])
-        .expose_headers([
-            header::RETRY_AFTER,
-            HeaderName::from_static("ratelimit"),
-            HeaderName::from_static("ratelimit-policy"),
-            header::WWW_AUTHENTICATE,
-            REQUEST_ID,
-        ])
-        .max_age(Duration::from_mins(10));
-    Some(layer)
+}
+
+/// Answers preflights, and lets pages of the named origins read the others' responses.
+pub(in crate::http) async fn allow_origins(
+    State(cross_origin): State<CrossOrigin>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let CrossOrigin { api, gotrue, dialect } = &cross_origin;
+    let layer = if dialect.covers(request.uri().path()) { gotrue } else { api };
+    match layer.layer(next).oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+fn cors(origins: AllowOrigin, methods: &[Method], allowed: &[HeaderName], exposed: &[HeaderName]) -> CorsLayer {
+    let own_methods = [Method::GET, Method::POST, Method::PATCH, Method::DELETE];
+    let own_allowed = [
+        header::AUTHORIZATION,
+        header::CONTENT_TYPE,
+        HeaderName::from_static("idempotency-key"),
+        HeaderName::from_static("traceparent"),
+        HeaderName::from_static("tracestate"),
+        REQUEST_ID,
+    ];
+    let own_exposed = [
+        header::RETRY_AFTER,
+        HeaderName::from_static("ratelimit"),
+        HeaderName::from_static("ratelimit-policy"),
+        header::WWW_AUTHENTICATE,
+        REQUEST_ID,
+    ];
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([&own_methods, methods].concat())
+        .allow_headers([&own_allowed, allowed].concat())
+        .expose_headers([&own_exposed, exposed].concat())
+        .max_age(Duration::from_mins(10))
 }

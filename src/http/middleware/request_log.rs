@@ -72,7 +72,7 @@ fn is_script(headers: &HeaderMap) -> bool {
 }
 
 /// The problem of a handler; for an error that the framework describes in its own words, ours.
-fn problem_of(response: &mut Response) -> Option<Problem> {
+pub(in crate::http) fn problem_of(response: &mut Response) -> Option<Problem> {
     let own = response.extensions_mut().remove::<Problem>();
     let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json");
     let status = response.status();
@@ -115,6 +115,7 @@ impl LogLine {
             telemetry::continue_from(&span, parent);
         }
         let is_noise = matches!(route, "/livez" | "/readyz" | "/openapi.json")
+            || route.ends_with("/health")
             || ["/docs", "/page"].iter().any(|page| route.starts_with(page));
         Self { span, is_noise, started: Instant::now(), status: None, method, route: route.to_owned() }
     }

@@ -6,7 +6,7 @@ mod challenge;
 mod contacts;
 pub(super) mod dev_inbox;
 pub(super) mod health;
-mod jwks;
+pub(super) mod jwks;
 mod login;
 mod recovery;
 mod registration;

@@ -131,10 +131,13 @@ impl Templates {
             html: None,
             otp: code.map(|code| code.code.clone()),
             verification_id: code.map(|code| code.verification_id),
-            app_hash: code.and_then(|code| code.app_hash.clone()),
+            app_hash: None,
         };
         match message.channel {
-            Channel::Sms => message.body = self.sms(template, &values, code)?,
+            Channel::Sms => {
+                message.body = self.sms(template, &values, code)?;
+                message.app_hash = code.and_then(|code| code.app_hash.clone());
+            }
             Channel::Email => self.fill_email(&mut message, template, values, code)?,
         }
         Ok(message)
@@ -293,7 +296,32 @@ mod tests {
             assert!(message.body.ends_with("\n\nFA+9qCX9VSu") && !message.body.contains('@'), "{}", message.body);
             assert!(message.body.len() <= 140, "the SMS Retriever reads no more: {}", message.body);
             assert_eq!(segments(&message.body), 1);
+            assert_eq!(message.app_hash.as_ref().map(AppHash::as_str), Some("FA+9qCX9VSu"));
         }
+    }
+
+    #[test]
+    fn the_hash_of_an_app_is_counted_with_its_text() {
+        // 94 units of the text, and 36 of the brand: two segments hold 134.
+        let settings = TemplateSettings { brand: "A".repeat(36), ..settings() };
+        let templates = Templates::load(settings, None).unwrap();
+        let to = Address::from_stored("+919876543210".into());
+        for (app_hash, expected) in [(None, 2), (AppHash::parse("FA+9qCX9VSu"), 3)] {
+            let code = CodeMessage { app_hash, ..CodeMessage::sample(Purpose::Registration, &to, "hi") };
+            let message = render(&templates, &MessagePayload::Code(code));
+            assert_eq!(segments(&message.body), expected, "{}", message.body);
+        }
+    }
+
+    #[test]
+    fn an_email_is_the_same_with_the_hash_of_an_app() {
+        let templates = Templates::load(settings(), None).unwrap();
+        let to = Address::from_stored("a@example.com".into());
+        let plain = CodeMessage::sample(Purpose::Login, &to, "en");
+        let asked = CodeMessage { app_hash: AppHash::parse("FA+9qCX9VSu"), ..plain.clone() };
+        let [plain, asked] = [plain, asked].map(|code| render(&templates, &MessagePayload::Code(code)));
+        assert_eq!((asked.body, asked.html, asked.subject), (plain.body, plain.html, plain.subject));
+        assert_eq!(asked.app_hash, None);
     }
 
     #[test]
