@@ -46,6 +46,7 @@ test("a solution is spent by the code that it let out", async ({ page, story, re
   await story.onAccount();
 });
 
+// The throttle reaches the page, not the threads that hash: 400 iterations took 3.3 to 5.3 times as long, 3 million 1.2 to 1.3.
 test("a phone at a quarter of the speed solves it too", async ({ page, story }) => {
   const [statuses, times] = [statusesOf(page), []];
   const cdp = await page.context().newCDPSession(page);
