@@ -23,10 +23,15 @@ struct Lines {
     waiting: HashMap<IpNet, VecDeque<oneshot::Sender<Turn>>>,
     /// The networks that wait, in the order that they are served.
     order: VecDeque<IpNet>,
+    /// How many passwords of each network are being hashed.
+    hashing: HashMap<IpNet, usize>,
 }
 
 /// The right to hash one password; the next in line has it when it is dropped.
-pub(super) struct Turn(HashQueue);
+pub(super) struct Turn {
+    queue: HashQueue,
+    network: IpNet,
+}
 
 /// A place in the queue, which is left when it is dropped.
 pub(super) struct Place {
@@ -74,7 +79,8 @@ impl Place {
             let mut lines = self.queue.lines();
             if lines.free > 0 {
                 lines.free -= 1;
-                return Some(Turn(self.queue.clone()));
+                lines.begin(self.network);
+                return Some(Turn { queue: self.queue.clone(), network: self.network });
             }
             let (sender, waiting) = oneshot::channel();
             let line = lines.waiting.entry(self.network).or_default();
@@ -89,31 +95,50 @@ impl Place {
 }
 
 impl Lines {
-    /// The first of the network whose turn it is; the network goes to the end.
-    fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
-        let network = self.order.pop_front()?;
+    /// The first of the network whose turn it is, which has the fewest hashes going on; it goes to the end. So whoever
+    /// comes beside a crowd that has every core waits for one hash to end, and for no other.
+    fn next(&mut self) -> Option<(oneshot::Sender<Turn>, IpNet)> {
+        let going_on = |network| self.hashing.get(network).copied().unwrap_or_default();
+        let (position, _) = self.order.iter().enumerate().min_by_key(|(_, network)| going_on(network))?;
+        let network = self.order.remove(position)?;
         let line = self.waiting.get_mut(&network)?;
-        let first = line.pop_front();
+        let first = line.pop_front()?;
         if line.is_empty() {
             self.waiting.remove(&network);
         } else {
             self.order.push_back(network);
         }
-        first
+        self.begin(network);
+        Some((first, network))
+    }
+
+    fn begin(&mut self, network: IpNet) {
+        *self.hashing.entry(network).or_default() += 1;
+    }
+}
+
+/// One less, and no entry for none.
+fn decrease(counts: &mut HashMap<IpNet, usize>, network: IpNet) {
+    if let Some(count) = counts.get_mut(&network) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&network);
+        }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut lines = self.0.lines();
+        let mut lines = self.queue.lines();
+        decrease(&mut lines.hashing, self.network);
         let next = lines.next();
         if next.is_none() {
             lines.free += 1;
         }
         drop(lines);
-        if let Some(next) = next {
+        if let Some((next, network)) = next {
             // Who has gone leaves the turn in here; dropped, it goes to the one behind.
-            let _ = next.send(Turn(self.0.clone()));
+            let _ = next.send(Turn { queue: self.queue.clone(), network });
         }
     }
 }
@@ -122,12 +147,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut lines = self.queue.lines();
         lines.queued -= 1;
-        if let Some(of_network) = lines.places.get_mut(&self.network) {
-            *of_network -= 1;
-            if *of_network == 0 {
-                lines.places.remove(&self.network);
-            }
-        }
+        decrease(&mut lines.places, self.network);
     }
 }
 
@@ -179,7 +199,27 @@ mod tests {
         }
         drop(places);
         assert_eq!((queue.queued(), queue.lines().free), (0, 1));
-        assert!(queue.lines().places.is_empty() && queue.lines().waiting.is_empty());
+        assert!(
+            queue.lines().places.is_empty() && queue.lines().waiting.is_empty() && queue.lines().hashing.is_empty()
+        );
+    }
+
+    #[tokio::test]
+    async fn who_comes_beside_a_crowd_on_every_core_is_next() {
+        let queue = HashQueue::new(2);
+        let crowd: Vec<Place> = (0..6).map(|_| queue.enter(network(1)).unwrap()).collect();
+        let (first, second) = (crowd[0].turn().await.unwrap(), crowd[1].turn().await.unwrap());
+        let mut waits: Vec<_> = crowd[2..].iter().map(|place| Box::pin(place.turn())).collect();
+        assert!(waits.iter_mut().all(|wait| wait.as_mut().now_or_never().is_none()));
+        let other = queue.enter(network(2)).unwrap();
+        let turn = other.turn();
+        tokio::pin!(turn);
+        assert!(turn.as_mut().now_or_never().is_none());
+        drop(first);
+        let turn = turn.await.unwrap();
+        drop(second);
+        assert!(waits[0].as_mut().now_or_never().is_some_and(|turn| turn.is_some()));
+        drop(turn);
     }
 
     #[tokio::test(start_paused = true)]

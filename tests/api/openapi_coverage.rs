@@ -28,9 +28,7 @@ async fn every_operation_and_error_code_is_exercised() {
         super::audit::all(),
         super::idempotency::all(),
         super::challenges::all(),
-        super::code_alone::all(),
         super::code_login::all(),
-        super::dormant_accounts::all(),
         // The others of its file count seconds, which this crowd would take from them.
         super::connections::all().into_iter().filter(|(name, _)| name.ends_with("a_slow_body_is_408")).collect(),
         super::contacts::all(),
