@@ -187,7 +187,7 @@ pub struct Flood {
     clients: Vec<JoinHandle<[usize; 2]>>,
 }
 
-/// Who is told that there is no room asks again after so long.
+/// A client that is told that there is no room asks again after so long.
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl Flood {

@@ -301,7 +301,7 @@ async fn export(admin: &AdminServices) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What only an operator is shown.
+/// Adds the part of an account that only an operator is shown.
 fn with_operators_part(mut json: serde_json::Value, user: &User) -> serde_json::Value {
     for (name, at) in [
         ("session_opened_at", Some(user.session_opened_at)),

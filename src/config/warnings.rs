@@ -57,7 +57,7 @@ impl Settings {
         warnings
     }
 
-    /// What GoTrue's clients cannot do under these settings.
+    /// Remarks on settings under which GoTrue's clients cannot do something.
     fn gotrue_warnings(&self) -> Vec<&'static str> {
         let mut warnings = Vec::new();
         if self.server.gotrue_prefix.is_none() {

@@ -1,4 +1,4 @@
-//! What a login code carries that may make an account.
+//! The details beside a login code that may make an account.
 
 use serde::{Deserialize, Serialize};
 

@@ -26,7 +26,7 @@ pub(crate) struct NewAccount<'a> {
     pub(crate) opens_session: bool,
 }
 
-/// What became of it.
+/// The outcome of creating an account.
 pub(crate) struct CreatedAccount {
     pub(crate) session: Option<Session>,
     /// The registrations that ended with it: all that were pending for the address.

@@ -1,4 +1,4 @@
-//! Who may register.
+//! Judging registrations by the rules of registering.
 
 use super::Core;
 use crate::{

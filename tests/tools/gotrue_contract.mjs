@@ -1,4 +1,4 @@
-// What npm's @supabase/auth-js makes of the server: each operation, each error as it shows it, and its events in order.
+// The server as npm's @supabase/auth-js sees it: each operation, each error as it shows it, and its events in order.
 // For tests/tools/gotrue-check. $1: where it is installed.
 
 import assert from "node:assert/strict";

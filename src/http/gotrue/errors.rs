@@ -76,7 +76,7 @@ pub fn error_table() -> String {
     table
 }
 
-/// What a handler knows of its error beyond the problem.
+/// A handler's knowledge of its error beyond the problem.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Spoken {
     /// The code.

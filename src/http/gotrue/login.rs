@@ -35,7 +35,7 @@ pub(super) struct TokenQuery {
     grant_type: Option<String>,
 }
 
-/// What the grants take.
+/// The fields that the grants take.
 #[derive(Deserialize)]
 pub(super) struct TokenRequest {
     #[serde(flatten)]

@@ -67,7 +67,7 @@ pub(super) struct ResendRequest {
     security: SecurityFields,
 }
 
-/// What a code is for.
+/// The use of a code.
 #[derive(Clone, Copy)]
 enum Kind {
     /// Registering or logging in.

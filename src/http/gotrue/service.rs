@@ -1,4 +1,4 @@
-//! What the dialect's clients ask about the server.
+//! Questions of the dialect's clients about the server.
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde_json::{Map, Value, json};

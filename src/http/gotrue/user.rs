@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// What is absent, empty or null stays as it is.
+/// Changes of the account; an absent, empty or null field stays as it is.
 #[derive(Deserialize)]
 pub(super) struct UpdateRequest {
     #[serde(flatten)]
