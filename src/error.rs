@@ -143,7 +143,7 @@ impl From<StoreError> for Error {
         match error {
             StoreError::Unavailable(unavailable) => Self::Unavailable(unavailable),
             StoreError::Taken(taken) => Self::taken(taken),
-            StoreError::Conflict => Self::Conflict,
+            StoreError::Conflict | StoreError::Stale => Self::Conflict,
             StoreError::LockTimeout => Self::Overloaded,
             StoreError::Failed(_) => Self::Internal(error.into()),
         }

@@ -29,6 +29,8 @@ impl Clock for SystemClock {
 #[derive(Debug, Default)]
 pub struct MovableClock {
     ahead_micros: AtomicI64,
+    /// The machine's time at which it stands; 0: it goes.
+    stopped_at: AtomicI64,
 }
 
 impl MovableClock {
@@ -45,11 +47,20 @@ impl MovableClock {
         let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
         self.ahead_micros.fetch_sub(micros, Ordering::SeqCst);
     }
+
+    /// Stops the clock: from here on it is moved by hand alone.
+    pub fn stop(&self) {
+        self.stopped_at.store(SystemClock.now().micros(), Ordering::SeqCst);
+    }
 }
 
 impl Clock for MovableClock {
     fn now(&self) -> Timestamp {
         let ahead = self.ahead_micros.load(Ordering::SeqCst);
-        Timestamp::from_micros(SystemClock.now().micros() + ahead)
+        let machine = match self.stopped_at.load(Ordering::SeqCst) {
+            0 => SystemClock.now().micros(),
+            stopped_at => stopped_at,
+        };
+        Timestamp::from_micros(machine + ahead)
     }
 }

@@ -22,38 +22,43 @@ pub(crate) struct NewAccount<'a> {
     /// The address that was proven, and the verification that did it.
     pub(crate) destination: &'a Address,
     pub(crate) verification: Uuid,
+    /// Whether it was registered: it has the id of a registration, which must be there still.
+    pub(crate) was_pending: bool,
     pub(crate) client: &'a Client,
     pub(crate) opens_session: bool,
 }
 
-/// The outcome of creating an account.
-pub(crate) struct CreatedAccount {
-    pub(crate) session: Option<Session>,
-    /// The registrations that ended with it: all that were pending for the address.
-    pub(crate) ended: Vec<Uuid>,
-}
-
 impl AccountCreator {
-    /// Inserts the account, ends all that is pending for its address, uses the verification and opens the first
-    /// session; the caller commits. `None` if the verification was used meanwhile.
+    /// Inserts the account, ends all that is pending for its address, uses the verification, opens the first session
+    /// and commits.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Taken`] if an identifier was taken meanwhile, [`StoreError::Stale`] if the registration or the
+    /// verification was used.
     pub(crate) async fn create(
         &self,
-        tx: &mut Tx,
+        mut tx: Tx,
         new: NewAccount<'_>,
         now: Timestamp,
-    ) -> Result<Option<CreatedAccount>, StoreError> {
-        let NewAccount { user, destination, verification, client, opens_session } = new;
+    ) -> Result<Option<Session>, StoreError> {
+        let NewAccount { user, destination, verification, was_pending, client, opens_session } = new;
         tx.insert_user(user).await?;
-        let ended = tx.delete_registrations(destination).await?;
-        if !tx.mark_verified(verification, Some(user.id), now).await? {
-            return Ok(None);
+        if was_pending {
+            tx.end_registrations(user.id, destination).await?;
+        } else {
+            tx.delete_registrations(destination).await?;
         }
-        let session =
-            if opens_session { self.opener.open(tx, user, client, Some(destination), now).await? } else { None };
+        tx.use_verification(verification, Some(user.id), now).await?;
+        let mut session = None;
+        if opens_session {
+            session = Some(self.opener.open_first(&mut tx, user, client, destination, now).await?);
+        }
         let (user_id, channel) = (user.id, Some(destination.channel()));
         let mut events = vec![EventKind::UserRegistered { user_id }, EventKind::UserActivated { user_id, channel }];
         events.extend(session.as_ref().map(Session::login_event));
-        self.event_log.append(tx, events, Origin::client(client).about(destination), now).await?;
-        Ok(Some(CreatedAccount { session, ended }))
+        self.event_log.append(&mut tx, events, Origin::client(client).about(destination), now).await?;
+        self.event_log.commit(tx).await?;
+        Ok(session)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Core, DeferredLines};
 use crate::{
     crypto::Tokens,
-    domain::{Address, Client, NewSession, Session, SessionTokens, Timestamp, User, site_hash},
+    domain::{Address, Client, EventKind, NewSession, Reason, Session, SessionTokens, Timestamp, User, site_hash},
     error::Error,
     store::{StoreError, Tx},
 };
@@ -36,6 +36,8 @@ pub struct SessionOpener {
 
 /// A client chooses its own `User-Agent`; more than this is cut off.
 const LONGEST_USER_AGENT: usize = 400;
+/// The valid sessions that an account keeps: the oldest give way.
+const SESSIONS_KEPT: i64 = 100;
 /// An account's last session is noted so often.
 const NOTED_FOR: Duration = Duration::from_hours(1);
 
@@ -46,22 +48,53 @@ impl SessionOpener {
         Self { tokens: self.tokens.with_session_claims(), ..self }
     }
 
-    /// Inserts a session of the user, opened by a code to an address or else by the password. Its tokens are valid once
-    /// the transaction is committed. `None` if the account changed since it was read.
+    /// Inserts a session of the user, opened by a code to an address or else by the password, and returns it and its
+    /// events. Its tokens are valid once the transaction is committed, which fails with [`StoreError::Stale`] if the
+    /// account changed since it was read, or has no room for one more while none is made.
     pub(crate) async fn open(
         &self,
         tx: &mut Tx,
         user: &User,
         client: &Client,
-        opened_by: Option<&Address>,
+        (opened_by, makes_room): (Option<&Address>, bool),
         now: Timestamp,
-    ) -> Result<Option<Session>, StoreError> {
-        // Before the session's row, which locks the account's.
-        if user.session_opened_at.plus(NOTED_FOR) <= now {
-            tx.note_session(user.id, now).await?;
+    ) -> Result<(Session, Vec<EventKind>), StoreError> {
+        let session = self.session(user, client, opened_by, now);
+        let mut events = vec![session.login_event()];
+        // Before the session's row, which would lock the account's for less.
+        let is_locked = makes_room || user.session_opened_at.plus(NOTED_FOR) <= now;
+        if is_locked {
+            tx.note_session(user, now).await?;
         }
+        if makes_room {
+            let dropped = tx.delete_oldest_sessions(user, SESSIONS_KEPT - 1, now).await?;
+            events.extend(dropped.into_iter().map(|id| EventKind::revoked(user.id, id, Reason::Crowded)));
+        }
+        if is_locked {
+            tx.insert_session_of_locked(&session, SESSIONS_KEPT).await?;
+        } else {
+            tx.insert_session(&session, SESSIONS_KEPT).await?;
+        }
+        Ok((session, events))
+    }
+
+    /// Inserts the first session of an account that the same transaction inserts.
+    pub(crate) async fn open_first(
+        &self,
+        tx: &mut Tx,
+        user: &User,
+        client: &Client,
+        opened_by: &Address,
+        now: Timestamp,
+    ) -> Result<Session, StoreError> {
+        let session = self.session(user, client, Some(opened_by), now);
+        tx.insert_session_of_locked(&session, SESSIONS_KEPT).await?;
+        Ok(session)
+    }
+
+    fn session(&self, user: &User, client: &Client, opened_by: Option<&Address>, now: Timestamp) -> Session {
         let expires_at = now.plus(self.settings.session_ttl);
-        let session = Session {
+        Session {
             id: self.core.random.id(now),
             user_id: user.id,
             counter: 0,
@@ -74,8 +107,7 @@ impl SessionOpener {
             created_at: now,
             ends_at: now.plus(self.settings.refresh_ttl).min(expires_at),
             expires_at,
-        };
-        Ok(tx.insert_session(&session).await?.then_some(session))
+        }
     }
 
     /// The first tokens of a session.

@@ -6,7 +6,7 @@ use super::LoginService;
 use crate::{
     domain::{
         Address, Channel, Client, ContactChange, EventKind, Holder, LoginId, LoginMethod, NewSession, NoticeKind,
-        Origin, Reason, SessionTokens, Timestamp, User, Verification,
+        Origin, Reason, Session, SessionTokens, Timestamp, User, Verification,
     },
     engine::{AccountCreator, Admission, CodeChecker, CodeSubmission, Core, NewAccount, Notices, Subject},
     error::Error,
@@ -108,24 +108,44 @@ impl CodeLoginService {
 
     async fn enter(
         &self,
-        mut tx: Tx,
+        tx: Tx,
         user: User,
         proven: &Verification,
         client: &Client,
         now: Timestamp,
     ) -> Result<NewSession, Error> {
-        let by = Some(&proven.destination);
-        let session = self.login.opener.open(&mut tx, &user, client, by, now).await?.ok_or(Error::InvalidCode)?;
-        if !tx.mark_verified(proven.id, None, now).await? {
-            return Err(Error::InvalidCode);
+        let mut session = self.open_session(tx, &user, proven, (client, false), now).await;
+        if matches!(session, Err(StoreError::Stale)) {
+            // It may have no room for one more.
+            let tx = self.core.store.begin().await?;
+            session = self.open_session(tx, &user, proven, (client, true), now).await;
         }
-        let origin = Origin::client(client).about(&proven.destination);
-        self.login.commit_session(tx, user, session, origin, now).await
+        match session {
+            Ok(session) => Ok(NewSession { user, session, is_new: false }),
+            Err(StoreError::Stale) => Err(Error::InvalidCode),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn open_session(
+        &self,
+        mut tx: Tx,
+        user: &User,
+        proven: &Verification,
+        (client, makes_room): (&Client, bool),
+        now: Timestamp,
+    ) -> Result<Session, StoreError> {
+        let (address, LoginService { opener, event_log, .. }) = (&proven.destination, &self.login);
+        let (session, events) = opener.open(&mut tx, user, client, (Some(address), makes_room), now).await?;
+        tx.use_verification(proven.id, None, now).await?;
+        event_log.append(&mut tx, events, Origin::client(client).about(address), now).await?;
+        event_log.commit(tx).await?;
+        Ok(session)
     }
 
     async fn create(
         &self,
-        mut tx: Tx,
+        tx: Tx,
         proven: Verification,
         submission: &CodeSubmission,
         client: &Client,
@@ -135,13 +155,14 @@ impl CodeLoginService {
         let sign_up = sign_up.for_caller(client, submission.reference.id.is_some());
         let user = User::from_registration(sign_up.into_registration(self.core.random.id(now), &proven, now), now);
         let (destination, verification) = (&proven.destination, proven.id);
-        let new = NewAccount { user: &user, destination, verification, client, opens_session: true };
-        let created = self.creator.create(&mut tx, new, now).await.map_err(|error| match error {
-            StoreError::Taken(_) => StoreError::Conflict, // proven meanwhile: once more, and it opens that account
-            error => error,
+        let (was_pending, opens_session) = (false, true);
+        let new = NewAccount { user: &user, destination, verification, was_pending, client, opens_session };
+        let session = self.creator.create(tx, new, now).await.map_err(|error| match error {
+            StoreError::Taken(_) => Error::Conflict, // proven meanwhile: once more, and it opens that account
+            StoreError::Stale => Error::InvalidCode,
+            error => error.into(),
         })?;
-        let session = created.and_then(|created| created.session).ok_or(Error::InvalidCode)?;
-        self.login.event_log.commit(tx).await?;
+        let session = session.ok_or(Error::InvalidCode)?;
         Ok(NewSession { user, session, is_new: true })
     }
 

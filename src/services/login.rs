@@ -2,15 +2,9 @@
 
 use crate::{
     crypto::Hasher,
-    domain::{
-        Client, EventKind, Identifier, NewSession, Origin, Password, Reason, Registration, Session, SessionTokens,
-        Timestamp, User,
-    },
-    engine::{
-        CodeChecker, Core, EventLog, PasswordChecker, PasswordOwner, RateLimits, SessionOpener, once_on_conflict,
-    },
+    domain::{Client, Identifier, NewSession, Origin, Password, Registration, SessionTokens, User},
+    engine::{CodeChecker, Core, EventLog, PasswordChecker, PasswordOwner, RateLimits, SessionOpener},
     error::Error,
-    store::Tx,
 };
 
 /// Logs people in by password.
@@ -24,9 +18,6 @@ pub struct LoginService {
     pub(crate) opener: SessionOpener,
     pub(crate) event_log: EventLog,
 }
-
-/// An account keeps so many sessions, those opened last.
-const SESSIONS_KEPT: i64 = 100;
 
 impl LoginService {
     /// Opens a session by password.
@@ -49,7 +40,10 @@ impl LoginService {
         if let Err(error) = self.rehash(&user, password, client).await {
             tracing::warn!(%error, "an outdated password hash stays; the next login may replace it");
         }
-        let session = once_on_conflict(|| self.open_by_password(&user, client)).await?;
+        let session = match self.open_by_password(&user, client, false).await {
+            Err(Error::Conflict) => self.open_changed(&user, client).await,
+            opened => opened,
+        }?;
         self.rate_limits.reset_failures(Some(identifier.key()), &user).await;
         self.opener.first_tokens(session)
     }
@@ -62,34 +56,25 @@ impl LoginService {
         Ok(Error::NotActivated(Box::new(code)))
     }
 
-    async fn open_by_password(&self, user: &User, client: &Client) -> Result<NewSession, Error> {
+    async fn open_by_password(&self, user: &User, client: &Client, makes_room: bool) -> Result<NewSession, Error> {
         let now = self.core.now();
         let mut tx = self.core.store.begin().await?;
-        if let Some(session) = self.opener.open(&mut tx, user, client, None, now).await? {
-            return self.commit_session(tx, user.clone(), session, Origin::client(client), now).await;
-        }
-        // Changed since its hash was read: by a new address, which leaves the password valid, or by more.
-        let user = tx.user(user.id).await?.filter(|changed| changed.password_hash == user.password_hash);
-        let user = user.ok_or(Error::InvalidCredentials)?;
-        let session = self.opener.open(&mut tx, &user, client, None, now).await?;
-        self.commit_session(tx, user, session.ok_or(Error::InvalidCredentials)?, Origin::client(client), now).await
+        let (session, events) = self.opener.open(&mut tx, user, client, (None, makes_room), now).await?;
+        self.event_log.append(&mut tx, events, Origin::client(client), now).await?;
+        self.event_log.commit(tx).await?;
+        Ok(NewSession { user: user.clone(), session, is_new: false })
     }
 
-    /// Makes room for the session, appends its events, and commits.
-    pub(super) async fn commit_session(
-        &self,
-        mut tx: Tx,
-        user: User,
-        session: Session,
-        origin: Origin<'_>,
-        now: Timestamp,
-    ) -> Result<NewSession, Error> {
-        let dropped = tx.delete_oldest_sessions(&user, SESSIONS_KEPT, now).await?;
-        let revoked = dropped.into_iter().map(|id| EventKind::revoked(user.id, id, Reason::Crowded));
-        let events = std::iter::once(session.login_event()).chain(revoked);
-        self.event_log.append(&mut tx, events, origin, now).await?;
-        self.event_log.commit(tx).await?;
-        Ok(NewSession { user, session, is_new: false })
+    /// Once more, for an account with no room for one more session, or changed since its hash was read: by a new address,
+    /// which leaves the password valid, or by more.
+    async fn open_changed(&self, read: &User, client: &Client) -> Result<NewSession, Error> {
+        let user = self.core.store.read().await?.user(read.id).await?;
+        let user = user.filter(|user| user.password_hash == read.password_hash && user.disabled_at.is_none());
+        let user = user.ok_or(Error::InvalidCredentials)?;
+        self.open_by_password(&user, client, true).await.map_err(|error| match error {
+            Error::Conflict => Error::InvalidCredentials,
+            other => other,
+        })
     }
 
     /// Replaces a hash of another system, or one that is cheaper than the settings want (OWASP Password Storage, upgrading the work

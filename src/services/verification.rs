@@ -4,7 +4,10 @@ use uuid::Uuid;
 
 use super::{CodeLoginService, ResendService, ResentCode};
 use crate::{
-    domain::{Client, NewSession, OneTimeCode, Purpose, Reach, Session, SessionTokens, Timestamp, User, Verification},
+    domain::{
+        Client, NewSession, OneTimeCode, Purpose, Reach, Session, SessionTokens, TakenIdentifier, Timestamp, User,
+        Verification,
+    },
     engine::{
         AccountCreator, BasicCredentials, CodeChecker, CodeSubmission, Core, NewAccount, PasswordChecker,
         PasswordOwner, RateLimits, Subject, VerificationRef,
@@ -131,25 +134,18 @@ impl VerificationService {
         }
         let destination = activation.registration.destination();
         let user = User::from_registration(activation.registration, now);
-        let new = NewAccount { user: &user, destination: &destination, verification, client, opens_session };
-        let created = match self.creator.create(&mut tx, new, now).await {
-            Ok(created) => created.ok_or(Error::InvalidCode)?,
-            Err(error) => {
-                tx.rollback().await?;
-                return Err(self.lost_race(error, verification, now).await);
-            }
-        };
-        // All that is pending for the destination ends; the loser of a race finds its own gone.
-        if !created.ended.contains(&user.id) {
-            return Err(Error::InvalidCode);
+        let destination = &destination;
+        let new = NewAccount { user: &user, destination, verification, was_pending: true, client, opens_session };
+        match self.creator.create(tx, new, now).await {
+            Ok(session) => Ok((user, session)),
+            Err(StoreError::Stale) => Err(Error::InvalidCode), // all that was pending for the destination has ended
+            Err(StoreError::Taken(taken)) => Err(self.lost_race(taken, verification, now).await),
+            Err(error) => Err(error.into()),
         }
-        self.creator.event_log.commit(tx).await?;
-        Ok((user, created.session))
     }
 
     /// The error when an identifier was taken during activation.
-    async fn lost_race(&self, error: StoreError, verification: Uuid, now: Timestamp) -> Error {
-        let StoreError::Taken(taken) = error else { return error.into() };
+    async fn lost_race(&self, taken: TakenIdentifier, verification: Uuid, now: Timestamp) -> Error {
         let still_pending = async { self.core.store.read().await?.registration(verification, now).await };
         match still_pending.await {
             Ok(Some(_)) => Error::taken(taken),

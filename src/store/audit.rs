@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use super::{
-    Reader, Store, StoreError, Tx, Writer,
-    connection::{execute, fetch, on},
+    Reader, Store, StoreError, Tx,
+    connection::{execute, fetch, write_rows},
     dialect::statements,
 };
 use crate::domain::{Address, AuditKind, AuditLine, DAY, DestinationHash, Timestamp, User};
@@ -107,37 +106,6 @@ impl Reader {
     }
 }
 
-impl Writer {
-    /// Writes lines, by one statement.
-    pub async fn append_audit(&mut self, lines: &[AuditLine]) -> Result<(), StoreError> {
-        if lines.is_empty() {
-            return Ok(());
-        }
-        let named = !self.is_pooled();
-        on!(self, INSERT, |db, sql| async {
-            let columns = sql.split_once("VALUES").map_or(sql, |(columns, _)| columns);
-            let mut insert = QueryBuilder::new(columns);
-            insert.push_values(lines, |mut row, line| {
-                row.push_bind(line.at)
-                    .push_bind(line.kind.as_str())
-                    .push_bind(&line.outcome)
-                    .push_bind(&line.detail)
-                    .push_bind(line.user_id)
-                    .push_bind(&line.destination_hash)
-                    .push_bind(&line.destination)
-                    .push_bind(line.verification_id)
-                    .push_bind(&line.client)
-                    .push_bind(&line.user_agent)
-                    .push_bind(&line.provider)
-                    .push_bind(&line.reference)
-                    .push_bind(line.took_ms)
-                    .push_bind(line.times);
-            });
-            insert.build().persistent(named).execute(db).await.map(drop)
-        })
-    }
-}
-
 impl Store {
     /// Counts refusals: one line for an address, a limit and an hour. Nodes do it in one order, each row by itself, so
     /// that none waits for another crosswise.
@@ -187,6 +155,26 @@ impl Tx {
             Some(user) if !self.lock_user(user).await? => Ok(line.nameless()),
             _ => Ok(line),
         }
+    }
+
+    /// Writes lines, by one statement.
+    pub async fn append_audit(&mut self, lines: &[AuditLine]) -> Result<(), StoreError> {
+        write_rows!(self, Nothing, INSERT, lines, |line| [
+            line.at,
+            line.kind.as_str(),
+            &line.outcome,
+            &line.detail,
+            line.user_id,
+            &line.destination_hash,
+            &line.destination,
+            line.verification_id,
+            &line.client,
+            &line.user_agent,
+            &line.provider,
+            &line.reference,
+            line.took_ms,
+            line.times,
+        ])
     }
 
     /// Writes the line of a provider's report of a message.

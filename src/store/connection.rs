@@ -6,10 +6,15 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr as _, SqliteConnection};
+use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr as _, SqliteConnection, postgres::PgArguments};
 use tokio::time::error::Elapsed;
 
-use super::{Sql, StoreError, dialect::statements, pool::Lease};
+use super::{
+    Sql, StoreError,
+    batch::{Batch, Need},
+    dialect::statements,
+    pool::Lease,
+};
 use crate::{
     circuit_breaker::CircuitBreaker,
     domain::{Dependency, Timestamp, Unavailable},
@@ -34,6 +39,10 @@ pub struct Reader {
     /// A statement has begun and its answer was not read: nobody else may have this connection.
     in_statement: bool,
     in_transaction: bool,
+    /// Of a transaction on PostgreSQL: it begins with the first statement that locks or that writes with an answer, and
+    /// gathers the writes without one.
+    gathers: bool,
+    pub(super) batch: Batch,
 }
 
 /// A connection for single statements that may write.
@@ -96,6 +105,48 @@ macro_rules! execute {
 }
 pub(super) use execute;
 
+/// Writes rows, each bound by these values; a transaction on PostgreSQL gathers them. What finds no row though it
+/// [needs](crate::store::batch::Need) one fails with [`StoreError::Stale`], here or at the commit.
+macro_rules! write_rows {
+    ($connection:expr, $need:ident, $statement:expr, $rows:expr, |$row:pat_param| [$($value:expr),* $(,)?]) => {{
+        let (rows, need) = ($rows, $crate::store::batch::Need::$need);
+        if rows.is_empty() {
+            Ok(())
+        } else if let Some(arguments) = $connection.gather($statement, rows.len(), need) {
+            let mut added = Ok(());
+            for $row in rows {
+                $(added = added.and_then(|()| sqlx::Arguments::add(arguments, $value));)*
+            }
+            added.map_err(|error| sqlx::Error::Encode(error).into())
+        } else {
+            match $connection.enter().await {
+                Ok(entered) => {
+                    let named = !$connection.is_pooled();
+                    let answer = $crate::store::connection::on!($connection, $statement, |db, sql| {
+                        let sql = sqlx::AssertSqlSafe($crate::store::batch::for_rows(sql, rows.len()));
+                        let mut query = sqlx::query(sql).persistent(named);
+                        for $row in rows {
+                            $(query = query.bind($value);)*
+                        }
+                        async { query.execute(db).await.map(|done| done.rows_affected()) }
+                    });
+                    $connection.leave(entered, answer).await.and_then(|found| need.check(found))
+                }
+                Err(error) => Err(error),
+            }
+        }
+    }};
+}
+pub(super) use write_rows;
+
+/// Writes as [`write_rows`] does, once.
+macro_rules! write_once {
+    ($connection:expr, $need:ident, $statement:expr, $values:tt) => {
+        $crate::store::connection::write_rows!($connection, $need, $statement, [()], |()| $values)
+    };
+}
+pub(super) use write_once;
+
 /// Runs a statement and returns its rows: `fetch_one`, `fetch_optional` or `fetch_all`.
 macro_rules! fetch {
     ($how:ident, $connection:expr, $statement:expr, [$($value:expr),* $(,)?]) => {
@@ -111,15 +162,21 @@ impl Reader {
         breaker: Arc<CircuitBreaker>,
         pooled: Option<Arc<str>>,
     ) -> Self {
-        Self { driver, timeout, breaker, pooled, in_statement: false, in_transaction: false }
+        let (in_statement, in_transaction, gathers) = (false, false, false);
+        Self { driver, timeout, breaker, pooled, in_statement, in_transaction, gathers, batch: Batch::default() }
     }
 
     pub(super) fn is_pooled(&self) -> bool {
         self.pooled.is_some()
     }
 
-    /// Begins the transaction that a single statement needs behind a pooler; `true` if it did.
+    /// Before a statement that only reads: sends what was gathered, which it is to see, and begins the transaction that
+    /// a single statement needs behind a pooler; `true` if it did.
     pub(super) async fn enter(&mut self) -> Result<bool, StoreError> {
+        if !self.batch.is_empty() {
+            self.begin_late().await?;
+            self.send_batch().await?;
+        }
         let enters = self.is_pooled() && !self.in_transaction;
         if enters {
             self.begin().await?;
@@ -133,6 +190,20 @@ impl Reader {
             self.end(if answer.is_ok() { COMMIT } else { ROLLBACK }).await?;
         }
         answer
+    }
+
+    /// Begins the transaction that has not needed to yet.
+    async fn begin_late(&mut self) -> Result<(), StoreError> {
+        if self.in_transaction { Ok(()) } else { self.begin().await }
+    }
+
+    async fn send_batch(&mut self) -> Result<(), StoreError> {
+        let (sql, arguments) = self.batch.take();
+        let (named, timeout) = (!self.is_pooled(), self.begin_statement());
+        let Driver::Postgres(driver) = &mut self.driver else { unreachable!("SQLite gathers nothing") };
+        let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(named);
+        let answer = tokio::time::timeout(timeout, query.execute(&mut **driver)).await;
+        self.end_statement(answer).map(drop)
     }
 
     async fn begin(&mut self) -> Result<(), StoreError> {
@@ -237,28 +308,58 @@ impl Writer {
     pub(super) fn new(connection: Reader) -> Self {
         Self(connection)
     }
+
+    /// As [`Reader::enter`], before a statement that locks or writes.
+    pub(super) async fn enter(&mut self) -> Result<bool, StoreError> {
+        if self.gathers {
+            self.begin_late().await?;
+        }
+        self.0.enter().await
+    }
+
+    /// The arguments of a write that is gathered with others; `None` where it is to run at once.
+    pub(super) fn gather(&mut self, statement: Sql, rows: usize, need: Need) -> Option<&mut PgArguments> {
+        self.gathers.then(|| self.0.batch.push(statement.postgres, rows, need))
+    }
 }
 
 impl Tx {
     pub(super) async fn begin(mut connection: Writer) -> Result<Self, StoreError> {
-        connection.begin().await?;
+        connection.0.gathers = matches!(connection.driver, Driver::Postgres(_));
+        if !connection.gathers {
+            connection.begin().await?;
+        }
         Ok(Self(connection))
     }
 
     /// Makes everything in it permanent.
+    ///
+    /// # Errors
+    ///
+    /// What the gathered writes meet: [`StoreError::Stale`] if one of them misses its row.
     pub async fn commit(mut self) -> Result<(), StoreError> {
-        self.end(COMMIT).await
+        self.make_permanent().await
+    }
+
+    /// One statement alone is its own transaction.
+    async fn make_permanent(&mut self) -> Result<(), StoreError> {
+        if !self.in_transaction && !self.is_pooled() && !self.batch.is_empty() {
+            return self.send_batch().await;
+        }
+        self.0.enter().await?;
+        if self.in_transaction { self.end(COMMIT).await } else { Ok(()) }
     }
 
     /// Undoes everything in it, before the caller goes on.
     pub async fn rollback(mut self) -> Result<(), StoreError> {
-        self.end(ROLLBACK).await
+        self.batch = Batch::default();
+        if self.in_transaction { self.end(ROLLBACK).await } else { Ok(()) }
     }
 
     /// Makes everything so far permanent, and begins again without its locks.
     pub async fn restart(&mut self) -> Result<(), StoreError> {
-        self.end(COMMIT).await?;
-        self.begin().await
+        self.make_permanent().await?;
+        if self.gathers { Ok(()) } else { self.begin().await }
     }
 }
 

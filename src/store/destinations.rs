@@ -2,7 +2,7 @@
 
 use super::{
     Reader, Store, StoreError, Tx, Writer,
-    connection::{execute, fetch},
+    connection::{execute, fetch, write_once},
     dialect::statements,
 };
 use crate::domain::{AuditLine, CodeHistory, DestinationHash, DestinationRecord, FailedAttempt, Timestamp, Way};
@@ -69,7 +69,7 @@ impl Tx {
     /// Writes the history of a locked destination.
     pub async fn update_history(&mut self, hash: &DestinationHash, history: &CodeHistory) -> Result<(), StoreError> {
         let json = serde_json::to_string(history).map_err(|error| sqlx::Error::Encode(error.into()))?;
-        execute!(self, UPDATE_HISTORY, [hash.as_bytes(), &json]).map(drop)
+        write_once!(self, Nothing, UPDATE_HISTORY, [hash.as_bytes(), &json])
     }
 }
 

@@ -105,6 +105,14 @@ macro_rules! fragment {
         "r.id, r.verification_id, r.destination_key, r.email, r.mobile, r.login_id, r.name, r.locale,
          r.data, r.password_hash, r.client_hash, r.last_code_at, r.expires_at, r.created_at"
     };
+    ($database:ident SESSION) => {
+        "id, user_id, counter, used_counter, salt, epoch, opened_by, user_agent, ip, created_at, rotated_at, ends_at,
+         expires_at"
+    };
+    ($database:ident HAS_ROOM) => {
+        "(SELECT count(*) FROM sessions s WHERE s.user_id = $2 AND s.epoch = $5 AND s.revoked_at IS NULL
+         AND s.ends_at > $9) < $12"
+    };
     ($database:ident AUDIT) => {
         "at, kind, outcome, detail, user_id, destination_hash, destination, verification_id, client, user_agent,
          provider, reference, took_ms, times FROM audit"

@@ -14,6 +14,9 @@ pub enum StoreError {
     /// Another transaction came first; run once more, this one may pass.
     #[error("the transaction conflicted with another one")]
     Conflict,
+    /// A row that a write needs is gone, or has changed since it was read.
+    #[error("a row that is needed is gone or has changed")]
+    Stale,
     /// Another transaction held a row for too long.
     #[error("a statement waited too long for other transactions")]
     LockTimeout,
@@ -52,6 +55,8 @@ impl From<sqlx::Error> for StoreError {
                 "users_email_key" | "users.email_key" => return Self::Taken(TakenIdentifier::Email),
                 "users_mobile_key" | "users.mobile" => return Self::Taken(TakenIdentifier::Mobile),
                 "users_login_id_key" | "users.login_id_key" => return Self::Taken(TakenIdentifier::LoginId),
+                // The registration became this account already.
+                "users_pkey" | "users.id" => return Self::Stale,
                 _ => return Self::Failed(error),
             }
         }
@@ -60,6 +65,7 @@ impl From<sqlx::Error> for StoreError {
         }
         match database.code().as_deref() {
             Some("40P01" | "40001") => Self::Conflict,
+            Some("22012") => Self::Stale, // a batch divides by the rows that it found
             // A lock or a statement took too long: a row's trouble, not the database's.
             Some("55P03" | "57014") => Self::LockTimeout,
             Some(code) if is_outage(code) => Self::Unavailable(Unavailable::new(Dependency::Sql, error)),

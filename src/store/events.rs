@@ -1,11 +1,10 @@
 //! Events that wait for their sinks, in the order of the numbers that the database gives them.
 
-use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use super::{
     Reader, Sql, StoreError, Tx, Writer,
-    connection::{execute, fetch, on},
+    connection::{execute, fetch, write_rows},
     dialect::statements,
 };
 use crate::domain::{EventSink, Timestamp};
@@ -159,17 +158,6 @@ impl Tx {
 
     /// Numbers and stores sealed events, beside the state that they report.
     pub async fn append_events(&mut self, sealed: &[SealedEvent], now: Timestamp) -> Result<(), StoreError> {
-        if sealed.is_empty() {
-            return Ok(());
-        }
-        let named = !self.is_pooled();
-        on!(self, INSERT, |db, sql| async {
-            let columns = sql.split_once("VALUES").map_or(sql, |(columns, _)| columns);
-            let mut insert = QueryBuilder::new(columns);
-            insert.push_values(sealed, |mut row, event| {
-                row.push_bind(event.order_key).push_bind(&event.body).push_bind(event.has_user).push_bind(now);
-            });
-            insert.build().persistent(named).execute(db).await.map(drop)
-        })
+        write_rows!(self, Nothing, INSERT, sealed, |event| [event.order_key, &event.body, event.has_user, now])
     }
 }

@@ -5,6 +5,7 @@
 //! everywhere: destinations, users, registrations, verifications, outbox, events, audit.
 
 mod audit;
+mod batch;
 mod connection;
 mod database;
 mod delivery_stats;

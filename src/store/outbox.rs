@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{
     Reader, StoreError, Tx, Writer,
-    connection::{execute, fetch},
+    connection::{execute, fetch, write_once},
     dialect::statements,
 };
 use crate::domain::{DeliveryState, DestinationHash, Timestamp};
@@ -172,8 +172,9 @@ impl Tx {
     /// Queues a message, due at once.
     pub async fn enqueue(&mut self, new: &QueuedMessage, now: Timestamp) -> Result<(), StoreError> {
         let (verification, generation) = new.verification.unzip();
-        execute!(
+        write_once!(
             self,
+            Nothing,
             INSERT,
             [
                 verification,
@@ -187,7 +188,6 @@ impl Tx {
                 &new.traceparent
             ]
         )
-        .map(drop)
     }
 
     /// Deletes a message; `false` if it is gone.

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{
     Reader, StoreError, Tx,
-    connection::{execute, fetch},
+    connection::{execute, fetch, write_once},
     dialect::statements,
     identifiers::{IdentifierColumns, IdentifierRow, TakenRow},
 };
@@ -88,6 +88,8 @@ statements! {
         name = $7, locale = $8, data = $12, client_hash = $9, last_code_at = $10, expires_at = $11 WHERE id = $1";
     EXTEND = "UPDATE registrations SET last_code_at = $2, expires_at = $3 WHERE verification_id = $1";
     DELETE = "DELETE FROM registrations WHERE destination_key = $1 RETURNING id";
+    DELETE_ONE = "DELETE FROM registrations WHERE id = $1";
+    DELETE_OTHERS = "DELETE FROM registrations WHERE destination_key = $1 AND id <> $2";
     DELETE_EXPIRED = "DELETE FROM registrations WHERE destination_key = $1 AND expires_at <= $2";
 }
 
@@ -148,8 +150,9 @@ impl Tx {
     /// Inserts a registration.
     pub async fn insert_registration(&mut self, new: &Registration) -> Result<(), StoreError> {
         let columns = IdentifierColumns::from(&new.identifiers);
-        execute!(
+        write_once!(
             self,
+            Nothing,
             INSERT,
             [
                 new.id,
@@ -170,7 +173,6 @@ impl Tx {
                 new.created_at,
             ]
         )
-        .map(drop)
     }
 
     /// Takes over new details for a new code under the same ids; `false` if the registration is gone.
@@ -212,6 +214,12 @@ impl Tx {
     pub async fn delete_registrations(&mut self, destination: &Address) -> Result<Vec<Uuid>, StoreError> {
         let ids: Vec<(Uuid,)> = fetch!(fetch_all, self, DELETE, [destination.key()])?;
         Ok(ids.into_iter().map(|(id,)| id).collect())
+    }
+
+    /// Deletes this registration, which needs to be there still, and all others of its destination.
+    pub async fn end_registrations(&mut self, own: Uuid, destination: &Address) -> Result<(), StoreError> {
+        write_once!(self, Row, DELETE_ONE, [own])?;
+        write_once!(self, Nothing, DELETE_OTHERS, [destination.key(), own])
     }
 
     /// Deletes the expired registrations of a destination, so that their passwords may register anew.

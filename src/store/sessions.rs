@@ -3,8 +3,8 @@
 use uuid::Uuid;
 
 use super::{
-    Reader, StoreError, Tx, Writer,
-    connection::{execute, fetch},
+    Reader, Sql, StoreError, Tx, Writer,
+    connection::{execute, fetch, write_once},
     dialect::statements,
     users::UserRow,
 };
@@ -94,8 +94,7 @@ statements! {
         ends_at = CASE WHEN expires_at < $5 THEN expires_at ELSE $5 END
         WHERE id = $1 AND counter = $2 AND salt = $4 AND revoked_at IS NULL AND ends_at > $3
         AND EXISTS (SELECT 1 FROM users u WHERE u.id = user_id AND u.epoch = sessions.epoch AND u.disabled_at IS NULL)
-        RETURNING id, user_id, counter, used_counter, salt, epoch, opened_by, user_agent, ip, created_at, rotated_at,
-        ends_at, expires_at";
+        RETURNING ", SESSION;
     MARK_USED = "UPDATE sessions SET used_counter = $2 WHERE id = $1 AND counter = $2 AND used_counter < $2";
     REVOKE = "UPDATE sessions SET revoked_at = $3
         WHERE id = $1 AND user_id = COALESCE($2, user_id) AND revoked_at IS NULL AND ends_at > $3 RETURNING user_id";
@@ -107,9 +106,10 @@ statements! {
         (SELECT id FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND epoch = $3 AND ends_at > $4
         ORDER BY created_at DESC, id DESC LIMIT $2)
         RETURNING id, revoked_at IS NULL AND epoch = $3 AND ends_at > $4";
-    INSERT = "INSERT INTO sessions (id, user_id, counter, used_counter, salt, epoch, opened_by, user_agent, ip, created_at,
-        rotated_at, ends_at, expires_at) SELECT $1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11
-        FROM users WHERE id = $2 AND epoch = $5 AND disabled_at IS NULL", FOR_SHARE;
+    INSERT_OF_LOCKED = "INSERT INTO sessions (", SESSION, ")
+        SELECT $1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11 WHERE ", HAS_ROOM;
+    INSERT = "INSERT INTO sessions (", SESSION, ") SELECT $1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11
+        FROM users WHERE id = $2 AND epoch = $5 AND disabled_at IS NULL AND ", HAS_ROOM, FOR_SHARE;
 }
 
 impl Reader {
@@ -207,12 +207,23 @@ impl Tx {
         Ok(deleted.into_iter().filter(|(_, was_valid)| *was_valid).map(|(id, _)| id).collect())
     }
 
-    /// Inserts a session; `false` if the user changed since it was read: who was authenticated then is not now.
-    /// A change waits for the session and sees it, or is waited for; the epoch tells a dead one all the same.
-    pub async fn insert_session(&mut self, new: &Session) -> Result<bool, StoreError> {
-        let inserted = execute!(
+    /// Inserts a session of an account that this transaction left alone, which needs to be as it was read, with fewer
+    /// valid sessions than `most`: who was authenticated then may not be now. A change waits for the session and sees
+    /// it, or is waited for; the epoch tells a dead one all the same.
+    pub async fn insert_session(&mut self, new: &Session, most: i64) -> Result<(), StoreError> {
+        self.insert_session_by(INSERT, new, most).await
+    }
+
+    /// Inserts a session of an account that this transaction has inserted or locked.
+    pub async fn insert_session_of_locked(&mut self, new: &Session, most: i64) -> Result<(), StoreError> {
+        self.insert_session_by(INSERT_OF_LOCKED, new, most).await
+    }
+
+    async fn insert_session_by(&mut self, statement: Sql, new: &Session, most: i64) -> Result<(), StoreError> {
+        write_once!(
             self,
-            INSERT,
+            Row,
+            statement,
             [
                 new.id,
                 new.user_id,
@@ -225,8 +236,8 @@ impl Tx {
                 new.created_at,
                 new.ends_at,
                 new.expires_at,
+                most,
             ]
-        )?;
-        Ok(inserted == 1)
+        )
     }
 }

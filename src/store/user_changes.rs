@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     StoreError, Tx, Writer,
-    connection::{execute, fetch},
+    connection::{execute, fetch, write_once},
     dialect::statements,
     identifiers::IdentifierColumns,
 };
@@ -20,7 +20,8 @@ statements! {
     REOPEN_PASSWORD = "UPDATE users SET password_closed_at = NULL WHERE id = $1";
     REOPEN_PASSWORD_OF = "UPDATE users SET password_closed_at = NULL WHERE password_closed_at IS NOT NULL
         AND ((email_key = $1 AND email_verified) OR (mobile = $1 AND mobile_verified))";
-    NOTE_SESSION = "UPDATE users SET session_opened_at = $2 WHERE id = $1 AND session_opened_at < $2";
+    NOTE_SESSION = "UPDATE users SET session_opened_at = CASE WHEN session_opened_at < $3 THEN $3
+        ELSE session_opened_at END WHERE id = $1 AND epoch = $2 AND disabled_at IS NULL";
     ENABLE = "UPDATE users SET disabled_at = NULL, updated_at = $2 WHERE id = $1 AND disabled_at IS NOT NULL";
     DISABLE = "UPDATE users SET disabled_at = $2, epoch = epoch + 1, updated_at = $2
         WHERE id = $1 AND disabled_at IS NULL";
@@ -103,11 +104,6 @@ impl Writer {
         execute!(self, REOPEN_PASSWORD_OF, [address.key()]).map(drop)
     }
 
-    /// Records that a session is being opened.
-    pub async fn note_session(&mut self, user: Uuid, now: Timestamp) -> Result<(), StoreError> {
-        execute!(self, NOTE_SESSION, [user, now]).map(drop)
-    }
-
     /// Enables a disabled account; `false` if it is enabled already.
     pub async fn enable_user(&mut self, user: Uuid, now: Timestamp) -> Result<bool, StoreError> {
         Ok(execute!(self, ENABLE, [user, now])? == 1)
@@ -115,6 +111,11 @@ impl Writer {
 }
 
 impl Tx {
+    /// Records that a session of the account is being opened, which needs to be as it was read, and locks it.
+    pub async fn note_session(&mut self, user: &User, now: Timestamp) -> Result<(), StoreError> {
+        write_once!(self, Row, NOTE_SESSION, [user.id, user.epoch, now])
+    }
+
     /// Disables an account, which ends its sessions and codes by a step of its epoch; `false` if it is disabled
     /// already.
     pub async fn disable_user(&mut self, user: Uuid, now: Timestamp) -> Result<bool, StoreError> {

@@ -1,15 +1,16 @@
 //! Accounts: what is read of them, and how they are created.
 
-use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use super::{
     Reader, StoreError, Tx,
-    connection::{execute, fetch, on},
+    connection::{execute, fetch, write_once, write_rows},
     dialect::statements,
     identifiers::{IdentifierColumns, IdentifierRow, TakenRow},
 };
-use crate::domain::{Address, Channel, Identifiers, JsonObject, LoginId, TakenIdentifier, Timestamp, User};
+use crate::domain::{
+    Address, Channel, Email, Identifiers, JsonObject, LoginId, Mobile, TakenIdentifier, Timestamp, User,
+};
 
 #[derive(sqlx::FromRow)]
 pub(super) struct UserRow {
@@ -181,8 +182,8 @@ impl Tx {
         Ok(row.map(User::from))
     }
 
-    /// Waits for any other transaction that proves the same identifier, and then fails with
-    /// [`StoreError::Taken`].
+    /// Waits for any other transaction that proves the same identifier, and then fails with [`StoreError::Taken`], here or
+    /// at the commit.
     pub async fn insert_user(&mut self, new: &User) -> Result<(), StoreError> {
         self.insert_users(std::slice::from_ref(new)).await
     }
@@ -191,35 +192,28 @@ impl Tx {
     pub async fn insert_users(&mut self, new: &[User]) -> Result<(), StoreError> {
         let proven: Vec<Address> = new.iter().flat_map(User::proven_addresses).collect();
         self.release_addresses(&proven, new.first().map(|user| user.updated_at).unwrap_or_default()).await?;
-        let named = !self.is_pooled();
-        on!(self, INSERT, |db, sql| async {
-            let columns = sql.split_once("VALUES").map_or(sql, |(columns, _)| columns);
-            let mut insert = QueryBuilder::new(columns);
-            insert.push_values(new, |mut row, user| {
-                let columns = IdentifierColumns::from(&user.identifiers);
-                row.push_bind(user.id)
-                    .push_bind(columns.email)
-                    .push_bind(columns.email_key)
-                    .push_bind(user.email_verified)
-                    .push_bind(user.email_verified_at)
-                    .push_bind(columns.mobile)
-                    .push_bind(user.mobile_verified)
-                    .push_bind(user.mobile_verified_at)
-                    .push_bind(columns.login_id)
-                    .push_bind(columns.login_id_key)
-                    .push_bind(&user.name)
-                    .push_bind(&user.locale)
-                    .push_bind(user.data.to_stored())
-                    .push_bind(user.claims.to_stored())
-                    .push_bind(&user.password_hash)
-                    .push_bind(user.epoch)
-                    .push_bind(user.disabled_at)
-                    .push_bind(user.session_opened_at)
-                    .push_bind(user.created_at)
-                    .push_bind(user.updated_at);
-            });
-            insert.build().persistent(named).execute(db).await.map(drop)
-        })
+        write_rows!(self, Row, INSERT, new, |user| [
+            user.id,
+            user.identifiers.email.as_ref().map(Email::as_str),
+            user.identifiers.email.as_ref().map(Email::key),
+            user.email_verified,
+            user.email_verified_at,
+            user.identifiers.mobile.as_ref().map(Mobile::as_str),
+            user.mobile_verified,
+            user.mobile_verified_at,
+            user.identifiers.login_id.as_ref().map(LoginId::as_str),
+            user.identifiers.login_id.as_ref().map(LoginId::key),
+            &user.name,
+            &user.locale,
+            user.data.to_stored(),
+            user.claims.to_stored(),
+            &user.password_hash,
+            user.epoch,
+            user.disabled_at,
+            user.session_opened_at,
+            user.created_at,
+            user.updated_at,
+        ])
     }
 
     /// Ends the suspensions that are past, so that these addresses may be proven by others.
@@ -227,8 +221,12 @@ impl Tx {
         for (statement, channel) in [(RELEASE_MOBILES, Channel::Sms), (RELEASE_EMAILS, Channel::Email)] {
             let of_channel = addresses.iter().filter(|address| address.channel() == channel);
             let keys: Vec<String> = of_channel.map(Address::key).collect();
-            if !keys.is_empty() {
-                execute!(self, statement, [serde_json::json!(keys).to_string(), now])?;
+            let json = serde_json::json!(keys).to_string();
+            match keys.len() {
+                0 => {}
+                all if all == addresses.len() => write_once!(self, Order, statement, [&json, now])?,
+                // Both may touch one row, which a batch may not.
+                _ => execute!(self, statement, [&json, now]).map(drop)?,
             }
         }
         Ok(())

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{
     Reader, StoreError, Tx, Writer,
-    connection::{execute, fetch},
+    connection::{execute, fetch, write_once},
     destinations,
     dialect::statements,
 };
@@ -223,8 +223,9 @@ impl Tx {
         };
         let sign_up = new.sign_up.as_ref().map(serde_json::to_string).transpose();
         let sign_up = sign_up.map_err(|error| sqlx::Error::Encode(error.into()))?;
-        execute!(
+        write_once!(
             self,
+            Nothing,
             INSERT,
             [
                 new.id,
@@ -245,10 +246,9 @@ impl Tx {
                 new.issued_at,
                 new.expires_at,
                 new.destination.country(),
-                sign_up,
+                &sign_up,
             ]
         )
-        .map(drop)
     }
 
     /// Notes the session and the network that asked for a change of a contact, and the account's epoch then, be the new
@@ -286,6 +286,16 @@ impl Tx {
     /// that a registration became, which owns the verification from then on.
     pub async fn mark_verified(&mut self, id: Uuid, becomes: Option<Uuid>, now: Timestamp) -> Result<bool, StoreError> {
         Ok(execute!(self, MARK_VERIFIED, [id, now, becomes])? == 1)
+    }
+
+    /// Uses the verification up, which needs to be unused still.
+    pub async fn use_verification(
+        &mut self,
+        id: Uuid,
+        becomes: Option<Uuid>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        write_once!(self, Row, MARK_VERIFIED, [id, now, becomes])
     }
 
     /// Records how far the message of this generation has come and who took it; a state that says more stays.

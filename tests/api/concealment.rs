@@ -28,6 +28,7 @@ async fn with_account(backend: Backend) -> TestApp {
     let ann = app.register(json!({"mobile": OWNER, "password": "correct horse"})).await;
     app.verify(&ann, &ann.otp).await.is(200);
     app.advance(90_000);
+    app.clock.stop(); // what is compared says seconds
     app
 }
 

@@ -21,6 +21,8 @@ stories!(
     registrations_are_deleted_once,
     accounts_collide_by_what_they_have_proven,
     a_suspended_address_is_kept_and_then_proven_once,
+    a_write_that_misses_its_row_undoes_the_others,
+    one_of_many_activates,
     a_verification_is_used_once_and_counts_its_generations,
     a_destinations_row_orders_its_codes,
     a_message_is_leased_by_one_worker_at_a_time,
@@ -203,6 +205,65 @@ async fn a_suspended_address_is_kept_and_then_proven_once(backend: Backend) {
     assert!(!kept.email_verified && kept.email_suspended_until.is_none() && kept.proven_addresses().is_empty());
 }
 
+async fn a_write_that_misses_its_row_undoes_the_others(backend: Backend) {
+    let Fixture { store, .. } = &fixture(backend).await;
+    let (ann, bob) = (registration("ann@example.com", "hash"), registration("bob@example.com", "hash"));
+    let refused = async {
+        let mut tx = store.begin().await?;
+        tx.insert_registration(&ann).await?;
+        tx.end_registrations(bob.id, &bob.destination()).await?; // there is none
+        tx.append_events(&[SealedEvent { order_key: ann.id, body: vec![1], has_user: false }], now()).await?;
+        tx.commit().await
+    };
+    assert!(matches!(refused.await, Err(StoreError::Stale)));
+    let mut reader = store.read().await.unwrap();
+    assert_eq!(reader.registration(ann.verification_id, now()).await.unwrap(), None);
+    assert!(reader.stored_events(10).await.unwrap().is_empty());
+    // What is read in between sees what was written before it, and a late miss undoes that too.
+    let mut tx = store.begin().await.unwrap();
+    tx.insert_registration(&ann).await.unwrap();
+    assert_eq!(tx.registration(ann.verification_id, now()).await.unwrap(), Some(ann.clone()));
+    let late = async {
+        tx.use_verification(ann.verification_id, None, now()).await?;
+        tx.commit().await
+    };
+    assert!(matches!(late.await, Err(StoreError::Stale)));
+    assert_eq!(reader.registration(ann.verification_id, now()).await.unwrap(), None);
+}
+
+/// Twenty activations of one registration at once, and of twenty registrations of one address.
+async fn one_of_many_activates(backend: Backend) {
+    let Fixture { store, .. } = &fixture(backend).await;
+    let same = registration("ann@example.com", "hash");
+    let others: Vec<_> = (0..20).map(|n| registration("bob@example.com", &format!("hash {n}"))).collect();
+    for pending in std::iter::once(&same).chain(&others) {
+        insert(store, pending).await;
+        let mut tx = store.begin().await.unwrap();
+        tx.insert_verification(&verification(pending.verification_id)).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let activate = async |pending: &Registration| {
+        let user = User::from_registration(pending.clone(), now());
+        let mut tx = store.begin().await?;
+        tx.insert_user(&user).await?;
+        tx.end_registrations(user.id, &pending.destination()).await?;
+        tx.use_verification(pending.verification_id, Some(user.id), now()).await?;
+        tx.commit().await
+    };
+    for race in [vec![&same; 20], others.iter().collect()] {
+        let outcomes = futures_util::future::join_all(race.into_iter().map(|pending| Box::pin(activate(pending)))).await;
+        let (won, lost): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+        assert_eq!(won.len(), 1, "{lost:?}");
+        let is_known = |lost: &Result<(), StoreError>| {
+            matches!(lost, Err(StoreError::Taken(TakenIdentifier::Email) | StoreError::Stale))
+        };
+        assert!(lost.iter().all(is_known), "{lost:?}");
+    }
+    for pending in others {
+        assert_eq!(store.read().await.unwrap().registration(pending.verification_id, now()).await.unwrap(), None);
+    }
+}
+
 async fn a_verification_is_used_once_and_counts_its_generations(backend: Backend) {
     let Fixture { store, .. } = &fixture(backend).await;
     let id = Uuid::from_u128(7);
@@ -348,9 +409,17 @@ async fn a_session_is_valid_while_everything_holds(backend: Backend) {
     let stale = Session { id: Uuid::from_u128(4), epoch: user.epoch - 1, ..session.clone() };
     let mut tx = store.begin().await.unwrap();
     tx.insert_user(&user).await.unwrap();
-    tx.insert_session(&session).await.unwrap();
-    tx.insert_session(&stale).await.unwrap();
+    tx.insert_session_of_locked(&session, 2).await.unwrap();
     tx.commit().await.unwrap();
+    let add = async |session: &Session, most| {
+        let mut tx = store.begin().await?;
+        tx.insert_session(session, most).await?;
+        tx.commit().await
+    };
+    assert!(matches!(add(&stale, 2).await, Err(StoreError::Stale)), "opened under an epoch that is over");
+    let second = Session { id: Uuid::from_u128(5), ..session.clone() };
+    assert!(matches!(add(&second, 1).await, Err(StoreError::Stale)), "one more than there is room for");
+    add(&second, 2).await.unwrap();
     let mut reader = store.read().await.unwrap();
     assert_eq!(reader.session_user(session.id, user.id, now()).await.unwrap().unwrap().user, user);
     // Use is noted for the present counter alone, and once.

@@ -103,7 +103,7 @@ async fn by_password(api: &Api, request: TokenRequest, client: &Client) -> Resul
     let (address, password) = fields.finish(address.zip(password))?;
     log_destination(&address.masked());
     let password = Password::for_comparison(&password);
-    Ok(api.gotrue.login.log_in(&Identifier::Address(address), password.as_ref(), client).await?)
+    Ok(Box::pin(api.gotrue.login.log_in(&Identifier::Address(address), password.as_ref(), client)).await?)
 }
 
 async fn refreshed(api: &Api, request: TokenRequest, client: &Client) -> Result<SessionTokens, Refusal> {

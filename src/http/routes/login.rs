@@ -162,7 +162,7 @@ pub(in crate::http) async fn log_in(
         log_destination(&address.masked());
     }
     let password = Password::for_comparison(&password);
-    let tokens = api.login.log_in(&identifier, password.as_ref(), &client).await?;
+    let tokens = Box::pin(api.login.log_in(&identifier, password.as_ref(), &client)).await?;
     Ok(Json(TokenResponse::new(tokens, &compat)))
 }
 
