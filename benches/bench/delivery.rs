@@ -70,7 +70,7 @@ pub async fn latency() {
     });
     let waits = sorted(waits.collect());
     let (p50, p99) = (percentile(&waits, 50), percentile(&waits, 99));
-    println!("202 to the provider's call: p50 {p50:.1} ms, p99 {p99:.1} ms (goals 10, 50)");
+    crate::report::line(format!("202 to the provider's call: p50 {p50:.1} ms, p99 {p99:.1} ms (goals 10, 50)"));
 
     let mut p99s = Vec::new();
     for (first, answers) in [(EACH, Answers::With(204, "")), (2 * EACH, Answers::Never)] {
@@ -85,7 +85,7 @@ pub async fn latency() {
         });
         p99s.push(percentile(&sorted(took), 99));
     }
-    println!("register p99: {:.1} ms with a healthy provider, {:.1} ms with one that hangs", p99s[0], p99s[1]);
+    crate::report::line(format!("register p99: {:.1} ms with a healthy provider, {:.1} ms with one that hangs", p99s[0], p99s[1]));
 }
 
 /// Messages and events a second out of a backlog of 50,000 each.
@@ -112,7 +112,7 @@ pub async fn drain() {
     let started = Instant::now();
     node.start();
     until_none(&mut connection, "SELECT count(*) FROM outbox WHERE state = 'queued'").await;
-    println!("messages drained: {:.0}/s", BACKLOG as f64 / started.elapsed().as_secs_f64());
+    crate::report::line(format!("messages drained: {:.0}/s", BACKLOG as f64 / started.elapsed().as_secs_f64()));
     node.kill();
 
     let people = (0..BACKLOG / 2).map(|n| format!("OFF-{n},+9197{n:08},,,"));
@@ -124,7 +124,7 @@ pub async fn drain() {
     let started = Instant::now();
     node.start();
     until_none(&mut connection, "SELECT count(*) FROM events").await;
-    println!("events drained: {:.0}/s", BACKLOG as f64 / started.elapsed().as_secs_f64());
+    crate::report::line(format!("events drained: {:.0}/s", BACKLOG as f64 / started.elapsed().as_secs_f64()));
     place.remove().await;
 }
 

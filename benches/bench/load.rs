@@ -102,12 +102,40 @@ impl Load {
         Self::with(node, first, 0, expected, |_, last| request(last), |_| Instant::now() < end)
     }
 
+    /// As many stories of several calls as pass in `time`.
+    pub fn flows(
+        node: &Node,
+        clients: usize,
+        time: Duration,
+        first: usize,
+        story: impl Fn(&mut Connection, usize) + Sync,
+    ) -> Self {
+        let end = Instant::now() + time;
+        let step = |connection: &mut Connection, number, _: &str| {
+            story(connection, number);
+            String::new()
+        };
+        Self::by(node, &vec![String::new(); clients], first, step, |_| Instant::now() < end)
+    }
+
     fn with(
         node: &Node,
         bodies: &[String],
         first: usize,
         expected: u16,
         request: impl Fn(usize, &str) -> Request + Sync,
+        goes_on: impl Fn(usize) -> bool + Sync,
+    ) -> Self {
+        let step = |connection: &mut Connection, number, last: &str| connection.call(&request(number, last), expected);
+        Self::by(node, bodies, first, step, goes_on)
+    }
+
+    /// Each client's steps, one after the other, each with what the last one returned.
+    fn by(
+        node: &Node,
+        bodies: &[String],
+        first: usize,
+        step: impl Fn(&mut Connection, usize, &str) -> String + Sync,
         goes_on: impl Fn(usize) -> bool + Sync,
     ) -> Self {
         let (next, sent) = (AtomicUsize::new(first), AtomicUsize::new(0));
@@ -123,7 +151,7 @@ impl Load {
                         if !goes_on(number) {
                             break;
                         }
-                        body = connection.call(&request(number, &body), expected);
+                        body = step(&mut connection, number, &body);
                         sent.fetch_add(1, Ordering::Relaxed);
                     }
                     if !body.is_empty() {
@@ -237,7 +265,8 @@ impl Waiting {
     }
 }
 
-struct Connection {
+/// A client's.
+pub struct Connection {
     stream: BufReader<TcpStream>,
 }
 
@@ -255,7 +284,7 @@ impl Connection {
         connection
     }
 
-    fn call(&mut self, request: &Request, expected: u16) -> String {
+    pub fn call(&mut self, request: &Request, expected: u16) -> String {
         self.stream.get_mut().write_all(&request.0).unwrap();
         self.answer(expected)
     }

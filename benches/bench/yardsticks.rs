@@ -6,12 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use sqlx::{Connection as _, Executor as _};
 
-use crate::support::process::Node;
+use crate::support::{backend::redis_url, process::Node};
 
-/// Argon2id hashes a second of the default cost, on all cores.
+/// Argon2id hashes a second of the default cost, on all cores, each in memory that is kept.
 pub fn argon2_rate(time: Duration) -> f64 {
     let cores = std::thread::available_parallelism().unwrap().get();
     let (hashes, started) = (AtomicU64::new(0), Instant::now());
@@ -19,9 +19,10 @@ pub fn argon2_rate(time: Duration) -> f64 {
         for _ in 0..cores {
             scope.spawn(|| {
                 let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(19_456, 2, 1, None).unwrap());
-                let mut out = [0; 32];
+                let (mut out, mut memory) = ([0; 32], vec![Block::new(); argon2.params().block_count()]);
                 while started.elapsed() < time {
-                    argon2.hash_password_into(b"correct horse battery", b"0123456789abcdef", &mut out).unwrap();
+                    let (password, salt) = (b"correct horse battery", b"0123456789abcdef");
+                    argon2.hash_password_into_with_memory(password, salt, &mut out, &mut memory).unwrap();
                     hashes.fetch_add(1, Ordering::Relaxed);
                 }
             });
@@ -108,7 +109,42 @@ UPDATE verifications SET state = 'verified', changed_at = now()
     WHERE id = md5('v' || :n)::uuid AND state <> 'verified' RETURNING id;
 INSERT INTO sessions (id, user_id, counter, salt, epoch, opened_by, ip, created_at, rotated_at, ends_at, expires_at)
     VALUES (md5('t' || :n)::uuid, md5('u' || :n)::uuid, 0, '\\x00', 0, '\\x00', '127.0.0.1', now(), now(), now(), now());
-INSERT INTO events (body) VALUES (repeat('x', 200)::bytea), (repeat('x', 200)::bytea), (repeat('x', 200)::bytea);
+INSERT INTO events (order_key, body, has_user, created_at)
+    SELECT md5('u' || :n)::uuid, repeat('x', 200)::bytea, false, now() FROM generate_series(1, 3);
+INSERT INTO audit (at, kind, outcome, user_id, destination_hash, destination, client, times)
+    SELECT now(), 'registered', 'done', md5('u' || :n)::uuid, sha256(('+bench' || :n)::bytea), '+91****00', '127.0.0.1', 1
+    FROM generate_series(1, 3);
+COMMIT;
+";
+
+/// The statements of a resend by its id, and of the worker that delivers the message.
+pub const RESEND: &str = "
+\\set n random(1, 200000)
+SELECT r.id, r.verification_id, r.destination_key, r.email, r.mobile, r.login_id, r.name, r.locale, r.password_hash,
+    r.client_hash, r.last_code_at, r.expires_at, r.created_at FROM registrations r
+    WHERE r.verification_id = md5('v' || :n)::uuid AND r.expires_at > now();
+BEGIN;
+INSERT INTO destinations (hash, history, touched_at) VALUES (sha256(('+bench' || :n)::bytea), '{}', now())
+    ON CONFLICT (hash) DO UPDATE SET touched_at = excluded.touched_at RETURNING history, lifted_at;
+SELECT EXISTS (SELECT 1 FROM users u WHERE u.mobile_verified AND u.mobile = '+bench' || :n);
+UPDATE destinations SET history = '{\"registration\":{\"sends\":[1800000000000],\"failed_attempts\":[]}}'
+    WHERE hash = sha256(('+bench' || :n)::bytea);
+UPDATE registrations SET last_code_at = now(), expires_at = now() + interval '1 day'
+    WHERE verification_id = md5('v' || :n)::uuid;
+UPDATE verifications SET generation = generation + 1, state = 'queued', changed_at = now(), issued_at = now(),
+    expires_at = now() + interval '1 day' WHERE id = md5('v' || :n)::uuid AND state <> 'verified' RETURNING generation;
+INSERT INTO outbox (verification_id, generation, phantom, destination, body, state, attempts, due_at, deadline)
+    VALUES (md5('v' || :n)::uuid, 2, false, '+91****00', repeat('x', 300)::bytea, 'sending', 1, now(), now())
+    RETURNING id AS message \\gset
+INSERT INTO audit (at, kind, outcome, verification_id, destination_hash, destination, client, times)
+    VALUES (now(), 'code_issued', 'registration', md5('v' || :n)::uuid, sha256(('+bench' || :n)::bytea), '+91****00', '127.0.0.1', 1);
+COMMIT;
+UPDATE outbox SET due_at = now(), attempts = attempts + 1 WHERE id = :message;
+BEGIN;
+UPDATE verifications SET state = 'sent', changed_at = now() WHERE id = md5('v' || :n)::uuid AND generation = 2;
+UPDATE outbox SET state = 'sent', ended_at = now(), body = '' WHERE id = :message;
+INSERT INTO audit (at, kind, outcome, verification_id, destination_hash, destination, provider, took_ms, times)
+    VALUES (now(), 'message', 'sent', md5('v' || :n)::uuid, sha256(('+bench' || :n)::bytea), '+91****00', 'console', 1, 1);
 COMMIT;
 ";
 
@@ -132,6 +168,15 @@ UPDATE sessions SET counter = counter + 1, rotated_at = now(),
 SELECT u.id, u.email, u.email_verified, u.mobile, u.mobile_verified, u.login_id, u.name, u.locale, u.password_hash,
     u.epoch, u.disabled_at, u.created_at, u.updated_at FROM users u WHERE u.id = md5('m' || :n)::uuid;
 ";
+
+/// Octets that Redis has in use.
+pub async fn redis_memory() -> f64 {
+    let client = redis::Client::open(redis_url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let info: String = redis::cmd("INFO").arg("memory").query_async(&mut connection).await.unwrap();
+    let line = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+    line.trim().parse().unwrap()
+}
 
 /// Transactions a second of a script, prepared, over as many connections as the server has clients.
 pub fn pgbench(url: &str, script: &str, clients: usize) -> f64 {

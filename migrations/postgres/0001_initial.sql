@@ -93,6 +93,7 @@ CREATE TABLE destinations (
     address_hash bytea, -- of a row with a login id
     history    text NOT NULL, -- JSON: the last day's sends and failed attempts, by purpose
     lifted_at  timestamptz, -- attempts before it do not count: `enroll limits lift`
+    version    bigint  NOT NULL DEFAULT 0, -- grows with the history, for writers that did not lock the row
     touched_at timestamptz NOT NULL
 );
 CREATE INDEX destinations_touched ON destinations (touched_at);
@@ -174,7 +175,7 @@ CREATE TABLE audit (
     reference        text, -- the provider's own id of the message
     took_ms          integer,
     times            integer NOT NULL,
-    hour             bigint -- since 1970; of refusals, which are one row an hour
+    hour             bigint -- of Unix time; of refusals, which are one row an hour
 );
 
 CREATE UNIQUE INDEX audit_refusals ON audit (destination_hash, outcome, hour) WHERE hour IS NOT NULL;
@@ -198,7 +199,7 @@ CREATE TABLE root_keys (
 -- The pumping guard's counts by five minutes: of a prefix of mobile numbers, and for the ceilings of a region and of all.
 CREATE TABLE prefix_counts (
     prefix     text NOT NULL, -- digits; two letters; or '*'
-    slot       bigint NOT NULL, -- five minutes since 1970
+    slot       bigint NOT NULL, -- five minutes of Unix time
     sent       bigint NOT NULL,
     verified   bigint NOT NULL,
     unripe     bigint NOT NULL, -- neither verified nor two minutes old

@@ -1,4 +1,4 @@
--- The schema of ../postgres; times are microseconds since 1970, booleans 0 and 1, ids 16 octets.
+-- The schema of ../postgres; times are microseconds of Unix time, booleans 0 and 1, ids 16 octets.
 -- Proven accounts only; what is pending lives in `registrations`.
 -- Names of unique indexes are API: src/store/error.rs maps them to conflicts.
 CREATE TABLE users (
@@ -94,6 +94,7 @@ CREATE TABLE destinations (
     address_hash BLOB, -- of a row with a login id
     history    TEXT NOT NULL, -- JSON: the last day's sends and failed attempts, by purpose
     lifted_at  INTEGER, -- attempts before it do not count: `enroll limits lift`
+    version    INTEGER NOT NULL DEFAULT 0, -- grows with the history, for writers that did not lock the row
     touched_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX destinations_touched ON destinations (touched_at);
@@ -175,7 +176,7 @@ CREATE TABLE audit (
     reference        TEXT, -- the provider's own id of the message
     took_ms          INTEGER,
     times            INTEGER NOT NULL,
-    hour             INTEGER -- since 1970; of refusals, which are one row an hour
+    hour             INTEGER -- of Unix time; of refusals, which are one row an hour
 ) STRICT;
 
 CREATE UNIQUE INDEX audit_refusals ON audit (destination_hash, outcome, hour) WHERE hour IS NOT NULL;
@@ -199,7 +200,7 @@ CREATE TABLE root_keys (
 -- The pumping guard's counts by five minutes: of a prefix of mobile numbers, and for the ceilings of a region and of all.
 CREATE TABLE prefix_counts (
     prefix     TEXT NOT NULL, -- digits; two letters; or '*'
-    slot       INTEGER NOT NULL, -- five minutes since 1970
+    slot       INTEGER NOT NULL, -- five minutes of Unix time
     sent       INTEGER NOT NULL,
     verified   INTEGER NOT NULL,
     unripe     INTEGER NOT NULL, -- neither verified nor two minutes old

@@ -1,9 +1,12 @@
 //! Password hashing, with a bounded queue.
 
-use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version, password_hash::phc::PasswordHash};
+use argon2::{
+    Algorithm, Argon2, Params, Version,
+    password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
+};
 use tokio::time::Instant;
 
-use super::{ForeignHash, hash_queue::HashQueue};
+use super::{ForeignHash, hash_memory::HashMemory, hash_queue::HashQueue};
 use crate::{
     domain::{Client, Password, site_of},
     metrics,
@@ -32,6 +35,7 @@ pub struct HashParams {
 pub struct Hasher {
     cost: HashingCost,
     queue: HashQueue,
+    memory: HashMemory,
 }
 
 /// A password was not hashed.
@@ -63,7 +67,7 @@ impl HashParams {
 impl Hasher {
     /// A hasher of this cost, for so many hashes at once.
     pub fn new(cost: HashingCost, at_once: usize) -> Self {
-        Self { cost, queue: HashQueue::new(at_once) }
+        Self { cost, queue: HashQueue::new(at_once), memory: HashMemory::new(cost.memory_kib) }
     }
 
     /// Passwords that wait or are being hashed.
@@ -92,8 +96,8 @@ impl Hasher {
     /// [`HashError::Overloaded`] if the queue is full, of that network or in all, or the hash has not begun after two
     /// seconds.
     pub async fn hash(&self, password: &Password, params: HashParams, client: &Client) -> Result<String, HashError> {
-        let password = password.clone();
-        self.in_turn(client, move || phc(&password, &params)).await?
+        let (password, memory) = (password.clone(), self.memory.clone());
+        self.in_turn(client, move || phc(&password, &params, &memory)).await?
     }
 
     /// Whether the password is the stored one. A hash with the `otherwise` parameters is made where nothing is stored,
@@ -113,9 +117,9 @@ impl Hasher {
             return Ok(self.hash(password, params, client).await? == stored);
         }
         let foreign = stored.and_then(|stored| ForeignHash::parse(stored).ok());
-        let password = password.clone();
+        let (password, memory) = (password.clone(), self.memory.clone());
         let verify = move || {
-            phc(&password, &otherwise)?;
+            phc(&password, &otherwise, &memory)?;
             Ok(foreign.is_some_and(|foreign| foreign.is_of(&password)))
         };
         self.in_turn(client, verify).await?
@@ -135,19 +139,34 @@ impl Hasher {
             let _turn = turn; // held by the hash itself: it runs on when its request is gone
             work()
         });
-        hashing.await.map_err(|panicked| HashError::Failed(panicked.to_string()))
+        let done = hashing.await.map_err(|panicked| HashError::Failed(panicked.to_string()));
+        self.memory.tidy_later();
+        done
     }
 }
 
-fn phc(password: &Password, hash_params: &HashParams) -> Result<String, HashError> {
+/// Octets of a hash, and so of its Base64 in the PHC string.
+const HASH_LENGTH: usize = 32;
+
+fn phc(password: &Password, hash_params: &HashParams, memory: &HashMemory) -> Result<String, HashError> {
     let failed = |error: &dyn std::fmt::Display| HashError::Failed(error.to_string());
     let HashingCost { memory_kib, iterations, parallelism } = hash_params.cost;
     let params = Params::new(memory_kib, iterations, parallelism, None).map_err(|error| failed(&error))?;
+    let mut hash = [0; HASH_LENGTH];
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    let hash: PasswordHash = argon2
-        .hash_password_with_salt(password.expose().as_bytes(), &hash_params.salt)
-        .map_err(|error| failed(&error))?;
-    Ok(hash.to_string())
+    let params = argon2.params();
+    let hashed = memory.lend(params.block_count(), |blocks| {
+        argon2.hash_password_into_with_memory(password.expose().as_bytes(), &hash_params.salt, &mut hash, blocks)
+    });
+    hashed.map_err(|error| failed(&error))?;
+    let phc = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(params).map_err(|error| failed(&error))?,
+        salt: Some(Salt::new(&hash_params.salt).map_err(|error| failed(&error))?),
+        hash: Some(Output::new(&hash).map_err(|error| failed(&error))?),
+    };
+    Ok(phc.to_string())
 }
 
 #[cfg(test)]

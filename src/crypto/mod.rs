@@ -1,6 +1,7 @@
 //! Keys, and everything that is made with them. The primitives are those of AWS-LC and of `RustCrypto`.
 
 mod foreign_hash;
+mod hash_memory;
 mod hash_queue;
 mod hasher;
 mod keys;

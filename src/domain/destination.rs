@@ -51,6 +51,11 @@ impl<'a> Way<'a> {
             Some(login_id) => DestinationHash(sha256(&[login_id, address.as_bytes()].concat())),
         }
     }
+
+    /// The hash of the address alone, where the key is another.
+    pub fn address_hash(&self) -> Option<DestinationHash> {
+        self.login_id_hash.map(|_| self.destination.hash())
+    }
 }
 
 /// Lower-case hexadecimal.
@@ -73,6 +78,8 @@ pub struct DestinationRecord {
     pub history: CodeHistory,
     /// Attempts before this do not count: the operator lifted the limits.
     pub lifted_at: Timestamp,
+    /// The number of changes so far: who did not lock it writes only what is still at the one that was read.
+    pub version: i64,
 }
 
 impl DestinationRecord {

@@ -12,11 +12,12 @@ use crate::{
     domain::{
         Address, AppHash, AuditKind, AuditLine, Channel, Client, CodeMessage, CodePolicy, DeliveryState,
         DestinationRecord, Holder, IssuedCode, KNOWN_FOR, MessagePayload, OneTimeCode, Origin, Purpose, Quota,
-        RateLimit, Reach, Registration, SignUp, TestIdentities, Timestamp, Verification, Way, hex, message_owner,
+        RateLimit, Reach, Registration, SignUp, TakenIdentifier, TestIdentities, Timestamp, Verification, Way, hex,
+        message_owner,
     },
     error::{Error, ExceededLimit},
     metrics,
-    store::{QueuedMessage, Reader, StoreError, Tx},
+    store::{PendingState, QueuedMessage, Reader, StoreError, Tx},
     telemetry,
 };
 
@@ -75,8 +76,8 @@ pub(crate) struct NewCode<'a> {
     pub(crate) purpose: Purpose,
     pub(crate) destination: &'a Address,
     pub(crate) verification_id: Uuid,
-    /// The verification's first code, which creates its row.
-    pub(crate) is_first: bool,
+    /// The number of the verification's code: the first one creates its row.
+    pub(crate) generation: i64,
     /// For a phantom the same rows are written, and no code is right.
     pub(crate) holder: Holder,
     /// SHA-256 of the login id beside the address.
@@ -97,14 +98,14 @@ impl<'a> NewCode<'a> {
     pub(crate) fn registration(
         registration: &'a Registration,
         destination: &'a Address,
-        is_first: bool,
+        generation: i64,
         holder: Holder,
     ) -> Self {
         Self {
             purpose: Purpose::Registration,
             destination,
             verification_id: registration.verification_id,
-            is_first,
+            generation,
             holder,
             login_id_hash: None,
             locale: registration.locale.clone(),
@@ -123,7 +124,7 @@ impl<'a> NewCode<'a> {
             purpose,
             destination,
             verification_id,
-            is_first: true,
+            generation: 1,
             holder: Holder::Phantom,
             login_id_hash: None,
             locale: None,
@@ -160,11 +161,39 @@ impl CodeIssuer {
         let mut record = tx.lock_destination(way, self.core.now()).await?;
         if record.history.settle(self.core.now()) {
             // Kept whatever comes of this request: else every one would begin the pause anew.
-            tx.update_history(&way.record_key(), &record.history).await?;
+            tx.replace_history(way, &record, self.core.now()).await?;
             tx.restart().await?;
             record = tx.lock_destination(way, self.core.now()).await?;
         }
         Ok((record, self.core.now()))
+    }
+
+    /// Reads all that a code for a registration is judged by. At the first try nothing is locked or begun: the commit
+    /// needs the record as it was read. At a second one the lock orders those who came at once.
+    pub(crate) async fn read_pending(
+        &self,
+        way: Way<'_>,
+        is_locked: bool,
+        read: impl AsyncFnOnce(&mut Reader, Timestamp) -> Result<PendingState, StoreError>,
+    ) -> Result<(Option<Tx>, PendingState, Timestamp), Error> {
+        if !is_locked {
+            let now = self.core.now();
+            let mut state = read(&mut self.core.store.read().await?, now).await?;
+            let is_settled = !state.destination.history.settle(now); // under the lock it is
+            return if is_settled { Ok((None, state, now)) } else { Err(Error::Conflict) };
+        }
+        let mut tx = self.core.store.begin().await?;
+        let (_, now) = self.lock(&mut tx, way).await?;
+        let state = read(&mut tx, now).await?;
+        Ok((Some(tx), state, now))
+    }
+
+    /// The transaction that is begun, or a new one.
+    pub(crate) async fn begun(&self, locked: Option<Tx>) -> Result<Tx, StoreError> {
+        match locked {
+            Some(tx) => Ok(tx),
+            None => self.core.store.begin().await,
+        }
     }
 
     /// Begins the transaction that issues a code, unless it comes too soon: then, mostly, by a look at the row alone,
@@ -244,7 +273,7 @@ impl CodeIssuer {
         if self.settings.test_identities.code(new.destination, now).is_none() {
             record.history.record_send(new.purpose, now);
         }
-        tx.update_history(&new.way().record_key(), &record.history).await?;
+        tx.replace_history(new.way(), record, now).await?;
         let verification = self.write_verification(tx, new, now).await?;
         let message = self.write_message(tx, &verification, new, now).await?;
         tx.append_audit(&[issued_line(&verification, client, now)]).await?;
@@ -265,9 +294,9 @@ impl CodeIssuer {
         now: Timestamp,
     ) -> Result<Verification, StoreError> {
         let policy = self.settings.policy(new.purpose, new.destination.channel());
-        let mut verification = Verification {
+        let verification = Verification {
             id: new.verification_id,
-            generation: 1,
+            generation: new.generation,
             purpose: new.purpose,
             destination: new.destination.clone(),
             digits: self.digits(new.purpose, new.destination, now),
@@ -280,10 +309,10 @@ impl CodeIssuer {
             login_id_hash: new.login_id_hash.clone(),
             sign_up: new.sign_up.clone(),
         };
-        if new.is_first {
+        if new.generation == 1 {
             tx.insert_verification(&verification).await?;
         } else {
-            verification.generation = tx.renew_verification(&verification).await?.ok_or(StoreError::Conflict)?;
+            tx.renew_verification(&verification).await?;
         }
         Ok(verification)
     }
@@ -343,13 +372,8 @@ impl CodeIssuer {
     /// # Errors
     ///
     /// [`Error::AccountExists`] where it may be told.
-    pub(crate) async fn registration_holder(
-        &self,
-        tx: &mut Tx,
-        destination: &Address,
-        now: Timestamp,
-    ) -> Result<Holder, Error> {
-        match tx.taken_identifier(&destination.clone().into(), None, now).await? {
+    pub(crate) fn registration_holder(&self, taken: Option<TakenIdentifier>) -> Result<Holder, Error> {
+        match taken {
             None => Ok(Holder::Registration),
             Some(_) if self.settings.conceal_accounts => Ok(Holder::Phantom),
             Some(taken) => Err(Error::taken(taken)),

@@ -46,7 +46,7 @@ pub use pumping_guard::{GuardMode, PumpingGuard};
 pub(crate) use rate_limits::{IDENTIFIER_FAILURES, PasswordAttempt};
 pub use rate_limits::{LimitSettings, RateLimits};
 pub use readiness::Readiness;
-pub(crate) use retry::once_on_conflict;
+pub(crate) use retry::{locked_on_conflict, once_on_conflict};
 pub(crate) use send_gate::Pass;
 pub use send_gate::{PuzzleMaster, PuzzleMode, SendGate};
 pub use service_counts::{ServiceCounts, Unsaved};

@@ -125,7 +125,7 @@ impl CodeRequestService {
             purpose,
             destination: destination.as_ref().unwrap_or(&request.address),
             verification_id,
-            is_first: true,
+            generation: 1,
             locale: match sign_up {
                 Some(sign_up) => sign_up.locale.clone(), // the account's would tell
                 None => locale.or_else(|| request.locale.as_ref().map(|locale| locale.as_str().to_owned())),

@@ -97,7 +97,7 @@ impl ContactService {
             purpose: Purpose::ContactChange,
             destination: new,
             verification_id,
-            is_first: true,
+            generation: 1,
             holder,
             login_id_hash: None,
             locale: user.locale.clone(),

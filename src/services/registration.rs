@@ -12,10 +12,10 @@ use crate::{
     },
     engine::{
         Admission, Caller, CodeIssuer, Core, EventLog, IDENTIFIER_FAILURES, InactiveCode, NewCode, Notices,
-        PasswordAttempt, PasswordChecker, RateLimits, SendGate, once_on_conflict,
+        PasswordAttempt, PasswordChecker, RateLimits, SendGate, locked_on_conflict,
     },
     error::{Error, ExceededLimit},
-    store::Tx,
+    store::{PendingState, Reader, StoreError},
 };
 
 /// Takes registrations and sends their codes.
@@ -117,20 +117,22 @@ impl RegistrationService {
     /// password is right, so it counts as a password attempt.
     async fn write_counted(&self, new: &NewRegistration, client: &Client) -> Result<Outcome, Error> {
         let Some(password) = &new.password else {
-            return once_on_conflict(|| self.write(new, None, client)).await;
+            return locked_on_conflict(|is_locked| self.write(new, None, client, is_locked)).await;
         };
         let mut reader = self.core.store.read().await?;
-        let pending = reader.pending_registrations(&new.destination, self.core.now()).await?;
-        let record = reader.destination(&new.destination.hash()).await?;
+        let PendingState { destination: record, mut pending, .. } =
+            self.state(&mut reader, new, self.core.now()).await?;
         drop(reader); // a connection is not held while hashing
 
+        let now = self.core.now();
+        pending.retain(|(pending, _)| pending.expires_at > now);
         let fresh_for = self.fresh_for(&record);
         let attempt = match fresh_for {
             Some(left) => Some(self.count_password(new, &record, client, left).await?),
             None => None,
         };
         let outcome = match self.hash(new, password, &pending, client).await {
-            Ok(password_hash) => once_on_conflict(|| self.write(new, Some(&password_hash), client)).await,
+            Ok(hash) => locked_on_conflict(|is_locked| self.write(new, Some(&hash), client, is_locked)).await,
             Err(error) => Err(error),
         };
         let wrong_password = matches!(outcome, Ok(Outcome::TooSoon { wrong_password: true, .. }));
@@ -166,10 +168,11 @@ impl RegistrationService {
         &self,
         new: &NewRegistration,
         password: &Password,
-        pending: &[Registration],
+        pending: &[(Registration, i64)],
         client: &Client,
     ) -> Result<String, Error> {
-        let params = pending.iter().find_map(Registration::password_hash).and_then(HashParams::of);
+        let known = pending.iter().find_map(|(pending, _)| pending.password_hash());
+        let params = known.and_then(HashParams::of);
         let params = params.unwrap_or_else(|| self.passwords.pending_params(&new.destination.key()));
         let hashing = async { Ok(self.hasher.hash(password, params, client).await?) };
         self.rate_limits.count_hash(client, hashing).await
@@ -180,29 +183,42 @@ impl RegistrationService {
         new: &NewRegistration,
         password_hash: Option<&str>,
         client: &Client,
+        is_locked: bool,
     ) -> Result<Outcome, Error> {
-        let mut tx = self.core.store.begin().await?;
-        let (mut record, now) = self.issuer.lock(&mut tx, Way::new(Purpose::Registration, &new.destination)).await?;
-        let holder = self.holder(&mut tx, new, now).await?;
-        let existing = self.same_registration(&mut tx, new, password_hash, now).await?;
-        if let Some(same) = existing.as_ref().filter(|pending| pending.last_code_at.plus(self.resend_after()) > now) {
-            return self.unchanged(&mut tx, same, &record, now).await;
+        let way = Way::new(Purpose::Registration, &new.destination);
+        let read = async |reader: &mut Reader, now| self.state(reader, new, now).await;
+        let (locked, state, now) = self.issuer.read_pending(way, is_locked, read).await?;
+        let PendingState { destination: mut record, taken, pending } = state;
+        let holder = self.issuer.registration_holder(taken)?;
+        // Expired ones go, so that their passwords may register anew.
+        let (live, expired): (Vec<_>, Vec<_>) = pending.into_iter().partition(|(pending, _)| pending.expires_at > now);
+        let is_same =
+            |(pending, _): &(Registration, i64)| password_hash.is_some() && pending.password_hash() == password_hash;
+        let existing = live.into_iter().find(is_same);
+        let is_fresh = |(pending, _): &&(Registration, i64)| pending.last_code_at.plus(self.resend_after()) > now;
+        if let Some((same, _)) = existing.as_ref().filter(is_fresh) {
+            drop(locked); // one connection at a time
+            return self.unchanged(same, &record, now).await;
         }
         if let Err(error) = self.issuer.check_cooldown(&record, Purpose::Registration, Caller::Stranger, now) {
             let wrong_password = password_hash.is_some() && existing.is_none() && self.fresh_for(&record).is_some();
             return Ok(Outcome::TooSoon { error, wrong_password });
         }
-        let is_first = existing.is_none();
-        let registration = self.pending(new, existing, password_hash, client, now);
-        if is_first {
+        let mut tx = self.issuer.begun(locked).await?;
+        if !expired.is_empty() {
+            tx.delete_expired(&new.destination, now).await?;
+        }
+        let generation = existing.as_ref().map_or(1, |(_, generation)| generation + 1);
+        let registration = self.pending(new, existing.map(|(old, _)| old), password_hash, client, now);
+        if generation == 1 {
             tx.insert_registration(&registration).await?;
-        } else if !tx.renew_registration(&registration).await? {
-            return Err(Error::Conflict); // proven meanwhile
+        } else {
+            tx.renew_registration(&registration).await?;
         }
         if holder == Holder::Phantom {
             self.notices.tell_registered(&mut tx, &mut record, &new.destination, now).await?;
         }
-        let code = NewCode::registration(&registration, &new.destination, is_first, holder);
+        let code = NewCode::registration(&registration, &new.destination, generation, holder);
         let code = code.for_app(new.app_hash.clone());
         let code = self.issuer.issue(&mut tx, &mut record, &code, client, now).await?;
         let Registration { id: user_id, created_at, .. } = registration;
@@ -213,32 +229,18 @@ impl RegistrationService {
         Ok(Outcome::Issued { user_id, created_at, code })
     }
 
-    /// The holder of the code. Where accounts are concealed, nothing but the destination matters before its proof.
-    async fn holder(&self, tx: &mut Tx, new: &NewRegistration, now: Timestamp) -> Result<Holder, Error> {
-        if !self.issuer.settings.conceal_accounts
-            && let Some(taken) = tx.taken_identifier(&new.identifiers, None, now).await?
-        {
-            return Err(Error::taken(taken));
-        }
-        self.issuer.registration_holder(tx, &new.destination, now).await
-    }
-
-    /// The live registration with the same password; expired ones are deleted, so that their passwords may
-    /// register anew.
-    async fn same_registration(
+    /// All that it is judged by. Where accounts are concealed, nothing but the destination matters before its proof.
+    async fn state(
         &self,
-        tx: &mut Tx,
+        reader: &mut Reader,
         new: &NewRegistration,
-        password_hash: Option<&str>,
         now: Timestamp,
-    ) -> Result<Option<Registration>, Error> {
-        let all = tx.pending_registrations(&new.destination, Timestamp::default()).await?; // expired ones, too
-        let (live, expired): (Vec<_>, Vec<_>) = all.into_iter().partition(|pending| pending.expires_at > now);
-        if !expired.is_empty() {
-            tx.delete_expired(&new.destination, now).await?;
+    ) -> Result<PendingState, StoreError> {
+        let way = Way::new(Purpose::Registration, &new.destination);
+        if self.issuer.settings.conceal_accounts {
+            return reader.state_at_destination(way, &new.destination.clone().into(), now).await;
         }
-        let is_same = |pending: &Registration| password_hash.is_some() && pending.password_hash() == password_hash;
-        Ok(live.into_iter().find(is_same))
+        reader.state_at_destination(way, &new.identifiers, now).await
     }
 
     fn pending(
@@ -271,12 +273,12 @@ impl RegistrationService {
 
     async fn unchanged(
         &self,
-        tx: &mut Tx,
         registration: &Registration,
         record: &DestinationRecord,
         now: Timestamp,
     ) -> Result<Outcome, Error> {
-        let challenge = tx.challenge(registration.verification_id, now).await?.ok_or(Error::Conflict)?;
+        let challenge = self.core.store.read().await?.challenge(registration.verification_id, now).await?;
+        let challenge = challenge.ok_or(Error::Conflict)?;
         let code = self.issuer.issued(&challenge.verification, record, now);
         let Registration { id: user_id, created_at, .. } = *registration;
         Ok(Outcome::Unchanged(PendingRegistration { user_id, created_at, code }))

@@ -7,9 +7,11 @@ use uuid::Uuid;
 use crate::{
     domain::{Address, AppHash, Client, IssuedCode, Purpose, Reach, Registration, Way},
     engine::{
-        Caller, CodeIssuer, Core, InactiveCode, NewCode, Pass, RateLimits, SendGate, VerificationRef, once_on_conflict,
+        Caller, CodeIssuer, Core, InactiveCode, NewCode, Pass, RateLimits, SendGate, VerificationRef,
+        locked_on_conflict,
     },
     error::Error,
+    store::{PendingState, Reader},
 };
 
 /// Sends new codes for pending registrations.
@@ -89,7 +91,7 @@ impl ResendService {
         let with_id = reference.id.is_some();
         let target = self.target(reference, client).await?;
         pass.check(Reach::AnyAddress, target.destination()).await?;
-        let written = Box::pin(once_on_conflict(|| self.write(&target, app_hash, client))).await;
+        let written = Box::pin(locked_on_conflict(|is_locked| self.write(&target, app_hash, client, is_locked))).await;
         self.rate_limits.deferred.note(&written, target.destination(), client, self.core.now());
         written.map(|code| (code, with_id))
     }
@@ -120,25 +122,36 @@ impl ResendService {
         Ok(Target::Registration { verification_id: registration.verification_id, destination, with_id })
     }
 
-    async fn write(&self, target: &Target, app_hash: Option<&AppHash>, client: &Client) -> Result<InactiveCode, Error> {
+    async fn write(
+        &self,
+        target: &Target,
+        app_hash: Option<&AppHash>,
+        client: &Client,
+        is_locked: bool,
+    ) -> Result<InactiveCode, Error> {
         let destination = target.destination();
         let way = Way::new(Purpose::Registration, destination);
-        let (mut tx, mut record, now) = self.issuer.begin(way, Caller::Stranger).await?;
-        // Read under the lock: another code may have been issued, or the account created.
         let (id, with_id) = match target {
             Target::Phantom(_) => (self.core.random.secret_id(), false), // as much is looked for as for a registration
             Target::Registration { verification_id, with_id, .. } => (*verification_id, *with_id),
         };
-        let pending = tx.registration(id, now).await?;
+        // Read again: another code may have been issued, or the account created.
+        let read = async |reader: &mut Reader, now| reader.state_of_verification(way, id, now).await;
+        let (locked, state, now) = self.issuer.read_pending(way, is_locked, read).await?;
+        let PendingState { destination: mut record, taken, mut pending } = state;
+        self.issuer.check_cooldown(&record, Purpose::Registration, Caller::Stranger, now)?;
+        let pending = pending.pop();
         if pending.is_none() && with_id {
             return Err(Error::UnknownVerification);
         }
-        let is_extended = tx.extend_registration(id, now, now.plus(self.registration_ttl)).await?;
-        let holder = self.issuer.registration_holder(&mut tx, destination, now).await;
+        let mut tx = self.issuer.begun(locked).await?;
+        tx.extend_registration(id, pending.is_some(), now, now.plus(self.registration_ttl)).await?;
         let code = match &pending {
             None => NewCode::phantom(Purpose::Registration, destination, self.core.random.secret_id()),
-            Some(_) if !is_extended => return Err(Error::Conflict), // proven meanwhile
-            Some(registration) => NewCode::registration(registration, destination, false, holder?),
+            Some((registration, generation)) => {
+                let holder = self.issuer.registration_holder(taken)?;
+                NewCode::registration(registration, destination, generation + 1, holder)
+            }
         };
         let code = code.for_app(app_hash.cloned());
         let code = self.issuer.issue(&mut tx, &mut record, &code, client, now).await?;

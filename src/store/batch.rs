@@ -10,13 +10,17 @@ use super::StoreError;
 ///
 /// They become the common table expressions of one statement, which all see the database as it was before it
 /// (PostgreSQL manual, 7.8.4): no two of them touch one row, and none reads what another writes. Those with a need are
-/// counted, which runs them one after the other; the rest follow.
+/// counted, which runs them one after the other, in the order of locks; the rest follow.
 #[derive(Default)]
 pub(super) struct Batch {
     parts: Vec<Part>,
     arguments: PgArguments,
     bound: usize,
 }
+
+/// The order in which locks are taken everywhere; a session locks its user.
+const LOCK_ORDER: [&str; 8] =
+    ["destinations", "users", "sessions", "registrations", "verifications", "outbox", "events", "audit"];
 
 struct Part {
     sql: String,
@@ -58,6 +62,7 @@ impl Batch {
     /// Everything in it, as one statement.
     pub(super) fn take(&mut self) -> (String, PgArguments) {
         let Self { mut parts, arguments, .. } = std::mem::take(self);
+        parts.sort_by_key(|part| lock_rank(&part.sql));
         if let [Part { need: Need::Nothing, .. }] = parts.as_slice() {
             return (parts.remove(0).sql, arguments);
         }
@@ -77,6 +82,11 @@ impl Batch {
         sql.push_str(&counts);
         (sql, arguments)
     }
+}
+
+fn lock_rank(sql: &str) -> usize {
+    let table = sql.split_whitespace().skip_while(|word| !["INTO", "UPDATE", "FROM"].contains(word)).nth(1);
+    LOCK_ORDER.iter().position(|locked| Some(*locked) == table).unwrap_or(LOCK_ORDER.len())
 }
 
 /// The statement for several rows: its list of values, as often.
@@ -114,17 +124,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writes_become_one_statement() {
+    fn writes_become_one_statement_in_the_order_of_locks() {
         let mut batch = Batch::default();
-        batch.push("UPDATE a SET x = $2 WHERE id = $1", 1, Need::Row);
-        batch.push("DELETE FROM b WHERE id = $1", 1, Need::Order);
-        batch.push("INSERT INTO c (x, y, z) VALUES ($1, 'queued', $2)", 2, Need::Nothing);
+        batch.push("DELETE FROM registrations WHERE id = $1", 1, Need::Order);
+        batch.push("UPDATE users SET x = $2 WHERE id = $1", 1, Need::Row);
+        batch.push("INSERT INTO outbox (x, y, z) VALUES ($1, 'queued', $2)", 2, Need::Nothing);
         let (sql, _) = batch.take();
         assert_eq!(
             sql,
-            "WITH w0 AS (UPDATE a SET x = $2 WHERE id = $1 RETURNING 1), \
-             w1 AS (DELETE FROM b WHERE id = $3 RETURNING 1), \
-             w2 AS (INSERT INTO c (x, y, z) VALUES ($4, 'queued', $5), ($6, 'queued', $7)) \
+            "WITH w0 AS (UPDATE users SET x = $3 WHERE id = $2 RETURNING 1), \
+             w1 AS (DELETE FROM registrations WHERE id = $1 RETURNING 1), \
+             w2 AS (INSERT INTO outbox (x, y, z) VALUES ($4, 'queued', $5), ($6, 'queued', $7)) \
              SELECT 1, 1 / (SELECT count(*) FROM w0), (SELECT count(*) FROM w1)"
         );
         assert!(batch.is_empty());

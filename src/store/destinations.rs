@@ -7,36 +7,42 @@ use super::{
 };
 use crate::domain::{AuditLine, CodeHistory, DestinationHash, DestinationRecord, FailedAttempt, Timestamp, Way};
 
+/// A record as columns, which are all empty where there is none.
 #[derive(sqlx::FromRow)]
-struct DestinationRow {
-    history: String,
+pub(super) struct DestinationRow {
+    history: Option<String>,
     lifted_at: Option<Timestamp>,
+    version: Option<i64>,
 }
 
 impl TryFrom<DestinationRow> for DestinationRecord {
     type Error = StoreError;
 
+    /// A history that cannot be read is an error: taken for an empty one, it would open the limits.
     fn try_from(row: DestinationRow) -> Result<Self, StoreError> {
-        record(Some(&row.history), row.lifted_at)
+        let history = row.history.as_deref().map(serde_json::from_str).transpose();
+        let history = history.map_err(|error| StoreError::Failed(sqlx::Error::Decode(error.into())))?;
+        Ok(Self {
+            history: history.unwrap_or_default(),
+            lifted_at: row.lifted_at.unwrap_or_default(),
+            version: row.version.unwrap_or_default(),
+        })
     }
 }
 
-/// A history that cannot be read is an error: taken for an empty one, it would open the limits.
-pub(super) fn record(history: Option<&str>, lifted_at: Option<Timestamp>) -> Result<DestinationRecord, StoreError> {
-    let history = history.map(serde_json::from_str).transpose();
-    let history = history.map_err(|error| StoreError::Failed(sqlx::Error::Decode(error.into())))?;
-    Ok(DestinationRecord { history: history.unwrap_or_default(), lifted_at: lifted_at.unwrap_or_default() })
-}
-
 statements! {
-    SELECT = "SELECT history, lifted_at FROM destinations WHERE hash = $1";
+    SELECT = "SELECT history, lifted_at, version FROM destinations WHERE hash = $1";
     LOCK = "INSERT INTO destinations (hash, address_hash, history, touched_at) VALUES ($1, $2, '{}', $3)
-        ON CONFLICT (hash) DO UPDATE SET touched_at = excluded.touched_at RETURNING history, lifted_at";
-    UPDATE_HISTORY = "UPDATE destinations SET history = $2 WHERE hash = $1";
+        ON CONFLICT (hash) DO UPDATE SET touched_at = excluded.touched_at RETURNING history, lifted_at, version";
+    UPDATE_HISTORY = "UPDATE destinations SET history = $2, version = version + 1 WHERE hash = $1";
+    REPLACE_HISTORY = "INSERT INTO destinations (hash, address_hash, history, touched_at, version)
+        VALUES ($1, $2, $3, $4, 1) ON CONFLICT (hash) DO UPDATE SET history = excluded.history,
+        touched_at = excluded.touched_at, version = destinations.version + 1 WHERE destinations.version = $5";
     LIFT = "INSERT INTO destinations (hash, history, lifted_at, touched_at) VALUES ($1, '{}', $2, $2)
         ON CONFLICT (hash) DO UPDATE SET history = '{}', lifted_at = excluded.lifted_at,
-        touched_at = excluded.touched_at";
-    LIFT_PAIRS = "UPDATE destinations SET history = '{}', lifted_at = $2, touched_at = $2 WHERE address_hash = $1";
+        touched_at = excluded.touched_at, version = destinations.version + 1";
+    LIFT_PAIRS = "UPDATE destinations SET history = '{}', lifted_at = $2, touched_at = $2, version = version + 1
+        WHERE address_hash = $1";
 }
 
 impl Reader {
@@ -59,11 +65,24 @@ impl Writer {
 impl Tx {
     /// Locks the way's record, which orders all codes that are issued so; creates it if there is none.
     pub async fn lock_destination(&mut self, way: Way<'_>, now: Timestamp) -> Result<DestinationRecord, StoreError> {
-        let address = way.login_id_hash.map(|_| way.destination.hash());
+        let address = way.address_hash();
         let address = address.as_ref().map(DestinationHash::as_bytes);
         let key = way.record_key();
         let row: DestinationRow = fetch!(fetch_one, self, LOCK, [key.as_bytes(), address, now])?;
         row.try_into()
+    }
+
+    /// Writes the history of the way, which needs to be at the version that was read.
+    pub async fn replace_history(
+        &mut self,
+        way: Way<'_>,
+        record: &DestinationRecord,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let json = serde_json::to_string(&record.history).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        let (key, address) = (way.record_key(), way.address_hash());
+        let address = address.as_ref().map(DestinationHash::as_bytes);
+        write_once!(self, Row, REPLACE_HISTORY, [key.as_bytes(), address, &json, now, record.version])
     }
 
     /// Writes the history of a locked destination.

@@ -113,6 +113,21 @@ macro_rules! fragment {
         "(SELECT count(*) FROM sessions s WHERE s.user_id = $2 AND s.epoch = $5 AND s.revoked_at IS NULL
          AND s.ends_at > $9) < $12"
     };
+    ($database:ident TAKEN) => {
+        "EXISTS (SELECT 1 FROM users u WHERE u.mobile = $1 AND u.id IS DISTINCT FROM $5
+         AND (u.mobile_verified OR u.mobile_suspended_until > $4)) AS mobile_taken,
+         EXISTS (SELECT 1 FROM users u WHERE u.email_key = $2 AND u.id IS DISTINCT FROM $5
+         AND (u.email_verified OR u.email_suspended_until > $4)) AS email_taken,
+         EXISTS (SELECT 1 FROM users u WHERE u.login_id_key = $3 AND u.id IS DISTINCT FROM $5) AS login_id_taken"
+    };
+    // One row at least: that of the way's record, or none's.
+    ($database:ident PENDING_STATE) => {
+        concat!(
+            "SELECT d.history, d.lifted_at, d.version, ", $crate::store::dialect::fragment!($database TAKEN), ", ",
+            $crate::store::dialect::fragment!($database REGISTRATION), ", v.generation FROM (SELECT 1 AS one) single
+            LEFT JOIN destinations d ON d.hash = $6 LEFT JOIN registrations r ON "
+        )
+    };
     ($database:ident AUDIT) => {
         "at, kind, outcome, detail, user_id, destination_hash, destination, verification_id, client, user_agent,
          provider, reference, took_ms, times FROM audit"
@@ -120,6 +135,7 @@ macro_rules! fragment {
     ($database:ident CHALLENGE) => {
         "v.id, v.generation, v.purpose, v.destination, v.digits, v.tries, v.state, v.phantom, v.changed_at,
          v.issued_at, v.expires_at, v.user_id, v.epoch, v.login_id_hash, v.sign_up, d.history, d.lifted_at,
+         d.version,
          CASE WHEN v.user_id IS NULL
          THEN v.sign_up IS NOT NULL OR EXISTS (SELECT 1 FROM registrations r WHERE r.verification_id = v.id AND r.expires_at > $2)
          ELSE EXISTS (SELECT 1 FROM users u WHERE u.id = v.user_id AND u.epoch = v.epoch AND u.disabled_at IS NULL)

@@ -55,8 +55,9 @@ impl From<sqlx::Error> for StoreError {
                 "users_email_key" | "users.email_key" => return Self::Taken(TakenIdentifier::Email),
                 "users_mobile_key" | "users.mobile" => return Self::Taken(TakenIdentifier::Mobile),
                 "users_login_id_key" | "users.login_id_key" => return Self::Taken(TakenIdentifier::LoginId),
-                // The registration became this account already.
+                // The registration became this account already, or came first.
                 "users_pkey" | "users.id" => return Self::Stale,
+                name if name.starts_with("registrations") => return Self::Stale,
                 _ => return Self::Failed(error),
             }
         }

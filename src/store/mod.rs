@@ -19,6 +19,7 @@ mod known_networks;
 mod leases;
 mod node_lock;
 mod outbox;
+mod pending_state;
 mod pool;
 mod pooler;
 mod prefix_counts;
@@ -39,6 +40,7 @@ pub use error::StoreError;
 pub use events::{SealedEvent, StoredEvent, WaitingEvent};
 pub use node_lock::NodeLock;
 pub use outbox::{LeasedMessage, QueuedMessage, StoredMessage, Tried};
+pub use pending_state::PendingState;
 pub use registrations::Activation;
 pub use sessions::SessionUser;
 pub use verifications::{AskedChange, DeliveredBy};
@@ -55,6 +57,7 @@ pub fn statements() -> impl Iterator<Item = (&'static str, Sql)> {
         known_networks::STATEMENTS,
         leases::STATEMENTS,
         outbox::STATEMENTS,
+        pending_state::STATEMENTS,
         prefix_counts::STATEMENTS,
         prune::STATEMENTS,
         registrations::STATEMENTS,

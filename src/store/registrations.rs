@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{
     Reader, StoreError, Tx,
-    connection::{execute, fetch, write_once},
+    connection::{fetch, write_once},
     dialect::statements,
     identifiers::{IdentifierColumns, IdentifierRow, TakenRow},
 };
@@ -20,7 +20,7 @@ pub struct Activation {
 }
 
 #[derive(sqlx::FromRow)]
-struct RegistrationRow {
+pub(super) struct RegistrationRow {
     id: Uuid,
     verification_id: Uuid,
     destination_key: String,
@@ -175,11 +175,12 @@ impl Tx {
         )
     }
 
-    /// Takes over new details for a new code under the same ids; `false` if the registration is gone.
-    pub async fn renew_registration(&mut self, renewed: &Registration) -> Result<bool, StoreError> {
+    /// Takes over new details for a new code under the same ids; the registration needs to be there still.
+    pub async fn renew_registration(&mut self, renewed: &Registration) -> Result<(), StoreError> {
         let columns = IdentifierColumns::from(&renewed.identifiers);
-        let touched = execute!(
+        write_once!(
             self,
+            Row,
             RENEW,
             [
                 renewed.id,
@@ -195,18 +196,22 @@ impl Tx {
                 renewed.expires_at,
                 renewed.data.to_stored(),
             ]
-        )?;
-        Ok(touched == 1)
+        )
     }
 
-    /// Lets the registration of this verification live on with a new code; `false` if it is gone.
+    /// Lets the registration of this verification live on with a new code; it needs to be there, if `is_pending`.
     pub async fn extend_registration(
         &mut self,
         verification: Uuid,
+        is_pending: bool,
         last_code_at: Timestamp,
         expires_at: Timestamp,
-    ) -> Result<bool, StoreError> {
-        Ok(execute!(self, EXTEND, [verification, last_code_at, expires_at])? == 1)
+    ) -> Result<(), StoreError> {
+        if is_pending {
+            write_once!(self, Row, EXTEND, [verification, last_code_at, expires_at])
+        } else {
+            write_once!(self, Order, EXTEND, [verification, last_code_at, expires_at])
+        }
     }
 
     /// Deletes all registrations of a destination and returns their ids: of two transactions that try, one gets
@@ -219,11 +224,11 @@ impl Tx {
     /// Deletes this registration, which needs to be there still, and all others of its destination.
     pub async fn end_registrations(&mut self, own: Uuid, destination: &Address) -> Result<(), StoreError> {
         write_once!(self, Row, DELETE_ONE, [own])?;
-        write_once!(self, Nothing, DELETE_OTHERS, [destination.key(), own])
+        write_once!(self, Order, DELETE_OTHERS, [destination.key(), own])
     }
 
     /// Deletes the expired registrations of a destination, so that their passwords may register anew.
     pub async fn delete_expired(&mut self, destination: &Address, now: Timestamp) -> Result<(), StoreError> {
-        execute!(self, DELETE_EXPIRED, [destination.key(), now]).map(drop)
+        write_once!(self, Order, DELETE_EXPIRED, [destination.key(), now])
     }
 }

@@ -79,12 +79,7 @@ statements! {
     SELECT_BY_LOGIN_IDS = "SELECT ", USER, " FROM users u WHERE u.login_id_key IN ", TEXTS;
     SELECT_BY_IDS = "SELECT ", USER, " FROM users u WHERE u.id IN ", UUIDS;
     SELECT_ANY = "SELECT EXISTS (SELECT 1 FROM users)";
-    SELECT_TAKEN = "SELECT
-        EXISTS (SELECT 1 FROM users u WHERE u.mobile = $1 AND u.id IS DISTINCT FROM $5
-        AND (u.mobile_verified OR u.mobile_suspended_until > $4)) AS mobile_taken,
-        EXISTS (SELECT 1 FROM users u WHERE u.email_key = $2 AND u.id IS DISTINCT FROM $5
-        AND (u.email_verified OR u.email_suspended_until > $4)) AS email_taken,
-        EXISTS (SELECT 1 FROM users u WHERE u.login_id_key = $3 AND u.id IS DISTINCT FROM $5) AS login_id_taken";
+    SELECT_TAKEN = "SELECT ", TAKEN;
     SELECT_FOR_UPDATE = "SELECT ", USER, " FROM users u WHERE u.id = $1", FOR_NO_KEY_UPDATE;
     RELEASE_EMAILS = "UPDATE users SET email_suspended_until = NULL
         WHERE email_suspended_until <= $2 AND email_key IN ", TEXTS;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{
     Reader, StoreError, Tx, Writer,
     connection::{execute, fetch, write_once},
-    destinations,
+    destinations::DestinationRow,
     dialect::statements,
 };
 use crate::domain::{Address, Challenge, DeliveryState, Holder, Purpose, SignUp, Timestamp, Verification};
@@ -53,8 +53,8 @@ struct VerificationRow {
 struct ChallengeRow {
     #[sqlx(flatten)]
     verification: VerificationRow,
-    history: Option<String>,
-    lifted_at: Option<Timestamp>,
+    #[sqlx(flatten)]
+    destination: DestinationRow,
     is_current: bool,
 }
 
@@ -93,7 +93,7 @@ impl TryFrom<ChallengeRow> for Challenge {
     fn try_from(row: ChallengeRow) -> Result<Self, StoreError> {
         Ok(Self {
             verification: row.verification.try_into()?,
-            destination: destinations::record(row.history.as_deref(), row.lifted_at)?,
+            destination: row.destination.try_into()?,
             is_current: row.is_current,
         })
     }
@@ -122,9 +122,9 @@ statements! {
         JOIN sessions s ON s.id = v.asked_in JOIN users u ON u.id = s.user_id
         WHERE s.user_id = $1 AND v.purpose = 'contact_change' AND v.expires_at > $2 AND v.state <> 'verified'
         AND v.epoch = u.epoch ORDER BY v.issued_at DESC, v.id DESC";
-    RENEW = "UPDATE verifications SET generation = generation + 1, digits = $2, tries = $3, state = $4,
+    RENEW = "UPDATE verifications SET generation = $8, digits = $2, tries = $3, state = $4,
         changed_at = $5, expires_at = $6, issued_at = $5, phantom = $7, provider = NULL
-        WHERE id = $1 AND state <> 'verified' RETURNING generation";
+        WHERE id = $1 AND generation = $8 - 1 AND state <> 'verified'";
     MARK_VERIFIED = "UPDATE verifications SET state = 'verified', changed_at = $2, sign_up = NULL,
         user_id = COALESCE($3, user_id), epoch = COALESCE(epoch, 0) WHERE id = $1 AND state <> 'verified'";
     MARK_DELIVERY = "UPDATE verifications SET provider = $5, segments = $6,
@@ -263,11 +263,11 @@ impl Tx {
         execute!(self, MARK_ASKED_BY, [id, session, network_hash, epoch]).map(drop)
     }
 
-    /// Counts a new code of the verification and returns its generation; `None` if a code was used.
-    pub async fn renew_verification(&mut self, renewed: &Verification) -> Result<Option<i64>, StoreError> {
-        let generation: Option<(i64,)> = fetch!(
-            fetch_optional,
+    /// Writes the verification's next code, which needs to be the next one, and none to have been used.
+    pub async fn renew_verification(&mut self, renewed: &Verification) -> Result<(), StoreError> {
+        write_once!(
             self,
+            Row,
             RENEW,
             [
                 renewed.id,
@@ -277,9 +277,9 @@ impl Tx {
                 renewed.changed_at,
                 renewed.expires_at,
                 renewed.holder == Holder::Phantom,
+                renewed.generation,
             ]
-        )?;
-        Ok(generation.map(|(generation,)| generation))
+        )
     }
 
     /// Uses the verification up; `false` if it was used already: a code works once. `becomes` is the account

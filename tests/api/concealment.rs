@@ -28,7 +28,6 @@ async fn with_account(backend: Backend) -> TestApp {
     let ann = app.register(json!({"mobile": OWNER, "password": "correct horse"})).await;
     app.verify(&ann, &ann.otp).await.is(200);
     app.advance(90_000);
-    app.clock.stop(); // what is compared says seconds
     app
 }
 
@@ -72,6 +71,7 @@ pub fn text(value: &Value) -> String {
 async fn registering_over_an_account_is_like_registering(backend: Backend) {
     let app = with_account(backend).await;
     let app = &app;
+    app.clock.stop(); // seconds are compared
     alike(|mobile| async move {
         let ip = fresh_ip();
         let mut seen = Vec::new();
@@ -149,6 +149,7 @@ async fn the_owner_is_told_once_an_hour_and_keeps_the_account(backend: Backend) 
 async fn recovery_and_logins_answer_alike(backend: Backend) {
     let app = with_account(backend).await;
     let app = &app;
+    app.clock.stop(); // seconds are compared
     alike(|mobile| async move {
         let ip = fresh_ip();
         let address = json!({"mobile": mobile});
@@ -176,6 +177,7 @@ async fn a_contact_that_another_has_is_asked_for_alike(backend: Backend) {
     let tokens = app.verify(&bob, &bob.otp).await.is(200);
     let (app, token) = (&app, text(&tokens["access_token"]));
     let token = &token;
+    app.clock.stop(); // seconds are compared
     alike(|mobile| async move {
         let mut seen = Vec::new();
         let call = async |path: &str, body: Value| {

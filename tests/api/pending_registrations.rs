@@ -104,8 +104,13 @@ async fn basic_works_for_an_address_held_unproven(backend: Backend) {
     activate("wrong horse", "123456").await.is_problem(401, "invalid_credentials");
 }
 
+/// Fifty at once wait for one row, on a slow machine longer than a second.
+fn unlimited_and_patient() -> Options {
+    Options::unlimited().with("ENROLL__DATABASE__TIMEOUT", 5)
+}
+
 async fn fifty_registrations_of_one_email_make_one_account(backend: Backend) {
-    let app = TestApp::with(backend, Options::unlimited().with("ENROLL__CODES__REGISTRATION_EMAIL__TTL", 300)).await;
+    let app = TestApp::with(backend, unlimited_and_patient().with("ENROLL__CODES__REGISTRATION_EMAIL__TTL", 300)).await;
     let bodies = (0..50).map(|n| json!({"email": "ann@example.com", "password": format!("correct horse {n}")}));
     let registered: Vec<_> = futures_util::future::join_all(bodies.map(|body| app.register(body))).await;
     let verified = futures_util::future::join_all(registered.iter().map(|it| app.verify(it, &it.otp))).await;
@@ -115,7 +120,7 @@ async fn fifty_registrations_of_one_email_make_one_account(backend: Backend) {
 }
 
 async fn fifty_mobiles_beside_one_email_make_fifty_accounts(backend: Backend) {
-    let app = TestApp::with(backend, Options::unlimited()).await;
+    let app = TestApp::with(backend, unlimited_and_patient()).await;
     let bodies = (0..50)
         .map(|n| json!({"email": "ann@example.com", "mobile": format!("98765432{n:02}"), "password": "correct horse"}));
     let registered: Vec<_> = futures_util::future::join_all(bodies.map(|body| app.register(body))).await;

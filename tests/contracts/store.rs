@@ -24,6 +24,7 @@ stories!(
     a_write_that_misses_its_row_undoes_the_others,
     one_of_many_activates,
     a_verification_is_used_once_and_counts_its_generations,
+    a_history_is_replaced_as_it_was_read,
     a_destinations_row_orders_its_codes,
     a_message_is_leased_by_one_worker_at_a_time,
     refusals_of_two_nodes_add_up,
@@ -269,7 +270,17 @@ async fn a_verification_is_used_once_and_counts_its_generations(backend: Backend
     let id = Uuid::from_u128(7);
     let mut tx = store.begin().await.unwrap();
     tx.insert_verification(&verification(id)).await.unwrap();
-    assert_eq!(tx.renew_verification(&verification(id)).await.unwrap(), Some(2));
+    tx.commit().await.unwrap();
+    let code = |generation| Verification { generation, ..verification(id) };
+    let renew = async |generation| {
+        let mut tx = store.begin().await?;
+        tx.renew_verification(&code(generation)).await?;
+        tx.commit().await
+    };
+    assert!(matches!(renew(3).await, Err(StoreError::Stale)), "the next code is the second");
+    let race = futures_util::future::join_all((0..10).map(|_| renew(2))).await;
+    assert_eq!(race.iter().filter(|renewed| renewed.is_ok()).count(), 1, "{race:?}");
+    let mut tx = store.begin().await.unwrap();
     // A message of the first generation changes nothing any more.
     tx.mark_delivery(id, 1, DeliveryState::Failed, None, now()).await.unwrap();
     tx.mark_delivery(id, 2, DeliveryState::Sent, Some(&DeliveredBy { provider: "console", segments: Some(1) }), now())
@@ -287,8 +298,46 @@ async fn a_verification_is_used_once_and_counts_its_generations(backend: Backend
         marked
     }));
     assert_eq!(race.await.into_iter().filter(|marked| *marked).count(), 1);
+    assert!(matches!(renew(3).await, Err(StoreError::Stale)), "no code follows one that was used");
+}
+
+/// Twenty who send codes to one destination without its lock: each that was written counted those before it.
+async fn a_history_is_replaced_as_it_was_read(backend: Backend) {
+    let Fixture { store, .. } = &fixture(backend).await;
+    let ann = &Address::Email(Email::parse("ann@example.com").unwrap());
+    let way = Way::new(Purpose::Registration, ann);
+    let sent_at = |n: i64| Timestamp::from_millis(now().millis() + n);
+    let mut written = 0;
+    for _ in 0..5 {
+        let before = store.read().await.unwrap().destination(&ann.hash()).await.unwrap();
+        let send = async |n| {
+            let mut record = before.clone();
+            record.history.record_send(Purpose::Registration, sent_at(n));
+            let mut tx = store.begin().await?;
+            tx.replace_history(way, &record, now()).await?;
+            tx.append_events(&[SealedEvent { order_key: Uuid::nil(), body: vec![1], has_user: false }], now()).await?;
+            tx.commit().await
+        };
+        let race = futures_util::future::join_all((0..20).map(send)).await;
+        let (won, lost): (Vec<_>, Vec<_>) = race.into_iter().partition(Result::is_ok);
+        assert_eq!(won.len(), 1, "{lost:?}");
+        assert!(lost.iter().all(|lost| matches!(lost, Err(StoreError::Stale))), "{lost:?}");
+        written += 1;
+    }
+    let mut reader = store.read().await.unwrap();
+    let json = serde_json::to_value(&reader.destination(&ann.hash()).await.unwrap().history).unwrap();
+    assert_eq!(json["registration"]["sends"].as_array().unwrap().len(), written);
+    assert_eq!(reader.stored_events(100).await.unwrap().len(), written, "who lost has written nothing");
+    // Whoever holds the lock, or lifts the limits, makes it another version.
+    let before = reader.destination(&ann.hash()).await.unwrap();
+    drop(reader);
+    store.write().await.unwrap().lift_limits(&ann.hash(), now()).await.unwrap();
     let mut tx = store.begin().await.unwrap();
-    assert_eq!(tx.renew_verification(&verification(id)).await.unwrap(), None);
+    let late = async {
+        tx.replace_history(way, &before, now()).await?;
+        tx.commit().await
+    };
+    assert!(matches!(late.await, Err(StoreError::Stale)));
 }
 
 async fn a_destinations_row_orders_its_codes(backend: Backend) {
