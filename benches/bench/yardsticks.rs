@@ -66,9 +66,9 @@ pub async fn seed(url: &str) {
             expires_at, created_at)
          SELECT md5('u' || n)::uuid, md5('v' || n)::uuid, '+bench' || n, '+bench' || n, repeat('x', 97), '\\x00',
             now(), now() + interval '1 day', now() FROM generate_series(1, 200000) n",
-        "INSERT INTO verifications (id, generation, purpose, destination, destination_key, destination_hash, digits, tries,
+        "INSERT INTO verifications (id, generation, purpose, destination, destination_key, destination_hash, record_key, digits, tries,
             state, phantom, changed_at, issued_at, expires_at)
-         SELECT md5('v' || n)::uuid, 1, 'registration', '+bench' || n, '+bench' || n, sha256(('+bench' || n)::bytea), 6, 5, 'sent',
+         SELECT md5('v' || n)::uuid, 1, 'registration', '+bench' || n, '+bench' || n, sha256(('+bench' || n)::bytea), sha256(('+bench' || n)::bytea), 6, 5, 'sent',
             false, now(), now(), now() + interval '1 day' FROM generate_series(1, 200000) n",
         "INSERT INTO destinations (hash, history, touched_at)
          SELECT sha256(('+bench' || n)::bytea), '{\"registration\":{\"sends\":[1800000000000],\"failed_attempts\":[]}}', now()
@@ -76,8 +76,8 @@ pub async fn seed(url: &str) {
         "INSERT INTO users (id, mobile, email_verified, mobile_verified, password_hash, epoch, session_opened_at, created_at, updated_at)
          SELECT md5('m' || n)::uuid, '+me' || n, false, true, repeat('x', 97), 0, now(), now(), now()
          FROM generate_series(1, 50000) n",
-        "INSERT INTO sessions (id, user_id, counter, salt, epoch, opened_by, ip, created_at, rotated_at, ends_at, expires_at)
-         SELECT md5('s' || n)::uuid, md5('m' || n)::uuid, 0, '\\x00', 0, '\\x00', '127.0.0.1', now(), now(),
+        "INSERT INTO sessions (id, user_id, counter, used_counter, salt, epoch, opened_by, ip, created_at, rotated_at, ends_at, expires_at)
+         SELECT md5('s' || n)::uuid, md5('m' || n)::uuid, 0, 0, '\\x00', 0, '\\x00', '127.0.0.1', now(), now(),
             now() + interval '1 day', now() + interval '1 day' FROM generate_series(1, 50000) n",
         "ANALYZE",
     ];
@@ -94,7 +94,7 @@ SELECT v.id, v.generation, v.purpose, v.destination, v.digits, v.tries, v.state,
     v.issued_at, v.expires_at, v.user_id, v.epoch, v.login_id_hash, d.history, d.lifted_at, CASE WHEN v.user_id IS NULL
     THEN EXISTS (SELECT 1 FROM registrations r WHERE r.verification_id = v.id AND r.expires_at > now())
     ELSE EXISTS (SELECT 1 FROM users u WHERE u.id = v.user_id AND u.epoch = v.epoch AND u.disabled_at IS NULL) END
-    FROM verifications v LEFT JOIN destinations d ON d.hash = v.destination_hash WHERE v.id = md5('v' || :n)::uuid;
+    FROM verifications v LEFT JOIN destinations d ON d.hash = v.record_key WHERE v.id = md5('v' || :n)::uuid;
 BEGIN;
 SELECT r.id, r.verification_id, r.destination_key, r.email, r.mobile, r.login_id, r.name, r.locale, r.password_hash,
     r.client_hash, r.last_code_at, r.expires_at, r.created_at,
@@ -107,8 +107,8 @@ INSERT INTO users (id, mobile, email_verified, mobile_verified, password_hash, e
 DELETE FROM registrations WHERE destination_key = '+bench' || :n RETURNING id;
 UPDATE verifications SET state = 'verified', changed_at = now()
     WHERE id = md5('v' || :n)::uuid AND state <> 'verified' RETURNING id;
-INSERT INTO sessions (id, user_id, counter, salt, epoch, opened_by, ip, created_at, rotated_at, ends_at, expires_at)
-    VALUES (md5('t' || :n)::uuid, md5('u' || :n)::uuid, 0, '\\x00', 0, '\\x00', '127.0.0.1', now(), now(), now(), now());
+INSERT INTO sessions (id, user_id, counter, used_counter, salt, epoch, opened_by, ip, created_at, rotated_at, ends_at, expires_at)
+    VALUES (md5('t' || :n)::uuid, md5('u' || :n)::uuid, 0, 0, '\\x00', 0, '\\x00', '127.0.0.1', now(), now(), now(), now());
 INSERT INTO events (order_key, body, has_user, created_at)
     SELECT md5('u' || :n)::uuid, repeat('x', 200)::bytea, false, now() FROM generate_series(1, 3);
 INSERT INTO audit (at, kind, outcome, user_id, destination_hash, destination, client, times)
