@@ -49,6 +49,7 @@ async fn unreadable_data_is_an_internal_error(backend: Backend) {
 async fn more_passwords_than_can_be_hashed_are_refused(backend: Backend) {
     let options =
         Options::unlimited().with("ENROLL__PASSWORDS__MEMORY_KIB", 65_536).with("ENROLL__PASSWORDS__ITERATIONS", 4);
+    let options = options.with("ENROLL__DATABASE__TIMEOUT", 5); // a slow machine reads two hundred accounts in more than one
     let app = TestApp::with(backend, options).await;
     let login =
         |n: u32| app.post("/auth/login", json!({"login_id": format!("nobody-{n}"), "password": "correct horse"}));
