@@ -34,7 +34,7 @@ impl HashMemory {
         Self(Arc::new(Kept { blocks, buffers: Mutex::default() }))
     }
 
-    /// Lends a buffer of so many blocks to the work.
+    /// Lends a buffer of so many blocks to the work, on a thread of the runtime.
     pub(super) fn lend<T>(&self, blocks: usize, work: impl FnOnce(&mut [Block]) -> T) -> T {
         let kept = self.buffers().idle.pop();
         let mut buffer = kept.map(|(buffer, _)| buffer).unwrap_or_default();
@@ -42,12 +42,13 @@ impl HashMemory {
         let done = work(&mut buffer);
         if blocks <= self.0.blocks {
             self.buffers().idle.push((buffer, Instant::now()));
+            self.tidy_later();
         }
         done
     }
 
     /// Gives back what stays idle, until nothing is kept.
-    pub(super) fn tidy_later(&self) {
+    fn tidy_later(&self) {
         if std::mem::replace(&mut self.buffers().is_tidied, true) {
             return;
         }
@@ -86,7 +87,6 @@ mod tests {
         memory.lend(4, |smaller| assert_eq!(smaller.len(), 4));
         memory.lend(9, |dearer| assert_eq!(dearer.len(), 9));
         assert_eq!(kept(), 1, "the dearer one took a kept one along");
-        memory.tidy_later();
         tokio::time::sleep(KEPT_FOR / 2).await;
         memory.lend(8, |_| ());
         tokio::time::sleep(KEPT_FOR * 3 / 4).await;
@@ -94,7 +94,6 @@ mod tests {
         tokio::time::sleep(KEPT_FOR).await;
         assert_eq!(kept(), 0);
         memory.lend(8, |_| ());
-        memory.tidy_later();
         tokio::time::sleep(KEPT_FOR * 3).await;
         assert_eq!(kept(), 0, "it is tidied each time");
     }

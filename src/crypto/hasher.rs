@@ -139,9 +139,7 @@ impl Hasher {
             let _turn = turn; // held by the hash itself: it runs on when its request is gone
             work()
         });
-        let done = hashing.await.map_err(|panicked| HashError::Failed(panicked.to_string()));
-        self.memory.tidy_later();
-        done
+        hashing.await.map_err(|panicked| HashError::Failed(panicked.to_string()))
     }
 }
 

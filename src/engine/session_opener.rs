@@ -36,7 +36,7 @@ pub struct SessionOpener {
 
 /// A client chooses its own `User-Agent`; more than this is cut off.
 const LONGEST_USER_AGENT: usize = 400;
-/// The valid sessions that an account keeps: the oldest give way.
+/// The sessions that an account keeps: ended ones and the oldest give way.
 const SESSIONS_KEPT: i64 = 100;
 /// An account's last session is noted so often.
 const NOTED_FOR: Duration = Duration::from_hours(1);

@@ -336,18 +336,19 @@ impl Tx {
     ///
     /// # Errors
     ///
-    /// What the gathered writes meet: [`StoreError::Stale`] if one of them misses its row.
+    /// Those of the gathered writes; [`StoreError::Stale`] if one of them misses its row.
     pub async fn commit(mut self) -> Result<(), StoreError> {
         self.make_permanent().await
     }
 
     /// One statement alone is its own transaction.
     async fn make_permanent(&mut self) -> Result<(), StoreError> {
-        if !self.in_transaction && !self.is_pooled() && !self.batch.is_empty() {
-            return self.send_batch().await;
-        }
-        self.0.enter().await?;
-        if self.in_transaction { self.end(COMMIT).await } else { Ok(()) }
+        match (self.in_transaction, self.batch.is_empty()) {
+            (false, true) => return Ok(()),
+            (false, false) if !self.is_pooled() => return self.send_batch().await,
+            _ => self.0.enter().await?,
+        };
+        self.end(COMMIT).await
     }
 
     /// Undoes everything in it, before the caller goes on.

@@ -110,8 +110,7 @@ macro_rules! fragment {
          expires_at"
     };
     ($database:ident HAS_ROOM) => {
-        "(SELECT count(*) FROM sessions s WHERE s.user_id = $2 AND s.epoch = $5 AND s.revoked_at IS NULL
-         AND s.ends_at > $9) < $12"
+        "(SELECT count(*) FROM sessions s WHERE s.user_id = $2) < $12"
     };
     ($database:ident TAKEN) => {
         "EXISTS (SELECT 1 FROM users u WHERE u.mobile = $1 AND u.id IS DISTINCT FROM $5

@@ -208,7 +208,7 @@ impl Tx {
     }
 
     /// Inserts a session of an account that this transaction left alone, which needs to be as it was read, with fewer
-    /// valid sessions than `most`: who was authenticated then may not be now. A change waits for the session and sees
+    /// sessions than `most`, ended ones included: who was authenticated then may not be now. A change waits for the session and sees
     /// it, or is waited for; the epoch tells a dead one all the same.
     pub async fn insert_session(&mut self, new: &Session, most: i64) -> Result<(), StoreError> {
         self.insert_session_by(INSERT, new, most).await

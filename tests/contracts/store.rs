@@ -469,6 +469,11 @@ async fn a_session_is_valid_while_everything_holds(backend: Backend) {
     let second = Session { id: Uuid::from_u128(5), ..session.clone() };
     assert!(matches!(add(&second, 1).await, Err(StoreError::Stale)), "one more than there is room for");
     add(&second, 2).await.unwrap();
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(tx.revoke_session(second.id, None, now()).await.unwrap(), Some(user.id));
+    tx.commit().await.unwrap();
+    let third = Session { id: Uuid::from_u128(6), ..session.clone() };
+    assert!(matches!(add(&third, 2).await, Err(StoreError::Stale)), "ended ones take room until they are deleted");
     let mut reader = store.read().await.unwrap();
     assert_eq!(reader.session_user(session.id, user.id, now()).await.unwrap().unwrap().user, user);
     // Use is noted for the present counter alone, and once.
