@@ -12,7 +12,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("crypto", &["domain", "metrics"]),
     ("redis", &["circuit_breaker", "domain"]),
     ("store", &["circuit_breaker", "domain"]),
-    ("codes", &["domain", "redis"]),
+    ("codes", &["domain", "limits", "redis"]),
     ("limits", &["domain", "redis"]),
     ("outbound", &[]),
     ("puzzles", &["crypto", "domain", "outbound"]),

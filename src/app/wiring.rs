@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::providers::{build_notifiers, event_webhook, publisher};
 use crate::{
-    codes::{AnswerStore, CodeStore, MemoryAnswers, MemoryCodes, RedisAnswers, RedisCodes},
+    codes::{AnswerStore, AttemptJudge, CodeStore, MemoryAnswers, MemoryCodes, RedisAnswers, RedisCodes},
     config::Settings,
     crypto::{Hasher, Tokens},
     engine::{
@@ -113,7 +113,18 @@ impl<'a> Engine<'a> {
         };
         let hashes_at_once = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            checker: CodeChecker { core: core.clone(), issuer: issuer.clone(), rate_limits: rate_limits.clone() },
+            checker: CodeChecker {
+                core: core.clone(),
+                issuer: issuer.clone(),
+                judge: match &redis {
+                    Some(redis) => AttemptJudge::of_redis(redis.clone()),
+                    None => AttemptJudge::InSteps {
+                        codes: Arc::clone(&issuer.codes),
+                        limits: Arc::clone(&rate_limits.shared),
+                    },
+                },
+                rate_limits: rate_limits.clone(),
+            },
             passwords: PasswordChecker {
                 core: core.clone(),
                 rate_limits: rate_limits.clone(),

@@ -2,6 +2,7 @@
 //! attempt. Codes themselves are never stored, only their MACs.
 
 mod answers;
+mod attempt_judge;
 mod crowds;
 mod memory;
 mod redis;
@@ -16,6 +17,7 @@ use crate::domain::{
 };
 
 pub use answers::{AnswerStore, Begun, KEPT, KeyedRequest, MemoryAnswers, RUNNING, RedisAnswers};
+pub use attempt_judge::{AttemptJudge, LimitedVerdict};
 pub use memory::MemoryCodes;
 pub use redis::RedisCodes;
 

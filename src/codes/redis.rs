@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, net::IpAddr, sync::LazyLock};
 
-use ::redis::Script;
+use ::redis::{Script, ScriptInvocation};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -42,18 +42,63 @@ impl RedisCodes {
         Self { client }
     }
 
-    /// Each step has one key, so a cluster needs no hash tag.
     fn key(&self, key: &CodeKey) -> String {
-        self.client.key(&format!("codes:{}:{}", key.purpose.as_str(), key.destination))
+        redis_key(&self.client, key)
+    }
+
+    /// Adds the key and the argument of judge.lua.
+    pub(super) fn add_attempt(
+        script: &mut ScriptInvocation<'_>,
+        client: &RedisClient,
+        attempt: &Attempt,
+        now: Timestamp,
+    ) {
+        let budget: Vec<(u32, i64)> = attempt.budget.iter().map(|quota| (quota.count, quota.millis)).collect();
+        let arguments = json!({
+            "id": attempt.key.verification,
+            "generation": attempt.generation,
+            "with_id": attempt.with_id,
+            "allows_extra": attempt.allows_extra,
+            "macs": attempt.macs,
+            "claim_id": attempt.claim_id,
+            "claim_ms": CLAIM_MS,
+            "known": attempt.known.attempts,
+            "since": attempt.known.since.millis(),
+            "kept_ms": DAY_MS,
+            "budget": budget,
+            "now": now.millis(),
+        });
+        script.key(redis_key(client, &attempt.key)).arg(arguments.to_string());
     }
 }
 
+/// Each step has one key, so a cluster needs no hash tag.
+fn redis_key(client: &RedisClient, key: &CodeKey) -> String {
+    client.key(&format!("codes:{}:{}", key.purpose.as_str(), key.destination))
+}
+
+/// Parses the answer of judge.lua.
+pub(super) fn parse_verdict(verdict: &str, text: String) -> Result<Verdict, Unavailable> {
+    Ok(match verdict {
+        "right" => Verdict::Right,
+        "wrong" => Verdict::Wrong(FailedAttempt::from_stored(text)),
+        "claimed" => Verdict::Claimed,
+        "none" => Verdict::NoCode,
+        "tries" => Verdict::NoTries,
+        "budget" => {
+            let (quota, allowed_at) = parse_quota(&text)?;
+            Verdict::NoBudget(quota, allowed_at)
+        }
+        other => return Err(unexpected(other)),
+    })
+}
+
 /// Parses `count milliseconds allowed_at`.
-fn parse_budget(text: &str) -> Option<Verdict> {
+pub(super) fn parse_quota(text: &str) -> Result<(Quota, Timestamp), Unavailable> {
     let numbers: Vec<i64> = text.split(' ').map_while(|number| number.parse().ok()).collect();
-    let [count, millis, allowed_at] = numbers[..] else { return None };
-    let quota = Quota { count: u32::try_from(count).ok()?, millis };
-    Some(Verdict::NoBudget(quota, Timestamp::from_millis(allowed_at)))
+    let [count, millis, allowed_at] = numbers[..] else { return Err(unexpected(text)) };
+    let count = u32::try_from(count).map_err(|_| unexpected(text))?;
+    Ok((Quota { count, millis }, Timestamp::from_millis(allowed_at)))
 }
 
 fn unexpected(answer: &str) -> Unavailable {
@@ -82,33 +127,10 @@ impl CodeStore for RedisCodes {
     }
 
     async fn judge(&self, attempt: &Attempt, now: Timestamp) -> Result<Verdict, Unavailable> {
-        let budget: Vec<(u32, i64)> = attempt.budget.iter().map(|quota| (quota.count, quota.millis)).collect();
-        let arguments = json!({
-            "id": attempt.key.verification,
-            "generation": attempt.generation,
-            "with_id": attempt.with_id,
-            "allows_extra": attempt.allows_extra,
-            "macs": attempt.macs,
-            "claim_id": attempt.claim_id,
-            "claim_ms": CLAIM_MS,
-            "known": attempt.known.attempts,
-            "since": attempt.known.since.millis(),
-            "kept_ms": DAY_MS,
-            "budget": budget,
-            "now": now.millis(),
-        });
-        let mut script = JUDGE.key(self.key(&attempt.key));
-        script.arg(arguments.to_string());
+        let mut script = JUDGE.prepare_invoke();
+        Self::add_attempt(&mut script, &self.client, attempt, now);
         let (verdict, text): (String, String) = self.client.invoke(&script).await?;
-        Ok(match verdict.as_str() {
-            "right" => Verdict::Right,
-            "wrong" => Verdict::Wrong(FailedAttempt::from_stored(text)),
-            "claimed" => Verdict::Claimed,
-            "none" => Verdict::NoCode,
-            "tries" => Verdict::NoTries,
-            "budget" => parse_budget(&text).ok_or_else(|| unexpected(&text))?,
-            other => return Err(unexpected(other)),
-        })
+        parse_verdict(&verdict, text)
     }
 
     async fn release(&self, claim: &Claim) -> Result<(), Unavailable> {

@@ -6,7 +6,7 @@ use super::{
     CodeIssuer, CodeSettings, Core, RateLimits, VerificationRef, code_issuer::log_verification, once_on_conflict,
 };
 use crate::{
-    codes::{Attempt, Claim, CodeKey, Verdict},
+    codes::{Attempt, AttemptJudge, Claim, CodeKey, LimitedVerdict, Verdict},
     domain::{
         Address, AuditKind, AuditLine, Challenge, Client, LoginId, OneTimeCode, Origin, Purpose, Quota, Timestamp,
         Verification, Way, hex,
@@ -21,6 +21,7 @@ use crate::{
 pub struct CodeChecker {
     pub(crate) core: Core,
     pub(crate) issuer: CodeIssuer,
+    pub(crate) judge: AttemptJudge,
     pub(crate) rate_limits: RateLimits,
 }
 
@@ -259,38 +260,24 @@ impl CodeChecker {
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let reservation = self.rate_limits.count_attempt(client).await?;
         let now = self.core.now();
         let Some(challenge) = subject.challenge.filter(|challenge| self.is_judged(challenge, now)) else {
+            let reservation = self.rate_limits.count_attempt(client).await?;
             let counted = self.count_at_nobody(subject.purpose, subject.named).await;
             if counted.is_err() {
                 reservation.cancel().await;
             }
             return Err(counted.err().unwrap_or(Error::InvalidCode));
         };
-        let claim = match self.judge(code, &challenge, subject.with_id, client, now).await {
-            Ok(claim) => claim,
-            Err(Error::InvalidCode) => return Err(Error::InvalidCode),
-            Err(error) => {
-                reservation.cancel().await;
-                return Err(error);
-            }
-        };
-        let outcome = match claim {
-            Some(claim) => {
-                let outcome = once_on_conflict(|| use_it(challenge.verification.clone())).await;
-                if outcome.is_err() {
-                    self.release(&claim).await;
-                } else {
-                    let Verification { purpose, destination, issued_at, .. } = &challenge.verification;
-                    self.issuer.guard.verified(challenge.verification.reach(), destination, *issued_at, now);
-                    self.issuer.length.judged(*purpose, true, now);
-                }
-                outcome
-            }
-            None => Err(Error::InvalidCode), // right, but claimed by another request
-        };
-        reservation.cancel().await;
+        let claim = self.judge(code, &challenge, subject.with_id, client, now).await?;
+        let outcome = once_on_conflict(|| use_it(challenge.verification.clone())).await;
+        if outcome.is_err() {
+            self.release(&claim).await;
+        } else {
+            let Verification { purpose, destination, issued_at, .. } = &challenge.verification;
+            self.issuer.guard.verified(challenge.verification.reach(), destination, *issued_at, now);
+            self.issuer.length.judged(*purpose, true, now);
+        }
         outcome
     }
 
@@ -316,7 +303,7 @@ impl CodeChecker {
         }
     }
 
-    /// The claim on a code that is right; `None` if another request has claimed it.
+    /// The claim on a code that is right.
     async fn judge(
         &self,
         code: &OneTimeCode,
@@ -324,12 +311,13 @@ impl CodeChecker {
         with_id: bool,
         client: &Client,
         now: Timestamp,
-    ) -> Result<Option<Claim>, Error> {
+    ) -> Result<Claim, Error> {
         let attempt = self.attempt(code, challenge, with_id);
-
+        let within = self.rate_limits.attempt_of(client);
         let claim = Claim { key: attempt.key.clone(), id: attempt.claim_id.clone() };
-        let verdict = match self.issuer.codes.judge(&attempt, now).await {
-            Ok(verdict) => verdict,
+        let verdict = match self.judge.judge(&attempt, &within, now).await {
+            Ok(LimitedVerdict::Judged(verdict)) => verdict,
+            Ok(LimitedVerdict::Denied(denial)) => return Err(RateLimits::attempt_denied(denial, now)),
             Err(unavailable) => {
                 // It may have been judged right, and claimed, before the answer was lost.
                 let codes = Arc::clone(&self.issuer.codes);
@@ -338,14 +326,17 @@ impl CodeChecker {
             }
         };
         match verdict {
-            Verdict::Right => Ok(Some(claim)),
-            Verdict::Claimed => Ok(None),
+            Verdict::Right => Ok(claim),
+            Verdict::Claimed => Err(Error::InvalidCode), // right, but another request has it
             Verdict::NoCode if with_id => Err(Error::InvalidCode),
             Verdict::NoCode => {
                 let way = challenge.verification.way();
                 let policy = self.issuer.settings.policy(way.purpose, way.destination.channel());
-                self.rate_limits.count_attempt_at_nobody(way, policy).await?;
-                Err(Error::InvalidCode)
+                let counted = self.rate_limits.count_attempt_at_nobody(way, policy).await;
+                if counted.is_err() {
+                    self.rate_limits.cancel_attempt(within).await;
+                }
+                Err(counted.err().unwrap_or(Error::InvalidCode))
             }
             Verdict::Wrong(attempt) => {
                 self.issuer.length.judged(challenge.verification.purpose, false, now);

@@ -13,7 +13,7 @@ use crate::{
         Reason, Registration, Session, Timestamp, User,
     },
     error::Error,
-    store::{Reader, StoreError},
+    store::{LoginState, Reader, StoreError},
 };
 
 /// Checks passwords.
@@ -100,9 +100,9 @@ impl PasswordChecker {
         client: &Client,
     ) -> Result<PasswordOwner, Error> {
         let key = identifier.key();
-        let since = self.lifted_at(&key).await?;
-        self.counted(&key, since, client, async {
-            let Candidates { account, pending } = self.login_candidates(identifier).await?;
+        let LoginState { lifted_at, account } = self.core.store.read().await?.login_state(identifier).await?;
+        self.counted(&key, lifted_at, client, async {
+            let Candidates { account, pending } = Box::pin(self.login_candidates(identifier, account)).await?;
             let row = self.open_row(account.as_ref(), &key).await?;
             let account_id = account.as_ref().map(|user| user.id);
             let otherwise = self.pending_params(&key);
@@ -127,15 +127,11 @@ impl PasswordChecker {
         .await
     }
 
-    async fn login_candidates(&self, identifier: &Identifier) -> Result<Candidates, Error> {
-        let mut reader = self.core.store.read().await?; // given back before the hashing
-        let account = match identifier {
-            Identifier::Address(address) => reader.user_by_address(address).await?,
-            Identifier::LoginId(login_id) => reader.user_by_login_id(login_id).await?,
-        };
+    async fn login_candidates(&self, identifier: &Identifier, account: Option<User>) -> Result<Candidates, Error> {
         let account = account.filter(|user| user.disabled_at.is_none() && self.opens(user, identifier));
         let pending = match (&account, identifier) {
             (None, Identifier::Address(address)) if !self.conceal_accounts => {
+                let mut reader = self.core.store.read().await?; // given back before the hashing
                 self.pending(&mut reader, address).await?
             }
             _ => Vec::new(),

@@ -6,7 +6,7 @@ use super::{Core, DeferredLines};
 use crate::{
     domain::{Address, Client, CodePolicy, DAY, Quota, RateLimit, Timestamp, User, Way, hex, sha256},
     error::{Error, ExceededLimit},
-    limits::{LimitKey, Limiter},
+    limits::{Denial, LimitKey, Limiter},
 };
 
 /// The quota of each limited operation.
@@ -77,9 +77,18 @@ impl Operation {
     fn may_use_local(self) -> bool {
         matches!(self, Self::Hash | Self::PasswordAttempt)
     }
+
+    fn denied(self, policy: &'static str, denial: Denial, now: Timestamp) -> Error {
+        let exceeded = ExceededLimit { policy, quota: denial.quota, retry_after: denial.allowed_at.after(now) };
+        match self {
+            Self::Send | Self::Hash => Error::TooManyRequests(exceeded),
+            Self::CodeAttempt | Self::PasswordAttempt => Error::TooManyAttempts(exceeded),
+        }
+    }
 }
 
 const CLIENT_SENDS: &str = "client-sends";
+const CLIENT_ATTEMPTS: &str = "client-guesses";
 const IN_A_ROW: &str = "failures-in-a-row";
 /// The policy of wrong passwords of an identifier.
 pub(crate) const IDENTIFIER_FAILURES: &str = "identifier-failures";
@@ -131,10 +140,26 @@ impl RateLimits {
         outcome
     }
 
+    /// The use of this client's limit that a code attempt is; whoever judges it counts it.
+    pub(crate) fn attempt_of(&self, client: &Client) -> LimitKey {
+        let limit = &self.settings.wrong_tries_per_client;
+        self.limit_key(CLIENT_ATTEMPTS, client.counted_networks(), limit, Timestamp::default())
+    }
+
+    /// The refusal of an attempt of this client.
+    pub(crate) fn attempt_denied(denial: Denial, now: Timestamp) -> Error {
+        Operation::CodeAttempt.denied(CLIENT_ATTEMPTS, denial, now)
+    }
+
+    /// Takes a counted attempt back.
+    pub(crate) async fn cancel_attempt(&self, key: LimitKey) {
+        Reservation { limiter: Arc::clone(&self.shared), key }.cancel().await;
+    }
+
     /// Counts a code attempt of this client.
     pub(crate) async fn count_attempt(&self, client: &Client) -> Result<Reservation, Error> {
         let limit = &self.settings.wrong_tries_per_client;
-        self.reserve_for_client(Operation::CodeAttempt, "client-guesses", limit, client).await
+        self.reserve_for_client(Operation::CodeAttempt, CLIENT_ATTEMPTS, limit, client).await
     }
 
     /// Counts an attempt without an id where no code lives, by the policy that a code there would have.
@@ -227,12 +252,7 @@ impl RateLimits {
         limit: &RateLimit,
         since: Timestamp,
     ) -> Result<Reservation, Error> {
-        let key = LimitKey {
-            names: subjects.into_iter().map(|(subject, times)| (format!("{policy}:{subject}"), times)).collect(),
-            limit: limit.clone(),
-            since,
-            use_id: hex(&self.core.random.bytes::<8>()),
-        };
+        let key = self.limit_key(policy, subjects, limit, since);
         let now = self.core.now();
         let mut limiter = &self.shared;
         let denial = if limit.is_unlimited() { Ok(None) } else { limiter.reserve(&key, now).await };
@@ -244,11 +264,22 @@ impl RateLimits {
             denial => denial?,
         };
         let Some(denial) = denial else { return Ok(Reservation { limiter: Arc::clone(limiter), key }) };
-        let exceeded = ExceededLimit { policy, quota: denial.quota, retry_after: denial.allowed_at.after(now) };
-        Err(match operation {
-            Operation::Send | Operation::Hash => Error::TooManyRequests(exceeded),
-            Operation::CodeAttempt | Operation::PasswordAttempt => Error::TooManyAttempts(exceeded),
-        })
+        Err(operation.denied(policy, denial, now))
+    }
+
+    fn limit_key(
+        &self,
+        policy: &'static str,
+        subjects: Vec<(String, u32)>,
+        limit: &RateLimit,
+        since: Timestamp,
+    ) -> LimitKey {
+        LimitKey {
+            names: subjects.into_iter().map(|(subject, times)| (format!("{policy}:{subject}"), times)).collect(),
+            limit: limit.clone(),
+            since,
+            use_id: hex(&self.core.random.bytes::<8>()),
+        }
     }
 }
 

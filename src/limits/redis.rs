@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use ::redis::{Script, cmd};
+use ::redis::{Script, ScriptInvocation, cmd};
 use async_trait::async_trait;
 
 use super::{CLOSED_FOR, Denial, LimitKey, Limiter};
@@ -28,16 +28,13 @@ impl RedisLimits {
     }
 
     fn key(&self, name: &str) -> String {
-        self.client.key(&format!("limits:{name}"))
+        redis_key(&self.client, name)
     }
-}
 
-#[async_trait]
-impl Limiter for RedisLimits {
-    async fn reserve(&self, key: &LimitKey, now: Timestamp) -> Result<Option<Denial>, Unavailable> {
-        let mut script = RESERVE.prepare_invoke();
+    /// Adds the keys and the arguments of reserve.lua.
+    pub(crate) fn add_use(script: &mut ScriptInvocation<'_>, client: &RedisClient, key: &LimitKey, now: Timestamp) {
         for (name, _) in &key.names {
-            script.key(self.key(name));
+            script.key(redis_key(client, name));
         }
         script.arg(now.millis()).arg(key.since.millis()).arg(&key.use_id);
         for (_, times) in &key.names {
@@ -46,6 +43,18 @@ impl Limiter for RedisLimits {
         for quota in key.limit.iter() {
             script.arg(quota.count).arg(quota.millis);
         }
+    }
+}
+
+fn redis_key(client: &RedisClient, name: &str) -> String {
+    client.key(&format!("limits:{name}"))
+}
+
+#[async_trait]
+impl Limiter for RedisLimits {
+    async fn reserve(&self, key: &LimitKey, now: Timestamp) -> Result<Option<Denial>, Unavailable> {
+        let mut script = RESERVE.prepare_invoke();
+        Self::add_use(&mut script, &self.client, key, now);
         let answer: Vec<i64> = self.client.invoke(&script).await?;
         let [count, millis, allowed_at] = answer[..] else { return Ok(None) };
         let quota = Quota { count: u32::try_from(count).unwrap_or(u32::MAX), millis };

@@ -34,6 +34,11 @@ impl RedisClient {
         })
     }
 
+    /// Whether its keys are on several nodes: then a script's keys must share a hash tag.
+    pub fn is_cluster(&self) -> bool {
+        self.topology.is_cluster()
+    }
+
     /// Its circuit breaker.
     pub fn breaker(&self) -> &CircuitBreaker {
         &self.breaker

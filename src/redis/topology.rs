@@ -78,6 +78,10 @@ impl Topology {
         })
     }
 
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self.client, Connector::Cluster(_))
+    }
+
     /// The connection, and its number.
     pub(super) async fn connection(&self) -> RedisResult<(Connection, u64)> {
         if let Some(current) = self.current().clone() {

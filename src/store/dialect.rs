@@ -101,6 +101,25 @@ macro_rules! fragment {
          u.mobile_verified_at, u.mobile_suspended_until, u.login_id, u.name, u.locale, u.data, u.claims,
          u.password_hash, u.epoch, u.disabled_at, u.password_closed_at, u.session_opened_at, u.created_at, u.updated_at"
     };
+    // The account that has proven an address; if none has, the one that has held it longest.
+    ($database:ident OF_EMAIL) => {
+        " FROM users u WHERE u.email_key = $1 AND u.email_suspended_until IS NULL
+         AND (u.email_verified OR u.disabled_at IS NULL) ORDER BY u.email_verified DESC, u.created_at, u.id LIMIT 1"
+    };
+    ($database:ident OF_MOBILE) => {
+        " FROM users u WHERE u.mobile = $1 AND u.mobile_suspended_until IS NULL
+         AND (u.mobile_verified OR u.disabled_at IS NULL) ORDER BY u.mobile_verified DESC, u.created_at, u.id LIMIT 1"
+    };
+    ($database:ident OF_LOGIN_ID) => {
+        " FROM users u WHERE u.login_id_key = $1"
+    };
+    // One row, whether or not there is an account.
+    ($database:ident LOGIN_STATE) => {
+        concat!(
+            "SELECT d.lifted_at, ", $crate::store::dialect::fragment!($database USER), " FROM (SELECT 1 AS one) single
+            LEFT JOIN destinations d ON d.hash = $2 LEFT JOIN users u ON u.id = "
+        )
+    };
     ($database:ident REGISTRATION) => {
         "r.id, r.verification_id, r.destination_key, r.email, r.mobile, r.login_id, r.name, r.locale,
          r.data, r.password_hash, r.client_hash, r.last_code_at, r.expires_at, r.created_at"

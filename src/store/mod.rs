@@ -15,6 +15,7 @@ mod error;
 mod events;
 mod identifiers;
 mod invitations;
+mod joined;
 mod known_networks;
 mod leases;
 mod node_lock;
@@ -43,6 +44,7 @@ pub use outbox::{LeasedMessage, QueuedMessage, StoredMessage, Tried};
 pub use pending_state::PendingState;
 pub use registrations::Activation;
 pub use sessions::SessionUser;
+pub use users::LoginState;
 pub use verifications::{AskedChange, DeliveredBy};
 
 /// Every statement with its name, for the test that prepares them on both databases.

@@ -1,6 +1,5 @@
 //! All that a register or a resend is judged by, read in one statement.
 
-use sqlx::{ColumnIndex, FromRow, Row, ValueRef as _};
 use uuid::Uuid;
 
 use super::{
@@ -9,6 +8,7 @@ use super::{
     destinations::DestinationRow,
     dialect::statements,
     identifiers::{IdentifierColumns, TakenRow},
+    joined::Joined,
     registrations::RegistrationRow,
 };
 use crate::domain::{DestinationRecord, Identifiers, Registration, TakenIdentifier, Timestamp, Way};
@@ -33,19 +33,6 @@ struct StateRow {
     #[sqlx(flatten)]
     registration: Joined<RegistrationRow>,
     generation: Option<i64>,
-}
-
-/// The right side of a left join, told by its id.
-struct Joined<T>(Option<T>);
-
-impl<'r, R: Row, T: FromRow<'r, R>> FromRow<'r, R> for Joined<T>
-where
-    &'static str: ColumnIndex<R>,
-{
-    fn from_row(row: &'r R) -> sqlx::Result<Self> {
-        let is_there = !row.try_get_raw("id")?.is_null();
-        is_there.then(|| T::from_row(row)).transpose().map(Self)
-    }
 }
 
 statements! {

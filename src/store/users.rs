@@ -7,9 +7,11 @@ use super::{
     connection::{execute, fetch, write_once, write_rows},
     dialect::statements,
     identifiers::{IdentifierColumns, IdentifierRow, TakenRow},
+    joined::Joined,
 };
 use crate::domain::{
-    Address, Channel, Email, Identifiers, JsonObject, LoginId, Mobile, TakenIdentifier, Timestamp, User,
+    Address, Channel, DestinationHash, Email, Identifier, Identifiers, JsonObject, LoginId, Mobile, TakenIdentifier,
+    Timestamp, User,
 };
 
 #[derive(sqlx::FromRow)]
@@ -62,15 +64,30 @@ impl From<UserRow> for User {
     }
 }
 
+/// All that a login is judged by.
+#[derive(Debug, Clone)]
+pub struct LoginState {
+    /// When the operator last lifted the limits of the identifier.
+    pub lifted_at: Timestamp,
+    /// Its account.
+    pub account: Option<User>,
+}
+
+#[derive(sqlx::FromRow)]
+struct LoginRow {
+    lifted_at: Option<Timestamp>,
+    #[sqlx(flatten)]
+    account: Joined<UserRow>,
+}
+
 statements! {
     SELECT = "SELECT ", USER, " FROM users u WHERE u.id = $1";
-    SELECT_BY_EMAIL = "SELECT ", USER, " FROM users u
-        WHERE u.email_key = $1 AND u.email_suspended_until IS NULL AND (u.email_verified OR u.disabled_at IS NULL)
-        ORDER BY u.email_verified DESC, u.created_at, u.id LIMIT 1";
-    SELECT_BY_MOBILE = "SELECT ", USER, " FROM users u
-        WHERE u.mobile = $1 AND u.mobile_suspended_until IS NULL AND (u.mobile_verified OR u.disabled_at IS NULL)
-        ORDER BY u.mobile_verified DESC, u.created_at, u.id LIMIT 1";
-    SELECT_BY_LOGIN_ID = "SELECT ", USER, " FROM users u WHERE u.login_id_key = $1";
+    SELECT_BY_EMAIL = "SELECT ", USER, OF_EMAIL;
+    SELECT_BY_MOBILE = "SELECT ", USER, OF_MOBILE;
+    SELECT_BY_LOGIN_ID = "SELECT ", USER, OF_LOGIN_ID;
+    SELECT_LOGIN_BY_EMAIL = LOGIN_STATE, "(SELECT u.id", OF_EMAIL, ")";
+    SELECT_LOGIN_BY_MOBILE = LOGIN_STATE, "(SELECT u.id", OF_MOBILE, ")";
+    SELECT_LOGIN_BY_LOGIN_ID = LOGIN_STATE, "(SELECT u.id", OF_LOGIN_ID, ")";
     SELECT_PAGE = "SELECT ", USER, " FROM users u WHERE u.id > $1 ORDER BY u.id LIMIT $2";
     SELECT_BY_EMAILS = "SELECT ", USER, " FROM users u
         WHERE (u.email_verified OR u.email_suspended_until IS NOT NULL) AND u.email_key IN ", TEXTS;
@@ -113,6 +130,19 @@ impl Reader {
     pub async fn user_by_login_id(&mut self, login_id: &LoginId) -> Result<Option<User>, StoreError> {
         let row: Option<UserRow> = fetch!(fetch_optional, self, SELECT_BY_LOGIN_ID, [login_id.key()])?;
         Ok(row.map(User::from))
+    }
+
+    /// All that a login is judged by, in one statement.
+    pub async fn login_state(&mut self, identifier: &Identifier) -> Result<LoginState, StoreError> {
+        let statement = match identifier {
+            Identifier::Address(Address::Email(_)) => SELECT_LOGIN_BY_EMAIL,
+            Identifier::Address(Address::Mobile(_)) => SELECT_LOGIN_BY_MOBILE,
+            Identifier::LoginId(_) => SELECT_LOGIN_BY_LOGIN_ID,
+        };
+        let key = identifier.key();
+        let hash = DestinationHash::of_key(&key);
+        let row: LoginRow = fetch!(fetch_one, self, statement, [&key, hash.as_bytes()])?;
+        Ok(LoginState { lifted_at: row.lifted_at.unwrap_or_default(), account: row.account.0.map(User::from) })
     }
 
     /// The next accounts after this id, in the order of ids.

@@ -3,8 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use enroll::{
-    codes::{Attempt, Claim, CodeKey, CodeStore, LiveCode, MemoryCodes, RedisCodes, Room, Verdict},
+    codes::{Attempt, AttemptJudge, Claim, CodeKey, CodeStore, LimitedVerdict, LiveCode, MemoryCodes, RedisCodes, Room,
+        Verdict},
     domain::{DestinationHash, FailedAttempt, FailedAttempts, OsRandom, Purpose, Quota, Random, RateLimit, Timestamp},
+    limits::{Denial, LimitKey, MemoryLimits},
+    redis::RedisClient,
 };
 use uuid::Uuid;
 
@@ -293,4 +296,73 @@ async fn redis_and_memory_answer_alike() {
         assert!(verdicts.get(verdict).is_some_and(|count| *count > 0), "{verdict} was never met: {verdicts:?}");
     }
     assert!(Duration::from_millis(now.unsigned_abs()) > Duration::from_hours(24), "the clock moved on: {now}");
+}
+
+pub async fn only_wrong_attempts_count_for_the_client(client: RedisClient) {
+    let judge = AttemptJudge::of_redis(client.clone());
+    let (codes, ann) = (RedisCodes::new(client), key("d9", 1));
+    codes.put(&code(&ann, 1, "right"), at(0)).await.unwrap();
+    let attempts = async |mac: &str, use_id: u32, millis: i64| {
+        let within = LimitKey {
+            names: vec![("{c}a".into(), 1), ("{c}b".into(), 2)],
+            limit: RateLimit::parse("2/10").unwrap(),
+            since: Timestamp::default(),
+            use_id: use_id.to_string(),
+        };
+        judge.judge(&attempt(&ann, 1, mac), &within, at(millis)).await.unwrap()
+    };
+    let right = LimitedVerdict::Judged(Verdict::Right);
+    for use_id in 0..3 {
+        assert_eq!(attempts("right", use_id, 10_000 * i64::from(use_id)).await, right, "it takes no place");
+    }
+    for use_id in 3..5 {
+        assert!(matches!(attempts("wrong", use_id, 40_000).await, LimitedVerdict::Judged(Verdict::Wrong(_))));
+    }
+    let quota = Quota { count: 2, millis: 10_000 };
+    let denied = LimitedVerdict::Denied(Denial { quota, allowed_at: at(50_000) });
+    assert_eq!(attempts("right", 5, 49_999).await, denied);
+    assert_eq!(codes.tries_left(&ann, 1, at(49_999)).await.unwrap(), 1, "nothing was judged");
+    assert_eq!(attempts("right", 6, 50_000).await, right);
+}
+
+#[tokio::test]
+async fn redis_counts_only_wrong_attempts_for_the_client() {
+    only_wrong_attempts_count_for_the_client(redis().await).await;
+}
+
+/// The same 2,000 random attempts of two clients, by one script and in steps: every answer is the same.
+#[tokio::test]
+async fn an_attempt_is_judged_within_its_clients_limit_alike() {
+    let random = &OsRandom as &dyn Random;
+    let draw = |bound: u64| i64::try_from(random.below(bound)).unwrap();
+    let (codes, client) = (Arc::new(MemoryCodes::new(1_000)), redis().await);
+    let in_steps = AttemptJudge::InSteps { codes: codes.clone(), limits: Arc::new(MemoryLimits::new(100)) };
+    let (at_once, stored) = (AttemptJudge::of_redis(client.clone()), RedisCodes::new(client));
+    assert!(matches!(at_once, AttemptJudge::AtOnce(_)));
+    let (mut now, mut verdicts) = (0, std::collections::HashMap::<String, u32>::new());
+    for call in 0..2_000 {
+        now += draw(4_000);
+        let key = key(&format!("d{}", draw(3)), 1);
+        if draw(4) == 0 {
+            let new = LiveCode { expires_at: at(now + 60_000), ..code(&key, 1 + now / 60_000, "m0") };
+            codes.put(&new, at(now)).await.unwrap();
+            stored.put(&new, at(now)).await.unwrap();
+            continue;
+        }
+        let mac = format!("m{}", draw(2));
+        let attempt = Attempt { claim_id: format!("k{call}"), ..attempt(&key, 1 + now / 60_000, &mac) };
+        let within = LimitKey {
+            names: vec![(format!("client{}", draw(2)), 1), ("all".into(), 4)],
+            limit: if draw(20) == 0 { RateLimit::unlimited() } else { RateLimit::parse("3/20").unwrap() },
+            since: Timestamp::default(),
+            use_id: call.to_string(),
+        };
+        let verdict = in_steps.judge(&attempt, &within, at(now)).await.unwrap();
+        assert_eq!(verdict, at_once.judge(&attempt, &within, at(now)).await.unwrap(), "call {call}");
+        let name = format!("{verdict:?}").replace("Judged(", "");
+        *verdicts.entry(name.split(['(', ')']).next().unwrap().to_owned()).or_default() += 1;
+    }
+    for verdict in ["Right", "Wrong", "NoCode", "Claimed", "Denied"] {
+        assert!(verdicts.get(verdict).is_some_and(|count| *count > 0), "{verdict} was never met: {verdicts:?}");
+    }
 }

@@ -9,7 +9,7 @@ use std::{
 use enroll::{codes::RedisCodes, limits::RedisLimits, redis::RedisClient};
 
 use crate::{
-    codes::a_code_store_keeps_the_contract,
+    codes::{a_code_store_keeps_the_contract, only_wrong_attempts_count_for_the_client},
     limits::a_limiter_keeps_the_contract,
     real_redis::redis_at,
     support::servers::{free_port, wait_for_port},
@@ -60,6 +60,7 @@ async fn answers_within(redis: &RedisClient, timeout: Duration) {
 async fn keeps_the_contracts(redis: &RedisClient) {
     a_code_store_keeps_the_contract(Arc::new(RedisCodes::new(redis.clone()))).await;
     a_limiter_keeps_the_contract(Arc::new(RedisLimits::new(redis.clone()))).await;
+    only_wrong_attempts_count_for_the_client(redis.clone()).await;
 }
 
 #[tokio::test]
