@@ -9,7 +9,7 @@ NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 RUN_TESTS = $(if $(NEXTEST),$(CARGO) nextest run --locked,$(CARGO) test --locked)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help install run test test-unit test-integration fmt lint dependencies doc docs-check openapi openapi-check client client-check browser-check image-check observe-check provider-check gotrue-check schemathesis-check check init-db up down stop-docker-compose bench consume-events start-rabbitmq-consumer
+.PHONY: help install run test test-unit test-integration fmt lint dependencies doc docs-check openapi openapi-check client client-check browser-check image-check observe-check provider-check gotrue-check schemathesis-check argon2-check check init-db up down stop-docker-compose bench consume-events start-rabbitmq-consumer
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 24
@@ -83,11 +83,14 @@ docs-check: ## run every shell block of the documentation, and build the book (m
 	$(CARGO) build --quiet --locked --bin enroll
 	ENROLL_BIN=$(TARGET)/debug/enroll tests/tools/docs-check
 
+argon2-check: ## both implementations of Argon2 hash alike (libclang)
+	$(CARGO) test --quiet --locked --lib --features argon2-reference argon2id
+
 observe-check: ## the alert rules, by promtool
 	promtool check config deploy/prometheus/prometheus.yml
 	cd deploy/prometheus && promtool test rules alerts_test.yml
 
-check: lint dependencies openapi-check schemathesis-check doc observe-check image-check provider-check gotrue-check client-check browser-check docs-check test ## what CI runs, the tests last
+check: lint argon2-check dependencies openapi-check schemathesis-check doc observe-check image-check provider-check gotrue-check client-check browser-check docs-check test ## what CI runs, the tests last
 
 init-db: ## migrate the database
 	$(CARGO) run --locked -- migrate
@@ -105,8 +108,8 @@ consume-events: ## consume events from AMQP_URL, a JSON line each
 
 start-rabbitmq-consumer: consume-events ## the same as consume-events
 
-bench: ## measure it beside bare Argon2id and pgbench, in one run
-	tests/tools/with-servers $(CARGO) bench --locked --bench bench
+bench: ## measure it beside bare Argon2id and pgbench, in one run; ROWS="verify login" for these alone
+	tests/tools/with-servers $(CARGO) bench --locked --profile dist --bench bench -- $(ROWS)
 
 .compose.env: # the fleet's root key, made once
 	umask 077 && echo "ENROLL__SECRETS__KEY=$$(head -c 32 /dev/urandom | base64)" > $@

@@ -9,7 +9,7 @@ use sqlx::{Connection as _, Executor as _};
 
 use crate::{
     fleet_node,
-    load::{self, Request},
+    load, register,
     support::{
         Backend,
         fake_provider::{Answers, Gateway},
@@ -27,11 +27,6 @@ fn sending(sandbox: &Sandbox, gateway: &Gateway) -> Node {
         .set("ENROLL__NOTIFY__WEBHOOK__URL", &gateway.url)
         .set("ENROLL__NOTIFY__WEBHOOK__SECRET", SECRET)
         .set("ENROLL__CODES__REGISTRATION_SMS__TTL", "3600")
-}
-
-fn register(number: usize) -> Request {
-    let body = format!(r#"{{"mobile":"+9198{number:08}","password":"correct horse battery"}}"#);
-    Request::post("/api/v1/auth/register", &body)
 }
 
 fn percentile(sorted: &[f64], percent: usize) -> f64 {
@@ -104,14 +99,11 @@ pub async fn drain() {
     node.kill();
 
     let mut connection = sqlx::PgConnection::connect(&sandbox.database_url()).await.unwrap();
-    let copies = "INSERT INTO outbox (verification_id, generation, phantom, body, state, attempts, due_at, deadline)
-        SELECT o.verification_id, o.generation, o.phantom, o.body, o.state, 0, now(), o.deadline
-        FROM (SELECT * FROM outbox WHERE state = 'queued' LIMIT 1) o, generate_series(1, 50000)";
-    connection.execute(copies).await.unwrap();
+    copy_the_queued(&mut connection, BACKLOG).await;
     gateway.answer(Answers::With(204, ""));
     let started = Instant::now();
     node.start();
-    until_none(&mut connection, "SELECT count(*) FROM outbox WHERE state = 'queued'").await;
+    until(&mut connection, "SELECT count(*) = 0 FROM outbox WHERE state = 'queued'").await;
     crate::report::line(format!("messages drained: {:.0}/s", BACKLOG as f64 / started.elapsed().as_secs_f64()));
     node.kill();
 
@@ -123,19 +115,45 @@ pub async fn drain() {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let started = Instant::now();
     node.start();
-    until_none(&mut connection, "SELECT count(*) FROM events").await;
+    until(&mut connection, "SELECT count(*) = 0 FROM events").await;
     crate::report::line(format!("events drained: {:.0}/s", BACKLOG as f64 / started.elapsed().as_secs_f64()));
     place.remove().await;
 }
 
-async fn until_none(connection: &mut sqlx::PgConnection, count: &'static str) {
+/// Messages a second, the first 15,000 out of a backlog.
+pub async fn messages_of_a_backlog(backlog: i64) -> f64 {
+    let gateway = Gateway::start(Answers::With(503, "")).await;
+    let sandbox = Sandbox::new(Backend::Fleet).await;
+    let mut node = sending(&sandbox, &gateway).set("ENROLL__NOTIFY__SMS", "webhook");
+    node.start();
+    tokio::task::block_in_place(|| load::once(&node, &register(0), 202));
+    gateway.wait_for(1).await;
+    node.kill();
+    let mut connection = sqlx::PgConnection::connect(&sandbox.database_url()).await.unwrap();
+    copy_the_queued(&mut connection, backlog).await;
+    gateway.answer(Answers::With(204, ""));
     let started = Instant::now();
-    loop {
-        let left: i64 = sqlx::query_scalar(count).fetch_one(&mut *connection).await.unwrap();
-        if left == 0 {
-            return;
-        }
-        assert!(started.elapsed() < Duration::from_mins(3), "{left} are left");
+    node.start();
+    until(&mut connection, "SELECT count(*) >= 15000 FROM outbox WHERE ended_at IS NOT NULL").await;
+    15_000.0 / started.elapsed().as_secs_f64()
+}
+
+/// So many copies of the message that waits.
+async fn copy_the_queued(connection: &mut sqlx::PgConnection, copies: i64) {
+    let insert = format!(
+        "INSERT INTO outbox (verification_id, generation, phantom, body, state, destination, attempts, due_at, deadline)
+         SELECT o.verification_id, o.generation, o.phantom, o.body, o.state, o.destination, 0, now(), o.deadline
+         FROM (SELECT * FROM outbox WHERE state = 'queued' LIMIT 1) o, generate_series(1, {copies})"
+    );
+    for statement in [&insert, "ANALYZE", "CHECKPOINT"] {
+        connection.execute(sqlx::AssertSqlSafe(statement.to_owned())).await.unwrap();
+    }
+}
+
+async fn until(connection: &mut sqlx::PgConnection, condition: &'static str) {
+    let started = Instant::now();
+    while !sqlx::query_scalar::<_, bool>(condition).fetch_one(&mut *connection).await.unwrap() {
+        assert!(started.elapsed() < Duration::from_mins(3), "not yet: {condition}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

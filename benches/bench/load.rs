@@ -18,6 +18,7 @@ use crate::support::process::Node;
 pub struct Request(Vec<u8>);
 
 /// The result of a load.
+#[derive(Default)]
 pub struct Load {
     pub sent: usize,
     pub rate: f64,
@@ -88,6 +89,46 @@ impl Load {
         let bodies = vec![String::new(); clients];
         let request = |number: usize, _: &str| request(number);
         Self::with(node, &bodies, numbers.start, expected, request, |number| number < numbers.end)
+    }
+
+    /// So many; and their answers, in their order.
+    pub fn answered(
+        node: &Node,
+        clients: usize,
+        count: usize,
+        expected: u16,
+        request: impl Fn(usize) -> Request + Sync,
+    ) -> (Self, Vec<String>) {
+        let answers = Mutex::new(vec![String::new(); count]);
+        let step = |connection: &mut Connection, number: usize, _: &str| {
+            let answer = connection.call(&request(number), expected);
+            answers.lock().unwrap()[number] = answer;
+            String::new()
+        };
+        let load = Self::by(node, &vec![String::new(); clients], 0, step, |number| number < count);
+        (load, answers.into_inner().unwrap())
+    }
+
+    /// So many stories, so many a second, whether or not the last ones have ended.
+    pub fn paced(
+        node: &Node,
+        clients: usize,
+        per_second: f64,
+        count: usize,
+        story: impl Fn(&mut Connection, usize) + Sync,
+    ) -> Paced {
+        let (took, started) = (Mutex::new(Vec::with_capacity(count)), Instant::now());
+        let step = |connection: &mut Connection, number: usize, _: &str| {
+            let due = started + Duration::from_secs_f64(number as f64 / per_second);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            story(connection, number);
+            took.lock().unwrap().push(due.elapsed().as_secs_f64() * 1_000.0);
+            String::new()
+        };
+        let load = Self::by(node, &vec![String::new(); clients], 0, step, |number| number < count);
+        let mut took = took.into_inner().unwrap();
+        took.sort_by(f64::total_cmp);
+        Paced { load, p50_ms: took[count / 2], p99_ms: took[count * 99 / 100] }
     }
 
     /// Each client's request is made from what it was answered last; there are as many as first answers.
@@ -170,6 +211,13 @@ impl Load {
             last_bodies,
         }
     }
+}
+
+/// The result of a paced load: how long a story took, counted from when it was due.
+pub struct Paced {
+    pub load: Load,
+    pub p50_ms: f64,
+    pub p99_ms: f64,
 }
 
 pub fn once(node: &Node, request: &Request, expected: u16) -> String {
@@ -315,8 +363,16 @@ impl Connection {
     }
 }
 
+/// User and system time of all processes of this name.
+pub fn cpu_ms_of(name: &str) -> f64 {
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    let pids = processes.filter_map(|pid| pid.parse().ok());
+    let named = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name);
+    pids.filter(named).map(cpu_ms).sum()
+}
+
 /// User and system time of a process, from `/proc` (100 ticks a second).
-fn cpu_ms(pid: u32) -> f64 {
+pub fn cpu_ms(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) * 10.0

@@ -1,12 +1,13 @@
 //! What it can do, beside what the machine can do: each figure stands next to a yardstick taken in
 //! the same run, because absolute times on shared machines say little.
 //!
-//! `make bench`, or a part of it by name: `cargo bench --bench bench -- import`; needs PostgreSQL with `pgbench`, and Redis.
+//! `make bench`, or parts of it by name: `make bench ROWS="verify login"`; needs PostgreSQL with `pgbench`, and Redis. `make
+//! bench ROWS="accounts nodes queues codes million"` is what many accounts, nodes and messages cost.
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, reason = "what fails here ends the benchmark")]
 
 include!("../../tests/support/prelude.rs");
 
-test_program!(delivery, load, report, yardsticks);
+test_program!(delivery, embedded, load, report, scale, yardsticks);
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,8 @@ fn main() {
     report::line(format!("{CLIENTS} clients, {ROUNDS} rounds of each pair, medians\n"));
     report::heading();
     let only: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let wanted = |part: &str| only.is_empty() || only.iter().any(|name| name == part);
+    let named = |part: &str| only.iter().any(|name| name == part);
+    let wanted = |part: &str| only.is_empty() || named(part);
     runtime.block_on(async {
         if wanted("register") {
             registrations().await;
@@ -55,6 +57,9 @@ fn main() {
         if wanted("flow") {
             whole_flows().await;
         }
+        if wanted("sqlite") {
+            embedded::table().await;
+        }
         report::line("");
         if wanted("redis") {
             waiting_codes().await;
@@ -75,9 +80,36 @@ fn main() {
     if wanted("idle") {
         idle();
     }
+    runtime.block_on(async {
+        if named("accounts") {
+            scale::accounts().await;
+        }
+        if named("nodes") {
+            scale::nodes().await;
+        }
+        if named("queues") {
+            scale::queues().await;
+        }
+        if named("codes") {
+            scale::codes().await;
+        }
+        if named("million") {
+            scale::million().await;
+        }
+    });
     if only.is_empty() {
         report::keep();
     }
+}
+
+fn register(number: usize) -> Request {
+    let body = format!(r#"{{"mobile":"+9198{number:08}","password":"correct horse battery"}}"#);
+    Request::post("/api/v1/auth/register", &body)
+}
+
+/// A text of an answer.
+fn field(answer: &str, name: &str) -> String {
+    answer.split(&format!(r#""{name}":""#)).nth(1).unwrap().split('"').next().unwrap().to_owned()
 }
 
 fn fleet_node(sandbox: &Sandbox) -> Node {
@@ -96,10 +128,6 @@ async fn registrations() {
     let sandbox = Sandbox::new(Backend::Fleet).await;
     let mut node = fleet_node(&sandbox).set("ENROLL__PASSWORDS__MEMORY_KIB", "19456");
     node.start();
-    let register = |number: usize| {
-        let body = format!(r#"{{"mobile":"+9198{number:08}","password":"correct horse battery"}}"#);
-        Request::post("/api/v1/auth/register", &body)
-    };
     let (mut rates, mut cpu, mut first, mut bare) = (Vec::new(), Vec::new(), 0, 0.0);
     for _ in 0..ROUNDS {
         bare = yardsticks::argon2_rate(Duration::from_secs(3));
@@ -126,10 +154,6 @@ async fn guard() {
         .set("ENROLL__ABUSE__CEILING_PER_COUNTRY", "100000000/3600");
     off.start();
     on.start();
-    let register = |number: usize| {
-        let body = format!(r#"{{"mobile":"+9198{number:08}","password":"correct horse battery"}}"#);
-        Request::post("/api/v1/auth/register", &body)
-    };
     let (mut rates, mut cpu, mut first) = (Vec::new(), Vec::new(), 0);
     for _ in 0..TIMES {
         let without = Load::run(&off, CLIENTS, Duration::from_secs(4), first, 202, register);
@@ -149,10 +173,7 @@ async fn verifies_me_and_refreshes() {
     let mut node = fleet_node(&sandbox).set("ENROLL__CODES__REGISTRATION_SMS__TTL", "3600");
     node.start();
     let total = EACH * ROUNDS;
-    let prepared = Load::exactly(&node, CLIENTS, 0..total, 202, |number| {
-        let body = format!(r#"{{"mobile":"+9198{number:08}","password":"correct horse battery"}}"#);
-        Request::post("/api/v1/auth/register", &body)
-    });
+    let prepared = Load::exactly(&node, CLIENTS, 0..total, 202, register);
     assert_eq!(prepared.sent, total);
     let url = sandbox.database_url();
     let codes = yardsticks::codes(&node, total).await;
@@ -172,7 +193,7 @@ async fn verifies_me_and_refreshes() {
     }
     row("verify (pgbench, its statements)", &mut rates, 1.0, median(cpu), Some(0.15));
 
-    let token = opened.split(r#""access_token":""#).nth(1).unwrap().split('"').next().unwrap();
+    let token = &field(&opened, "access_token");
     let (mut rates, mut cpu) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let pgbench = yardsticks::pgbench(&url, yardsticks::ME, CLIENTS);
@@ -194,8 +215,8 @@ async fn verifies_me_and_refreshes() {
     for _ in 0..ROUNDS {
         let pgbench = yardsticks::pgbench(&url, yardsticks::REFRESH, CLIENTS);
         let load = Load::chained(&node, &bodies, Duration::from_secs(4), 200, |last| {
-            let token = last.split(r#""refresh_token":""#).nth(1).unwrap().split('"').next().unwrap();
-            Request::post("/api/v1/auth/refresh", &format!(r#"{{"refresh_token":"{token}"}}"#))
+            let body = format!(r#"{{"refresh_token":"{}"}}"#, field(last, "refresh_token"));
+            Request::post("/api/v1/auth/refresh", &body)
         });
         rates.push((load.rate, pgbench));
         cpu.push(load.cpu_ms);
@@ -210,10 +231,7 @@ async fn resends() {
     let sandbox = Sandbox::new(Backend::Fleet).await;
     let mut node = fleet_node(&sandbox).set("ENROLL__CODES__REGISTRATION_SMS__TTL", "3600");
     node.start();
-    Load::exactly(&node, CLIENTS, 0..PENDING, 202, |number| {
-        let body = format!(r#"{{"mobile":"+9198{number:08}","password":"correct horse battery"}}"#);
-        Request::post("/api/v1/auth/register", &body)
-    });
+    Load::exactly(&node, CLIENTS, 0..PENDING, 202, register);
     let url = sandbox.database_url();
     let ids = yardsticks::verification_ids(&url, PENDING).await;
     yardsticks::seed(&url).await;
@@ -248,10 +266,7 @@ async fn whole_flows() {
         let bare = yardsticks::argon2_rate(Duration::from_secs(3));
         let load = Load::flows(&node, CLIENTS, Duration::from_secs(6), first, |client, number| {
             let body = format!(r#"{{"mobile":"+9198{number:08}","password":"correct horse battery"}}"#);
-            let field = |text: &str, name: &str| {
-                text.split(&format!(r#""{name}":""#)).nth(1).unwrap().split('"').next().unwrap().to_owned()
-            };
-            let registered = client.call(&Request::post("/api/v1/auth/register", &body), 202);
+            let registered = client.call(&register(number), 202);
             let proof = format!(r#"{{"verification_id":"{}","otp":"314159"}}"#, field(&registered, "verification_id"));
             client.call(&Request::post("/api/v1/auth/verify-otp", &proof), 200);
             let tokens = client.call(&Request::post("/api/v1/auth/login", &body), 200);
@@ -280,12 +295,10 @@ async fn waiting_codes() {
     let mut node =
         fleet_node(&sandbox).set("ENROLL__PASSWORDS__MEMORY_KIB", "64").set("ENROLL__PASSWORDS__ITERATIONS", "1");
     node.start();
-    let before = yardsticks::redis_memory().await;
-    Load::exactly(&node, CLIENTS, 0..CODES, 202, |number| {
-        let body = format!(r#"{{"mobile":"+9198{number:08}","password":"correct horse battery"}}"#);
-        Request::post("/api/v1/auth/register", &body)
-    });
-    let each = (yardsticks::redis_memory().await - before) / CODES as f64;
+    let redis = sandbox.redis.as_ref().unwrap().url();
+    let before = yardsticks::redis_memory(&redis).await;
+    Load::exactly(&node, CLIENTS, 0..CODES, 202, register);
+    let each = (yardsticks::redis_memory(&redis).await - before) / CODES as f64;
     report::line(format!(
         "Redis keeps {each:.0} octets for a verification that waits: {:.0} MB for a million",
         each / 1.048_576
@@ -306,7 +319,7 @@ async fn metrics() {
     let id = yardsticks::verification_ids(&sandbox.database_url(), 1).await.remove(0);
     let body = format!(r#"{{"verification_id":"{id}","otp":"{code}"}}"#);
     let opened = load::once(&plain, &Request::post("/api/v1/auth/verify-otp", &body), 200);
-    let token = opened.split(r#""access_token":""#).nth(1).unwrap().split('"').next().unwrap();
+    let token = &field(&opened, "access_token");
     let me = |node: &Node| {
         let request = |_| Request::get("/api/v1/users/me", token);
         Load::run(node, CLIENTS, Duration::from_secs(2), 0, 200, request)
@@ -328,10 +341,7 @@ async fn waiting() {
     let sandbox = Sandbox::new(Backend::Fleet).await;
     let mut node = fleet_node(&sandbox);
     node.start();
-    Load::exactly(&node, CLIENTS, 0..VERIFICATIONS, 202, |number| {
-        let body = format!(r#"{{"mobile":"+9198{number:08}","password":"correct horse battery"}}"#);
-        Request::post("/api/v1/auth/register", &body)
-    });
+    Load::exactly(&node, CLIENTS, 0..VERIFICATIONS, 202, register);
     let ids = yardsticks::verification_ids(&sandbox.database_url(), VERIFICATIONS).await;
     std::thread::sleep(Duration::from_secs(15)); // the hashes' memory is given back
     let before = resident_mb(node.pid());
@@ -447,7 +457,7 @@ fn concealed(sandbox: &Sandbox, accounts: usize) {
     let own = format!("+9198{accounts:08}"); // beside those that are asked about
     let body = format!(r#"{{"mobile":"{own}","password":"correct horse battery"}}"#);
     let opened = load::once(&node, &Request::post("/api/v1/auth/login", &body), 200);
-    let token = opened.split(r#""access_token":""#).nth(1).unwrap().split('"').next().unwrap();
+    let token = &field(&opened, "access_token");
     in_turn(&node, "contact, concealed", 202, ["98", "95"], accounts, |mobile, _| {
         Request::post_as(token, "/api/v1/users/me/contacts", &format!(r#"{{"mobile":"{mobile}"}}"#))
     });

@@ -9,7 +9,7 @@ use std::{
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use sqlx::{Connection as _, Executor as _};
 
-use crate::support::{backend::redis_url, process::Node};
+use crate::support::process::Node;
 
 /// Argon2id hashes a second of the default cost, on all cores, each in memory that is kept.
 pub fn argon2_rate(time: Duration) -> f64 {
@@ -169,9 +169,9 @@ SELECT u.id, u.email, u.email_verified, u.mobile, u.mobile_verified, u.login_id,
     u.epoch, u.disabled_at, u.created_at, u.updated_at FROM users u WHERE u.id = md5('m' || :n)::uuid;
 ";
 
-/// Octets that Redis has in use.
-pub async fn redis_memory() -> f64 {
-    let client = redis::Client::open(redis_url()).unwrap();
+/// Octets that this Redis has in use.
+pub async fn redis_memory(url: &str) -> f64 {
+    let client = redis::Client::open(url).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let info: String = redis::cmd("INFO").arg("memory").query_async(&mut connection).await.unwrap();
     let line = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();

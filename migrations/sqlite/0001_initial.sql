@@ -136,7 +136,7 @@ CREATE TABLE outbox (
     deadline        INTEGER NOT NULL,
     ended_at        INTEGER
 ) STRICT;
-CREATE INDEX outbox_due ON outbox (due_at) WHERE state = 'queued';
+CREATE INDEX outbox_due ON outbox (due_at, id) WHERE state = 'queued';
 CREATE INDEX outbox_ended ON outbox (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX outbox_user ON outbox (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX outbox_verification ON outbox (verification_id) WHERE verification_id IS NOT NULL;

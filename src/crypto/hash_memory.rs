@@ -25,7 +25,10 @@ struct Buffers {
     is_tidied: bool,
 }
 
-const KEPT_FOR: Duration = Duration::from_secs(10);
+const KEPT_FOR: Duration = Duration::from_secs(8);
+/// mimalloc gives pages back when it is asked for more, a second after they were freed.
+const PURGED_AFTER: Duration = Duration::from_millis(1_500);
+const MORE: usize = 1 << 20;
 
 impl HashMemory {
     /// Keeps buffers of up to so many KiB.
@@ -55,15 +58,23 @@ impl HashMemory {
         let memory = self.clone();
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(KEPT_FOR).await;
-                let mut buffers = memory.buffers();
-                buffers.idle.retain(|(_, since)| since.elapsed() < KEPT_FOR);
-                if buffers.idle.is_empty() {
-                    buffers.is_tidied = false;
-                    return;
+                let oldest = memory.buffers().idle.first().map(|(_, since)| *since);
+                tokio::time::sleep_until(oldest.unwrap_or_else(Instant::now) + KEPT_FOR).await;
+                if memory.give_back() {
+                    break;
                 }
             }
+            tokio::time::sleep(PURGED_AFTER).await;
+            drop(std::hint::black_box(vec![1_u8; MORE]));
         });
+    }
+
+    /// Gives back what was idle for long; returns whether that was all.
+    fn give_back(&self) -> bool {
+        let mut buffers = self.buffers();
+        buffers.idle.retain(|(_, since)| since.elapsed() < KEPT_FOR);
+        buffers.is_tidied = !buffers.idle.is_empty();
+        !buffers.is_tidied
     }
 
     fn buffers(&self) -> MutexGuard<'_, Buffers> {

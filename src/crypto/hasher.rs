@@ -1,12 +1,12 @@
 //! Password hashing, with a bounded queue.
 
 use argon2::{
-    Algorithm, Argon2, Params, Version,
+    Algorithm, Params, Version,
     password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
 use tokio::time::Instant;
 
-use super::{ForeignHash, hash_memory::HashMemory, hash_queue::HashQueue};
+use super::{ForeignHash, argon2id, hash_memory::HashMemory, hash_queue::HashQueue};
 use crate::{
     domain::{Client, Password, site_of},
     metrics,
@@ -53,7 +53,8 @@ impl HashParams {
     /// The salt and cost of a stored hash; `None` if it is none that a hasher makes, or dearer than a login may be.
     pub fn of(phc: &str) -> Option<Self> {
         let hash = PasswordHash::new(phc).ok()?;
-        let is_as_ours = hash.version == Some(Version::V0x13.into()) && hash.hash.is_some_and(|hash| hash.len() == 32);
+        let is_as_ours = hash.version == Some(Version::V0x13.into())
+            && hash.hash.is_some_and(|hash| hash.len() == argon2id::HASH_LENGTH);
         (is_as_ours && hash.to_string() == phc).then_some(())?;
         let params = Params::try_from(&hash).ok()?;
         let cost =
@@ -143,25 +144,15 @@ impl Hasher {
     }
 }
 
-/// Octets of a hash, and so of its Base64 in the PHC string.
-const HASH_LENGTH: usize = 32;
-
-fn phc(password: &Password, hash_params: &HashParams, memory: &HashMemory) -> Result<String, HashError> {
+fn phc(password: &Password, params: &HashParams, memory: &HashMemory) -> Result<String, HashError> {
+    let HashParams { salt, cost } = params;
+    let hash = argon2id::hash(password.expose().as_bytes(), salt, *cost, memory)?;
     let failed = |error: &dyn std::fmt::Display| HashError::Failed(error.to_string());
-    let HashingCost { memory_kib, iterations, parallelism } = hash_params.cost;
-    let params = Params::new(memory_kib, iterations, parallelism, None).map_err(|error| failed(&error))?;
-    let mut hash = [0; HASH_LENGTH];
-    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    let params = argon2.params();
-    let hashed = memory.lend(params.block_count(), |blocks| {
-        argon2.hash_password_into_with_memory(password.expose().as_bytes(), &hash_params.salt, &mut hash, blocks)
-    });
-    hashed.map_err(|error| failed(&error))?;
     let phc = PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),
         version: Some(Version::V0x13.into()),
-        params: ParamsString::try_from(params).map_err(|error| failed(&error))?,
-        salt: Some(Salt::new(&hash_params.salt).map_err(|error| failed(&error))?),
+        params: ParamsString::try_from(&cost.params()?).map_err(|error| failed(&error))?,
+        salt: Some(Salt::new(salt).map_err(|error| failed(&error))?),
         hash: Some(Output::new(&hash).map_err(|error| failed(&error))?),
     };
     Ok(phc.to_string())

@@ -1,5 +1,6 @@
 //! Keys, and everything that is made with them. The primitives are those of AWS-LC and of `RustCrypto`.
 
+mod argon2id;
 mod foreign_hash;
 mod hash_memory;
 mod hash_queue;

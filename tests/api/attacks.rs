@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::support::{Backend, TestApp};
 
 stories!(
+    without a pooler:
     a_refused_send_waits_for_no_lock,
     the_inbox_is_for_this_machine_alone,
     the_docs_page_may_load_its_own_files_alone,

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Backend, Options, TestApp};
 
 stories!(
+    without a pooler:
     two_step_registration_by_mobile,
     officers_log_in_by_code_in_camel_case,
     an_account_system_mounted_at_the_root,

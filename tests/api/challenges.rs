@@ -12,6 +12,7 @@ use crate::support::{
 };
 
 stories!(
+    without a pooler:
     a_pumped_range_needs_a_challenge,
     a_solution_is_used_once_for_what_it_was_made_for,
     every_call_that_sends_a_code_may_ask_for_a_challenge,

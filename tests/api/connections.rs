@@ -12,6 +12,7 @@ use tokio::{
 use crate::support::{Backend, Options, TestApp, app::record_answer};
 
 stories!(
+    without a pooler:
     a_silent_or_slow_connection_is_closed,
     a_slow_body_is_408,
     at_the_bound_of_connections_others_wait,

@@ -26,6 +26,7 @@ use crate::support::{
 };
 
 stories!(
+    without a pooler:
     mutated_bodies_are_answered,
     mutated_headers_are_answered,
     mutated_addresses_are_answered,

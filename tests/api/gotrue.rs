@@ -9,6 +9,7 @@ use crate::support::{
 };
 
 stories!(
+    without a pooler:
     a_person_signs_up_verifies_and_is_told,
     errors_have_two_forms,
     pages_elsewhere_may_put,

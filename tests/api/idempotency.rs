@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Backend, TestApp, app::fresh_ip};
 
 stories!(
+    without a pooler:
     a_repeated_request_has_the_same_answer,
     equal_requests_at_once_give_one_message,
     a_key_means_one_request_of_one_client,

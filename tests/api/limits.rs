@@ -10,6 +10,7 @@ use crate::support::{
 };
 
 stories!(
+    without a pooler:
     a_client_sends_five_a_minute,
     a_destination_gets_five_an_hour_and_ten_a_day,
     what_is_asked_one_way_shuts_no_other,

@@ -11,7 +11,12 @@ use crate::support::{
     fake_provider::{Answers, Gateway},
 };
 
-stories!(only_a_refusal_of_the_mailbox_is_final, greylisting_slows_nobody_else, the_name_said_is_the_settings);
+stories!(
+    without a pooler:
+    only_a_refusal_of_the_mailbox_is_final,
+    greylisting_slows_nobody_else,
+    the_name_said_is_the_settings,
+);
 
 fn options(mail: &MailServer) -> Options {
     Options::unlimited()

@@ -15,6 +15,7 @@ use crate::support::{
 };
 
 stories!(
+    without a pooler:
     twilios_answers_blame_the_right_party,
     refusals_of_one_country_slow_nobody_else,
     a_report_before_the_answer_is_not_taken_back,

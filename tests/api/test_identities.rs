@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::support::{Backend, Options, TestApp, app::fresh_ip, servers::free_port};
 
 stories!(
+    without a pooler:
     a_test_identity_gets_in_by_its_code,
     guesses_at_a_test_identity_are_counted,
     a_test_identity_ends_with_its_day,

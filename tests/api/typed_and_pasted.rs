@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Backend, Options, TestApp, app::fresh_ip};
 
 stories!(
+    without a pooler:
     a_pasted_number_is_the_number,
     an_empty_field_is_an_absent_one,
     a_code_may_have_blanks_and_dashes,

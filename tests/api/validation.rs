@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Backend, Options, TestApp};
 
 stories!(
+    without a pooler:
     every_field_can_be_wrong,
     bodies_that_are_no_json_objects_are_malformed,
     the_frameworks_own_errors_are_problems,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Backend, Options, TestApp, app::PendingRegistration};
 
 stories!(
+    without a pooler:
     a_wait_ends_when_the_code_is_used,
     a_wait_for_what_is_known_to_be_over_is_answered_at_once,
     a_wait_ends_with_the_node,

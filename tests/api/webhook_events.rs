@@ -17,6 +17,7 @@ use crate::support::{
 };
 
 stories!(
+    without a pooler:
     each_event_is_a_signed_cloud_event,
     a_receiver_gets_the_types_that_it_asked_for,
     a_failing_account_waits_and_others_go_on,

@@ -16,20 +16,30 @@ pub use answer::Answer;
 pub use app::{Options, TestApp};
 pub use backend::Backend;
 
-/// Runs the story over both backends, and over a pooler, as a test each; `all` tells the stories of a file.
+/// Runs each story over both databases, and over a pooler, as a test each; `all` tells the stories of a file. Those `without
+/// a pooler` are about HTTP, messages or Redis: they run no statement that others do not run over it.
 macro_rules! stories {
+    (without a pooler: $($story:ident),* $(,)?) => {
+        $(mod $story { story_over!($story: embedded Embedded, fleet Fleet); })*
+        all_stories!($($story),*);
+    };
     ($($story:ident),* $(,)?) => {
-        $(
-            mod $story {
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn embedded() { super::$story($crate::support::Backend::Embedded).await }
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn fleet() { super::$story($crate::support::Backend::Fleet).await }
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn pooled() { super::$story($crate::support::Backend::Pooled).await }
-            }
-        )*
+        $(mod $story { story_over!($story: embedded Embedded, fleet Fleet, pooled Pooled); })*
+        all_stories!($($story),*);
+    };
+}
 
+macro_rules! story_over {
+    ($story:ident: $($name:ident $backend:ident),*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$story($crate::support::Backend::$backend).await }
+        )*
+    };
+}
+
+macro_rules! all_stories {
+    ($($story:ident),*) => {
         pub fn all() -> Vec<$crate::support::Story> {
             vec![$({
                 fn told() -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
