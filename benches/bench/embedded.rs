@@ -75,7 +75,7 @@ const RESEND: &[&str] = &[
     "UPDATE outbox SET due_at = :later, attempts = attempts + 1 WHERE verification_id = :verification AND state = 'queued'",
     "BEGIN IMMEDIATE",
     "UPDATE verifications SET state = 'sent', changed_at = :now WHERE id = :verification",
-    "UPDATE outbox SET state = 'sent', ended_at = :now, body = '' WHERE verification_id = :verification AND state = 'queued'",
+    "UPDATE outbox SET state = 'sent', ended_at = :now, body = x'' WHERE verification_id = :verification AND state = 'queued'",
     "INSERT INTO audit (at, kind, outcome, verification_id, destination_hash, destination, provider, took_ms, times)
         VALUES (:now, 'message', 'sent', :verification, :hash, '+91****00', 'console', 1, 1)",
     "COMMIT",
