@@ -9,13 +9,13 @@ use std::{
 use crate::{
     CLIENTS, ROUNDS, field,
     load::{self, Load, Request},
-    median, register,
+    median, refresh, register,
     report::row,
     support::{Backend, process::Sandbox},
-    yardsticks,
+    verify, yardsticks,
 };
 
-const SEED: [&str; 6] = [
+const SEED: [&str; 5] = [
     "INSERT INTO registrations (id, verification_id, destination_key, mobile, password_hash, client_hash, last_code_at, expires_at,
         created_at) VALUES (:user, :verification, :mobile, :mobile, printf('%.*c', 97, 'x'), x'00', :now, :later, :now)",
     "INSERT INTO verifications (id, generation, purpose, destination, destination_key, destination_hash, record_key, digits,
@@ -27,7 +27,6 @@ const SEED: [&str; 6] = [
         updated_at) VALUES (:other, 'me' || :mobile, 0, 1, printf('%.*c', 97, 'x'), 0, :now, :now, :now)",
     "INSERT INTO sessions (id, user_id, counter, used_counter, salt, epoch, ip, created_at, rotated_at, ends_at, expires_at)
         VALUES (:session, :other, 0, 0, x'00', 0, '127.0.0.1', :now, :now, :later, :later)",
-    "UPDATE users SET name = 'Ann' WHERE id = :other",
 ];
 
 const CHALLENGE: &str = "SELECT v.id, v.generation, v.purpose, v.destination, v.digits, v.tries, v.state, v.phantom, v.changed_at,
@@ -144,8 +143,7 @@ pub async fn table() {
     for round in 0..ROUNDS {
         let limit = sqlite(&path, VERIFY, "3", round * 12_000, 1);
         let load = Load::exactly(&node, CLIENTS, round * EACH..(round + 1) * EACH, 200, |number| {
-            let body = format!(r#"{{"verification_id":"{}","otp":"{}"}}"#, ids[number], codes[number]);
-            Request::post("/api/v1/auth/verify-otp", &body)
+            verify(&ids[number], &codes[number])
         });
         opened = load.last_body;
         rates.push((load.rate, limit));
@@ -185,10 +183,7 @@ pub async fn table() {
     let (mut rates, mut cpu) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let limit = sqlite(&path, REFRESH, "3", 0, 1);
-        let load = Load::chained(&node, &bodies, seconds, 200, |last| {
-            let body = format!(r#"{{"refresh_token":"{}"}}"#, field(last, "refresh_token"));
-            Request::post("/api/v1/auth/refresh", &body)
-        });
+        let load = Load::chained(&node, &bodies, seconds, 200, refresh);
         rates.push((load.rate, limit));
         cpu.push(load.cpu_ms);
         bodies = load.last_bodies;

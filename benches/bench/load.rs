@@ -18,7 +18,6 @@ use crate::support::process::Node;
 pub struct Request(Vec<u8>);
 
 /// The result of a load.
-#[derive(Default)]
 pub struct Load {
     pub sent: usize,
     pub rate: f64,

@@ -13,14 +13,14 @@ use sqlx::{Connection as _, Executor as _};
 use crate::{
     CLIENTS, ROUNDS, field, fleet_node,
     load::{self, Load, Request},
-    median, register,
+    median, refresh, register,
     report::{self, row},
     support::{
         Backend,
         process::{Node, Sandbox},
         servers::OwnRedis,
     },
-    yardsticks,
+    verify, yardsticks,
 };
 
 /// The accounts that are asked about, spread over all.
@@ -74,12 +74,8 @@ impl Service {
 
     /// Each session of the sample once.
     fn refreshes(&mut self) -> Load {
-        let bodies: Vec<String> = self
-            .opened
-            .iter()
-            .map(|opened| format!(r#"{{"refresh_token":"{}"}}"#, field(opened, "refresh_token")))
-            .collect();
-        let refresh = |number: usize| Request::post("/api/v1/auth/refresh", &bodies[number]);
+        let last = std::mem::take(&mut self.opened);
+        let refresh = |number: usize| refresh(&last[number]);
         let (load, opened) = Load::answered(&self.node, CLIENTS, SAMPLE, 200, refresh);
         self.opened = opened;
         load
@@ -87,8 +83,7 @@ impl Service {
 
     fn verifies(&self, round: usize) -> Load {
         Load::exactly(&self.node, CLIENTS, round * PROVEN..(round + 1) * PROVEN, 200, |number| {
-            let body = format!(r#"{{"verification_id":"{}","otp":"{}"}}"#, self.ids[number], self.codes[number]);
-            Request::post("/api/v1/auth/verify-otp", &body)
+            verify(&self.ids[number], &self.codes[number])
         })
     }
 }
@@ -270,15 +265,11 @@ pub async fn million() {
             let again = format!(r#"{{"verification_id":"{}"}}"#, field(&registered, "verification_id"));
             client.call(&Request::post("/api/v1/auth/resend-otp", &again), 200);
         }
-        let verify = |code: &str| {
-            let body = format!(r#"{{"verification_id":"{}","otp":"{code}"}}"#, ids[number]);
-            Request::post("/api/v1/auth/verify-otp", &body)
-        };
         if number.is_multiple_of(10) {
             let wrong = if codes[number] == "000000" { "000001" } else { "000000" };
-            client.call(&verify(wrong), 400);
+            client.call(&verify(&ids[number], wrong), 400);
         }
-        client.call(&verify(&codes[number]), 200);
+        client.call(&verify(&ids[number], &codes[number]), 200);
     });
     let after = ["postgres", "redis-server"].map(load::cpu_ms_of);
     let [database, redis] = [0, 1].map(|part| (after[part] - before[part]) / paced.load.sent as f64);

@@ -116,13 +116,7 @@ impl<'a> Engine<'a> {
             checker: CodeChecker {
                 core: core.clone(),
                 issuer: issuer.clone(),
-                judge: match &redis {
-                    Some(redis) => AttemptJudge::of_redis(redis.clone()),
-                    None => AttemptJudge::InSteps {
-                        codes: Arc::clone(&issuer.codes),
-                        limits: Arc::clone(&rate_limits.shared),
-                    },
-                },
+                judge: AttemptJudge::new(Arc::clone(&issuer.codes), Arc::clone(&rate_limits.shared), redis.clone()),
                 rate_limits: rate_limits.clone(),
             },
             passwords: PasswordChecker {

@@ -29,16 +29,11 @@ static JUDGE_WITHIN: LazyLock<Script> = LazyLock::new(|| {
 
 /// Judges attempts, each within the limit of its client.
 #[derive(Clone)]
-pub enum AttemptJudge {
-    /// By one step after the other.
-    InSteps {
-        /// The codes.
-        codes: Arc<dyn CodeStore>,
-        /// The uses of the clients.
-        limits: Arc<dyn Limiter>,
-    },
-    /// By one script, where one Redis has both.
-    AtOnce(RedisClient),
+pub struct AttemptJudge {
+    codes: Arc<dyn CodeStore>,
+    limits: Arc<dyn Limiter>,
+    /// The one Redis that has both, so that one script does.
+    redis: Option<RedisClient>,
 }
 
 /// The result of an attempt within a limit.
@@ -51,13 +46,9 @@ pub enum LimitedVerdict {
 }
 
 impl AttemptJudge {
-    /// One of this Redis: a cluster's nodes have keys of their own.
-    pub fn of_redis(client: RedisClient) -> Self {
-        if client.is_cluster() {
-            let codes = Arc::new(RedisCodes::new(client.clone()));
-            return Self::InSteps { codes, limits: Arc::new(RedisLimits::new(client)) };
-        }
-        Self::AtOnce(client)
+    /// A judge over these, which are in the Redis if there is one. A cluster's nodes have keys of their own.
+    pub fn new(codes: Arc<dyn CodeStore>, limits: Arc<dyn Limiter>, redis: Option<RedisClient>) -> Self {
+        Self { codes, limits, redis: redis.filter(|redis| !redis.is_cluster()) }
     }
 
     /// Counts the use of the limit and judges the attempt; a use stays counted that was wrong, or met no code.
@@ -67,34 +58,28 @@ impl AttemptJudge {
         within: &LimitKey,
         now: Timestamp,
     ) -> Result<LimitedVerdict, Unavailable> {
-        match self {
-            Self::InSteps { codes, limits } => in_steps(&**codes, &**limits, attempt, within, now).await,
-            Self::AtOnce(client) if within.limit.is_unlimited() => {
-                RedisCodes::new(client.clone()).judge(attempt, now).await.map(LimitedVerdict::Judged)
-            }
-            Self::AtOnce(client) => at_once(client, attempt, within, now).await,
+        match &self.redis {
+            _ if within.limit.is_unlimited() => self.codes.judge(attempt, now).await.map(LimitedVerdict::Judged),
+            Some(redis) => at_once(redis, attempt, within, now).await,
+            None => self.in_steps(attempt, within, now).await,
         }
     }
-}
 
-async fn in_steps(
-    codes: &dyn CodeStore,
-    limits: &dyn Limiter,
-    attempt: &Attempt,
-    within: &LimitKey,
-    now: Timestamp,
-) -> Result<LimitedVerdict, Unavailable> {
-    if within.limit.is_unlimited() {
-        return codes.judge(attempt, now).await.map(LimitedVerdict::Judged);
+    async fn in_steps(
+        &self,
+        attempt: &Attempt,
+        within: &LimitKey,
+        now: Timestamp,
+    ) -> Result<LimitedVerdict, Unavailable> {
+        if let Some(denial) = self.limits.reserve(within, now).await? {
+            return Ok(LimitedVerdict::Denied(denial));
+        }
+        let verdict = self.codes.judge(attempt, now).await;
+        if !matches!(verdict, Ok(Verdict::Wrong(_) | Verdict::NoCode)) {
+            self.limits.cancel(within).await.ok(); // it stays counted, to the client's loss for a while
+        }
+        verdict.map(LimitedVerdict::Judged)
     }
-    if let Some(denial) = limits.reserve(within, now).await? {
-        return Ok(LimitedVerdict::Denied(denial));
-    }
-    let verdict = codes.judge(attempt, now).await;
-    if !matches!(verdict, Ok(Verdict::Wrong(_) | Verdict::NoCode)) {
-        limits.cancel(within).await.ok(); // it stays counted, to the client's loss for a while
-    }
-    verdict.map(LimitedVerdict::Judged)
 }
 
 async fn at_once(

@@ -57,6 +57,7 @@ impl HashingCost {
 #[cfg(test)]
 mod tests {
     use argon2::{AssociatedData, ParamsBuilder};
+    #[cfg(feature = "argon2-reference")]
     use proptest::prelude::*;
 
     use super::*;
@@ -73,6 +74,18 @@ mod tests {
         assert_eq!(crate::domain::hex(&tag), expected);
     }
 
+    /// Of the tests of the C code, by whichever implementation is built.
+    #[test]
+    fn a_hash_is_that_of_the_authors() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _in_runtime = runtime.enter();
+        let cost = HashingCost { memory_kib: 256, iterations: 2, parallelism: 1 };
+        let hash = hash(b"password", b"somesalt", cost, &HashMemory::new(256)).unwrap();
+        let expected = "9dfeb910e80bad0311fee20f9c0e2b12c17987b4cac90c2ef54d5b3021c68bfe";
+        assert_eq!(crate::domain::hex(&hash), expected);
+    }
+
+    #[cfg(feature = "argon2-reference")]
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]

@@ -6,7 +6,7 @@ use enroll::{
     codes::{Attempt, AttemptJudge, Claim, CodeKey, CodeStore, LimitedVerdict, LiveCode, MemoryCodes, RedisCodes, Room,
         Verdict},
     domain::{DestinationHash, FailedAttempt, FailedAttempts, OsRandom, Purpose, Quota, Random, RateLimit, Timestamp},
-    limits::{Denial, LimitKey, MemoryLimits},
+    limits::{Denial, LimitKey, Limiter, MemoryLimits, RedisLimits},
     redis::RedisClient,
 };
 use uuid::Uuid;
@@ -299,8 +299,8 @@ async fn redis_and_memory_answer_alike() {
 }
 
 pub async fn only_wrong_attempts_count_for_the_client(client: RedisClient) {
-    let judge = AttemptJudge::of_redis(client.clone());
-    let (codes, ann) = (RedisCodes::new(client), key("d9", 1));
+    let (codes, ann) = (Arc::new(RedisCodes::new(client.clone())), key("d9", 1));
+    let judge = AttemptJudge::new(codes.clone(), Arc::new(RedisLimits::new(client.clone())), Some(client));
     codes.put(&code(&ann, 1, "right"), at(0)).await.unwrap();
     let attempts = async |mac: &str, use_id: u32, millis: i64| {
         let within = LimitKey {
@@ -336,9 +336,9 @@ async fn an_attempt_is_judged_within_its_clients_limit_alike() {
     let random = &OsRandom as &dyn Random;
     let draw = |bound: u64| i64::try_from(random.below(bound)).unwrap();
     let (codes, client) = (Arc::new(MemoryCodes::new(1_000)), redis().await);
-    let in_steps = AttemptJudge::InSteps { codes: codes.clone(), limits: Arc::new(MemoryLimits::new(100)) };
-    let (at_once, stored) = (AttemptJudge::of_redis(client.clone()), RedisCodes::new(client));
-    assert!(matches!(at_once, AttemptJudge::AtOnce(_)));
+    let in_steps = AttemptJudge::new(codes.clone(), Arc::new(MemoryLimits::new(100)), None);
+    let (stored, counted) = (Arc::new(RedisCodes::new(client.clone())), Arc::new(MemoryLimits::new(1)));
+    let at_once = AttemptJudge::new(stored.clone(), counted.clone(), Some(client));
     let (mut now, mut verdicts) = (0, std::collections::HashMap::<String, u32>::new());
     for call in 0..2_000 {
         now += draw(4_000);
@@ -362,6 +362,13 @@ async fn an_attempt_is_judged_within_its_clients_limit_alike() {
         let name = format!("{verdict:?}").replace("Judged(", "");
         *verdicts.entry(name.split(['(', ')']).next().unwrap().to_owned()).or_default() += 1;
     }
+    let unused = LimitKey {
+        names: vec![("client0".into(), 1)],
+        limit: RateLimit::parse("1/86400").unwrap(),
+        since: Timestamp::default(),
+        use_id: "last".into(),
+    };
+    assert_eq!(counted.reserve(&unused, at(now)).await.unwrap(), None, "the script counts in Redis, and takes no step");
     for verdict in ["Right", "Wrong", "NoCode", "Claimed", "Denied"] {
         assert!(verdicts.get(verdict).is_some_and(|count| *count > 0), "{verdict} was never met: {verdicts:?}");
     }
