@@ -1,5 +1,6 @@
 //! `Idempotency-Key`: the same request is done once, however often it comes.
 
+use futures_util::future::{join_all, select_all};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -9,6 +10,7 @@ stories!(
     without a pooler:
     a_repeated_request_has_the_same_answer,
     equal_requests_at_once_give_one_message,
+    a_running_request_is_not_begun_again,
     a_key_means_one_request_of_one_client,
     an_error_is_not_kept,
     a_key_has_a_form,
@@ -66,8 +68,7 @@ async fn a_repeated_request_has_the_same_answer(backend: Backend) {
 async fn equal_requests_at_once_give_one_message(backend: Backend) {
     let app = TestApp::start(backend).await;
     let (ip, body) = (fresh_ip(), json!({"mobile": "9876543210", "password": "correct horse"}));
-    let answers =
-        futures_util::future::join_all((0..18).map(|_| keyed(&app, &ip, "/auth/register", "a-key", &body))).await;
+    let answers = join_all((0..18).map(|_| keyed(&app, &ip, "/auth/register", "a-key", &body))).await;
     let mut accepted = Vec::new();
     for answer in answers {
         match answer.status {
@@ -79,6 +80,17 @@ async fn equal_requests_at_once_give_one_message(backend: Backend) {
     assert_eq!(accepted.len(), 1, "one answer");
     assert_eq!(keyed(&app, &ip, "/auth/register", "a-key", &body).await.is(202)["user_id"], accepted[0]);
     assert_eq!(messages(&app).await, 1);
+}
+
+async fn a_running_request_is_not_begun_again(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let (ip, body) = (fresh_ip(), json!({"mobile": "9876543210", "password": "correct horse"}));
+    let held = app.lock_database().await;
+    let requests = [(), ()].map(|()| Box::pin(keyed(&app, &ip, "/auth/register", "a-key", &body)));
+    let (refused, _, running) = select_all(requests).await;
+    refused.is_problem(409, "request_in_progress");
+    held.release().await;
+    join_all(running).await.remove(0).is(202);
 }
 
 async fn a_key_means_one_request_of_one_client(backend: Backend) {
