@@ -1,34 +1,63 @@
-//! Writes of a transaction whose answers nobody needs: PostgreSQL gets them together, as one statement.
+//! Writes of a transaction whose answers nobody needs: the database gets them together.
 
-use std::fmt::Write as _;
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use sqlx::postgres::PgArguments;
+use sqlx::{Arguments as _, Encode, Postgres, Sqlite, Type, postgres::PgArguments, sqlite::SqliteArguments};
 
-use super::StoreError;
+use super::{Sql, StoreError};
 
 /// The writes since the last statement that was sent.
 ///
-/// They become the common table expressions of one statement, which all see the database as it was before it
-/// (PostgreSQL manual, 7.8.4): no two of them touch one row, and none reads what another writes. Those with a need are
-/// counted, which runs them one after the other, in the order of locks; the rest follow.
-#[derive(Default)]
+/// For PostgreSQL they become the common table expressions of one statement, which all see the database as it was before
+/// it (PostgreSQL manual, 7.8.4): no two of them touch one row, and none reads what another writes. Those with a need are
+/// counted, which runs them one after the other, in the order of locks; the rest follow. For SQLite they become one text
+/// of several statements.
 pub(super) struct Batch {
     parts: Vec<Part>,
-    arguments: PgArguments,
-    bound: usize,
+    values: Values,
 }
+
+/// The values of its parameters, for the database that it goes to.
+pub(super) enum Values {
+    Postgres(PgArguments),
+    Sqlite(SqliteArguments),
+}
+
+/// The ends of a transaction that go with SQLite's statements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Ends {
+    pub(super) begin: bool,
+    pub(super) commit: bool,
+}
+
+pub(super) const SQLITE_BEGIN: &str = "BEGIN IMMEDIATE; ";
+
+/// Overflows where the statement before it touched no row, which ends the whole.
+const SQLITE_NEEDS_ROW: &str = "; SELECT abs(-9223372036854775807 - (changes() = 0))";
 
 /// The order in which locks are taken everywhere; a session locks its user.
 const LOCK_ORDER: [&str; 8] =
     ["destinations", "users", "sessions", "registrations", "verifications", "outbox", "events", "audit"];
 
+/// A statement for so many rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Part {
-    sql: String,
+    sql: &'static str,
+    rows: usize,
     need: Need,
 }
 
+/// The texts of batches, by their parts: they are the same few again and again.
+static TEXTS: Mutex<Option<HashMap<TextKey, Arc<str>>>> = Mutex::new(None);
+
+type TextKey = (Vec<Part>, Option<Ends>);
+
 /// The claim of a write on what it finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Need {
     /// It may find nothing; it runs after the others.
     Nothing,
@@ -45,43 +74,114 @@ impl Need {
     }
 }
 
+impl Values {
+    pub(super) fn add<'v, T>(&mut self, value: T) -> Result<(), sqlx::Error>
+    where
+        T: Encode<'v, Postgres> + Type<Postgres> + Encode<'v, Sqlite> + Type<Sqlite>,
+    {
+        match self {
+            Self::Postgres(values) => values.add(value),
+            Self::Sqlite(values) => values.add(value),
+        }
+        .map_err(sqlx::Error::Encode)
+    }
+
+    fn empty(&self) -> Self {
+        match self {
+            Self::Postgres(_) => Self::Postgres(PgArguments::default()),
+            Self::Sqlite(_) => Self::Sqlite(SqliteArguments::default()),
+        }
+    }
+}
+
 impl Batch {
-    pub(super) fn is_empty(&self) -> bool {
-        self.parts.is_empty()
+    pub(super) fn new(values: Values) -> Self {
+        Self { parts: Vec::new(), values }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.parts.len()
     }
 
     /// Adds a statement; the caller adds the values of its rows.
-    pub(super) fn push(&mut self, sql: &str, rows: usize, need: Need) -> &mut PgArguments {
-        let sql = for_rows(sql, rows);
-        let values = highest_parameter(&sql);
-        self.parts.push(Part { sql: renumbered(&sql, self.bound), need });
-        self.bound += values;
-        &mut self.arguments
+    pub(super) fn push(&mut self, statement: Sql, rows: usize, need: Need) -> &mut Values {
+        let sql = if self.is_for_sqlite() { statement.sqlite } else { statement.postgres };
+        self.parts.push(Part { sql, rows, need });
+        &mut self.values
     }
 
-    /// Everything in it, as one statement.
-    pub(super) fn take(&mut self) -> (String, PgArguments) {
-        let Self { mut parts, arguments, .. } = std::mem::take(self);
-        parts.sort_by_key(|part| lock_rank(&part.sql));
-        if let [Part { need: Need::Nothing, .. }] = parts.as_slice() {
-            return (parts.remove(0).sql, arguments);
-        }
-        let (mut sql, mut counts) = (String::from("WITH "), String::from("SELECT 1"));
-        for (place, Part { sql: part, need }) in parts.iter().enumerate() {
-            let comma = if place == 0 { "" } else { ", " };
-            let returning = if *need == Need::Nothing { "" } else { " RETURNING 1" };
-            let _ = write!(sql, "{comma}w{place} AS ({part}{returning})");
-            let _ = match need {
-                Need::Nothing => Ok(()),
-                Need::Order => write!(counts, ", (SELECT count(*) FROM w{place})"),
-                // By zero where none was found, which undoes the whole.
-                Need::Row => write!(counts, ", 1 / (SELECT count(*) FROM w{place})"),
-            };
-        }
-        sql.push(' ');
-        sql.push_str(&counts);
-        (sql, arguments)
+    pub(super) fn is_for_sqlite(&self) -> bool {
+        matches!(self.values, Values::Sqlite(_))
     }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.values.empty());
+    }
+
+    /// Everything in it, as one text; the ends are SQLite's.
+    pub(super) fn take(&mut self, ends: Option<Ends>) -> (Arc<str>, Values) {
+        let empty = Self::new(self.values.empty());
+        let Self { parts, values } = std::mem::replace(self, empty);
+        (text((parts, ends)), values)
+    }
+}
+
+/// The text of a batch, built at its first use.
+fn text(batch: TextKey) -> Arc<str> {
+    const MOST: usize = 256;
+    const LONGEST: usize = 16 * 1024;
+    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let texts = texts.get_or_insert_default();
+    if let Some(text) = texts.get(&batch) {
+        return Arc::clone(text);
+    }
+    let mut bound = 0;
+    let numbered = batch.0.iter().map(|part| {
+        let sql = for_rows(part.sql, part.rows);
+        let numbered = renumbered(&sql, bound);
+        bound += highest_parameter(&sql);
+        (numbered, part.need)
+    });
+    let numbered: Vec<_> = numbered.collect();
+    let text: Arc<str> = batch.1.map_or_else(|| statement(&numbered), |ends| script(&numbered, ends)).into();
+    if texts.len() < MOST && text.len() < LONGEST {
+        texts.insert(batch, Arc::clone(&text));
+    }
+    text
+}
+
+fn script(parts: &[(String, Need)], ends: Ends) -> String {
+    let mut sql = String::from(if ends.begin { SQLITE_BEGIN } else { "" });
+    for (place, (part, need)) in parts.iter().enumerate() {
+        sql.push_str(if place == 0 { "" } else { "; " });
+        sql.push_str(part);
+        sql.push_str(if *need == Need::Row { SQLITE_NEEDS_ROW } else { "" });
+    }
+    sql.push_str(if ends.commit { "; COMMIT" } else { "" });
+    sql
+}
+
+fn statement(parts: &[(String, Need)]) -> String {
+    if let [(part, Need::Nothing)] = parts {
+        return part.clone();
+    }
+    let mut parts: Vec<_> = parts.iter().collect();
+    parts.sort_by_key(|(part, _)| lock_rank(part));
+    let (mut sql, mut counts) = (String::from("WITH "), String::from("SELECT 1"));
+    for (place, (part, need)) in parts.into_iter().enumerate() {
+        let comma = if place == 0 { "" } else { ", " };
+        let returning = if *need == Need::Nothing { "" } else { " RETURNING 1" };
+        let _ = write!(sql, "{comma}w{place} AS ({part}{returning})");
+        let _ = match need {
+            Need::Nothing => Ok(()),
+            Need::Order => write!(counts, ", (SELECT count(*) FROM w{place})"),
+            // By zero where none was found, which undoes the whole.
+            Need::Row => write!(counts, ", 1 / (SELECT count(*) FROM w{place})"),
+        };
+    }
+    sql.push(' ');
+    sql.push_str(&counts);
+    sql
 }
 
 fn lock_rank(sql: &str) -> usize {
@@ -123,27 +223,49 @@ fn highest_parameter(sql: &str) -> usize {
 mod tests {
     use super::*;
 
+    type Write = (&'static str, usize, Need);
+
+    const WRITES: [Write; 3] = [
+        ("DELETE FROM registrations WHERE id = $1", 1, Need::Order),
+        ("UPDATE users SET x = $2 WHERE id = $1", 1, Need::Row),
+        ("INSERT INTO outbox (x, y, z) VALUES ($1, 'queued', $2)", 2, Need::Nothing),
+    ];
+
+    fn text_of(values: Values, writes: &[Write]) -> String {
+        let mut batch = Batch::new(values);
+        let ends = batch.is_for_sqlite().then_some(Ends { begin: true, commit: true });
+        for (sql, rows, need) in writes {
+            batch.push(Sql { postgres: sql, sqlite: sql }, *rows, *need);
+        }
+        let (text, _) = batch.take(ends);
+        assert_eq!(batch.len(), 0);
+        text.to_string()
+    }
+
     #[test]
     fn writes_become_one_statement_in_the_order_of_locks() {
-        let mut batch = Batch::default();
-        batch.push("DELETE FROM registrations WHERE id = $1", 1, Need::Order);
-        batch.push("UPDATE users SET x = $2 WHERE id = $1", 1, Need::Row);
-        batch.push("INSERT INTO outbox (x, y, z) VALUES ($1, 'queued', $2)", 2, Need::Nothing);
-        let (sql, _) = batch.take();
         assert_eq!(
-            sql,
+            text_of(Values::Postgres(PgArguments::default()), &WRITES),
             "WITH w0 AS (UPDATE users SET x = $3 WHERE id = $2 RETURNING 1), \
              w1 AS (DELETE FROM registrations WHERE id = $1 RETURNING 1), \
              w2 AS (INSERT INTO outbox (x, y, z) VALUES ($4, 'queued', $5), ($6, 'queued', $7)) \
              SELECT 1, 1 / (SELECT count(*) FROM w0), (SELECT count(*) FROM w1)"
         );
-        assert!(batch.is_empty());
+    }
+
+    #[test]
+    fn writes_become_one_text_for_sqlite() {
+        assert_eq!(
+            text_of(Values::Sqlite(SqliteArguments::default()), &WRITES),
+            "BEGIN IMMEDIATE; DELETE FROM registrations WHERE id = $1; UPDATE users SET x = $3 WHERE id = $2; \
+             SELECT abs(-9223372036854775807 - (changes() = 0)); \
+             INSERT INTO outbox (x, y, z) VALUES ($4, 'queued', $5), ($6, 'queued', $7); COMMIT"
+        );
     }
 
     #[test]
     fn one_write_stays_as_it_is() {
-        let mut batch = Batch::default();
-        batch.push("INSERT INTO c (x) VALUES ($1)", 1, Need::Nothing);
-        assert_eq!(batch.take().0, "INSERT INTO c (x) VALUES ($1)");
+        let one = [("INSERT INTO c (x) VALUES ($1)", 1, Need::Nothing)];
+        assert_eq!(text_of(Values::Postgres(PgArguments::default()), &one), "INSERT INTO c (x) VALUES ($1)");
     }
 }

@@ -6,12 +6,15 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr as _, SqliteConnection, postgres::PgArguments};
+use sqlx::{
+    AssertSqlSafe, PgConnection, SqlSafeStr as _, SqlStr, SqliteConnection, postgres::PgArguments,
+    sqlite::SqliteArguments,
+};
 use tokio::time::error::Elapsed;
 
 use super::{
     Sql, StoreError,
-    batch::{Batch, Need},
+    batch::{Batch, Ends, Need, SQLITE_BEGIN, Values},
     dialect::statements,
     pool::Lease,
 };
@@ -38,11 +41,19 @@ pub struct Reader {
     pooled: Option<Arc<str>>,
     /// A statement has begun and its answer was not read: nobody else may have this connection.
     in_statement: bool,
-    in_transaction: bool,
-    /// Of a transaction on PostgreSQL: it begins with the first statement that locks or that writes with an answer, and
-    /// gathers the writes without one.
+    transaction: Transaction,
+    /// Of a transaction: it begins with the first statement that locks or that writes with an answer, and gathers the
+    /// writes without one.
     gathers: bool,
     pub(super) batch: Batch,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transaction {
+    None,
+    /// Of SQLite: it begins in one trip with the next statement.
+    Due,
+    Open,
 }
 
 /// A connection for single statements that may write.
@@ -62,13 +73,14 @@ pub(super) enum Driver {
 macro_rules! on {
     ($connection:expr, $statement:expr, |$db:ident, $sql:ident| $body:expr) => {{
         let timeout = $connection.begin_statement();
+        let begins = $connection.takes_begin();
         let answer = match &mut $connection.driver {
             $crate::store::connection::Driver::Postgres(driver) => {
-                let ($db, $sql) = (&mut **driver, $statement.postgres);
+                let ($db, $sql) = (&mut **driver, sqlx::SqlSafeStr::into_sql_str($statement.postgres));
                 tokio::time::timeout(timeout, $body).await
             }
             $crate::store::connection::Driver::Sqlite(driver) => {
-                let ($db, $sql) = (&mut **driver, $statement.sqlite);
+                let ($db, $sql) = (&mut **driver, $crate::store::connection::begun(begins, $statement.sqlite));
                 tokio::time::timeout(timeout, $body).await
             }
             $crate::store::connection::Driver::Gone => unreachable!("only drop takes the driver out"),
@@ -95,11 +107,26 @@ macro_rules! prepared {
 }
 pub(super) use {on, prepared};
 
+/// The text of a statement of SQLite, with which a transaction may begin.
+pub(super) fn begun(begins: bool, sql: &'static str) -> SqlStr {
+    if begins { AssertSqlSafe([SQLITE_BEGIN, sql].concat()).into_sql_str() } else { sql.into_sql_str() }
+}
+
+/// How many rows a query touches; the last count is its own, a `BEGIN` before it repeats an older one.
+macro_rules! rows_affected {
+    ($db:expr, $query:expr) => {
+        futures_util::TryStreamExt::try_fold(sqlx::Executor::fetch_many($db, $query), 0, async |count, step| {
+            Ok(step.left().map_or(count, |done| done.rows_affected()))
+        })
+    };
+}
+pub(super) use rows_affected;
+
 /// Runs a statement and returns how many rows it touched.
 macro_rules! execute {
     ($connection:expr, $statement:expr, [$($value:expr),* $(,)?]) => {
-        $crate::store::connection::prepared!($connection, $statement, query, |db, query| async {
-            query$(.bind($value))*.execute(db).await.map(|done| done.rows_affected())
+        $crate::store::connection::prepared!($connection, $statement, query, |db, query| {
+            $crate::store::connection::rows_affected!(db, query$(.bind($value))*)
         })
     };
 }
@@ -108,36 +135,48 @@ pub(super) use execute;
 /// Writes rows, each bound by these values; a transaction on PostgreSQL gathers them. What finds no row though it
 /// [needs](crate::store::batch::Need) one fails with [`StoreError::Stale`], here or at the commit.
 macro_rules! write_rows {
-    ($connection:expr, $need:ident, $statement:expr, $rows:expr, |$row:pat_param| [$($value:expr),* $(,)?]) => {{
-        let (rows, need) = ($rows, $crate::store::batch::Need::$need);
-        if rows.is_empty() {
-            Ok(())
-        } else if let Some(arguments) = $connection.gather($statement, rows.len(), need) {
-            let mut added = Ok(());
-            for $row in rows {
-                $(added = added.and_then(|()| sqlx::Arguments::add(arguments, $value));)*
+    ($connection:expr, $need:ident, $statement:expr, $rows:expr, |$row:pat_param| $values:tt) => {{
+        let mut written = Ok(());
+        for rows in $rows.chunks($connection.rows_at_once()) {
+            let need = $crate::store::batch::Need::$need;
+            if written.is_ok() {
+                written = $crate::store::connection::write_chunk!($connection, need, $statement, rows, |$row| $values);
             }
-            added.map_err(|error| sqlx::Error::Encode(error).into())
+        }
+        written
+    }};
+}
+pub(super) use write_rows;
+
+/// As many of these rows as a statement takes.
+macro_rules! write_chunk {
+    ($connection:expr, $need:ident, $statement:expr, $rows:ident, |$row:pat_param| [$($value:expr),* $(,)?]) => {
+        if let Some(values) = $connection.gather($statement, $rows.len(), $need) {
+            let mut added = Ok(());
+            for $row in $rows {
+                $(added = added.and_then(|()| values.add($value));)*
+            }
+            added.map_err($crate::store::StoreError::from)
         } else {
             match $connection.enter().await {
                 Ok(entered) => {
                     let named = !$connection.is_pooled();
                     let answer = $crate::store::connection::on!($connection, $statement, |db, sql| {
-                        let sql = sqlx::AssertSqlSafe($crate::store::batch::for_rows(sql, rows.len()));
+                        let sql = sqlx::AssertSqlSafe($crate::store::batch::for_rows(sql.as_str(), $rows.len()));
                         let mut query = sqlx::query(sql).persistent(named);
-                        for $row in rows {
+                        for $row in $rows {
                             $(query = query.bind($value);)*
                         }
-                        async { query.execute(db).await.map(|done| done.rows_affected()) }
+                        $crate::store::connection::rows_affected!(db, query)
                     });
-                    $connection.leave(entered, answer).await.and_then(|found| need.check(found))
+                    $connection.leave(entered, answer).await.and_then(|found| $need.check(found))
                 }
                 Err(error) => Err(error),
             }
         }
-    }};
+    };
 }
-pub(super) use write_rows;
+pub(super) use write_chunk;
 
 /// Writes as [`write_rows`] does, once.
 macro_rules! write_once {
@@ -162,8 +201,12 @@ impl Reader {
         breaker: Arc<CircuitBreaker>,
         pooled: Option<Arc<str>>,
     ) -> Self {
-        let (in_statement, in_transaction, gathers) = (false, false, false);
-        Self { driver, timeout, breaker, pooled, in_statement, in_transaction, gathers, batch: Batch::default() }
+        let batch = Batch::new(match driver {
+            Driver::Sqlite(_) => Values::Sqlite(SqliteArguments::default()),
+            Driver::Postgres(_) | Driver::Gone => Values::Postgres(PgArguments::default()),
+        });
+        let (in_statement, transaction, gathers) = (false, Transaction::None, false);
+        Self { driver, timeout, breaker, pooled, in_statement, transaction, gathers, batch }
     }
 
     pub(super) fn is_pooled(&self) -> bool {
@@ -173,11 +216,11 @@ impl Reader {
     /// Before a statement that only reads: sends what was gathered, which it is to see, and begins the transaction that
     /// a single statement needs behind a pooler; `true` if it did.
     pub(super) async fn enter(&mut self) -> Result<bool, StoreError> {
-        if !self.batch.is_empty() {
+        if self.batch.len() > 0 {
             self.begin_late().await?;
-            self.send_batch().await?;
+            self.send_batch(false).await?;
         }
-        let enters = self.is_pooled() && !self.in_transaction;
+        let enters = self.is_pooled() && !self.in_transaction();
         if enters {
             self.begin().await?;
         }
@@ -194,31 +237,68 @@ impl Reader {
 
     /// Begins the transaction that has not needed to yet.
     async fn begin_late(&mut self) -> Result<(), StoreError> {
-        if self.in_transaction { Ok(()) } else { self.begin().await }
+        match self.driver {
+            _ if self.in_transaction() => {}
+            Driver::Sqlite(_) => self.transaction = Transaction::Due,
+            Driver::Postgres(_) | Driver::Gone => self.begin().await?,
+        }
+        Ok(())
     }
 
-    async fn send_batch(&mut self) -> Result<(), StoreError> {
-        let (sql, arguments) = self.batch.take();
-        let (named, timeout) = (!self.is_pooled(), self.begin_statement());
-        let Driver::Postgres(driver) = &mut self.driver else { unreachable!("SQLite gathers nothing") };
-        let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(named);
-        let answer = tokio::time::timeout(timeout, query.execute(&mut **driver)).await;
-        self.end_statement(answer).map(drop)
+    /// Sends what was gathered; with SQLite's `COMMIT` behind it, if it is the last.
+    async fn send_batch(&mut self, last: bool) -> Result<(), StoreError> {
+        let mut ends = Ends { begin: self.takes_begin(), commit: false };
+        // One statement alone is its own transaction.
+        if last && self.batch.is_for_sqlite() && (self.in_transaction() || self.batch.len() > 1) {
+            ends = Ends { begin: !self.in_transaction(), commit: true };
+            self.transaction = Transaction::Open;
+        }
+        let (sql, values) = self.batch.take(self.batch.is_for_sqlite().then_some(ends));
+        let (sql, named, timeout) = (AssertSqlSafe(sql), !self.is_pooled(), self.begin_statement());
+        let answer = match (&mut self.driver, values) {
+            (Driver::Postgres(driver), Values::Postgres(values)) => {
+                let query = sqlx::query_with(sql, values).persistent(named);
+                tokio::time::timeout(timeout, query.execute(&mut **driver)).await.map(|done| done.map(drop))
+            }
+            (Driver::Sqlite(driver), Values::Sqlite(values)) => {
+                let query = sqlx::query_with(sql, values).persistent(named);
+                tokio::time::timeout(timeout, query.execute(&mut **driver)).await.map(|done| done.map(drop))
+            }
+            _ => unreachable!("a batch has its driver's values"),
+        };
+        self.end_statement(answer)?;
+        if ends.commit {
+            self.transaction = Transaction::None;
+        }
+        Ok(())
+    }
+
+    /// Whether SQLite's transaction begins with the statement that now comes.
+    pub(super) fn takes_begin(&mut self) -> bool {
+        let begins = self.transaction == Transaction::Due;
+        if begins {
+            self.transaction = Transaction::Open;
+        }
+        begins
+    }
+
+    fn in_transaction(&self) -> bool {
+        self.transaction == Transaction::Open
     }
 
     async fn begin(&mut self) -> Result<(), StoreError> {
         let pooled = self.pooled.clone();
         on!(self, BEGIN_WRITING, |db, sql| async {
-            let sql = pooled.map_or_else(|| sql.into_sql_str(), |begin| AssertSqlSafe(begin).into_sql_str());
+            let sql = pooled.map_or(sql, |begin| AssertSqlSafe(begin).into_sql_str());
             sqlx::raw_sql(sql).execute(db).await.map(drop)
         })?;
-        self.in_transaction = true;
+        self.transaction = Transaction::Open;
         Ok(())
     }
 
     async fn end(&mut self, command: Sql) -> Result<(), StoreError> {
         self.control(command).await?;
-        self.in_transaction = false;
+        self.transaction = Transaction::None;
         Ok(())
     }
 
@@ -281,7 +361,7 @@ impl Drop for Reader {
         if self.in_statement {
             return; // it closes: its answer may still come
         }
-        if !self.in_transaction {
+        if !self.in_transaction() {
             return driver.give_back();
         }
         let mut connection = Self::new(driver, self.timeout, Arc::clone(&self.breaker), None);
@@ -318,18 +398,26 @@ impl Writer {
     }
 
     /// The arguments of a write that is gathered with others; `None` where it is to run at once.
-    pub(super) fn gather(&mut self, statement: Sql, rows: usize, need: Need) -> Option<&mut PgArguments> {
-        self.gathers.then(|| self.0.batch.push(statement.postgres, rows, need))
+    pub(super) fn gather(&mut self, statement: Sql, rows: usize, need: Need) -> Option<&mut Values> {
+        self.gathers.then(|| self.0.batch.push(statement, rows, need))
+    }
+
+    /// The most rows of one statement: SQLite looks each parameter up among all of it, by name.
+    pub(super) fn rows_at_once(&self) -> usize {
+        if self.batch.is_for_sqlite() { 50 } else { usize::MAX }
+    }
+
+    /// Takes the lock of all writers, where there is one, and lets it go.
+    pub(super) async fn try_lock(&mut self) -> Result<(), StoreError> {
+        self.begin().await?;
+        self.end(ROLLBACK).await
     }
 }
 
 impl Tx {
-    pub(super) async fn begin(mut connection: Writer) -> Result<Self, StoreError> {
-        connection.0.gathers = matches!(connection.driver, Driver::Postgres(_));
-        if !connection.gathers {
-            connection.begin().await?;
-        }
-        Ok(Self(connection))
+    pub(super) fn new(mut connection: Writer) -> Self {
+        connection.0.gathers = true;
+        Self(connection)
     }
 
     /// Makes everything in it permanent.
@@ -341,26 +429,27 @@ impl Tx {
         self.make_permanent().await
     }
 
-    /// One statement alone is its own transaction.
     async fn make_permanent(&mut self) -> Result<(), StoreError> {
-        match (self.in_transaction, self.batch.is_empty()) {
-            (false, true) => return Ok(()),
-            (false, false) if !self.is_pooled() => return self.send_batch().await,
-            _ => self.0.enter().await?,
-        };
-        self.end(COMMIT).await
+        let is_gathered = self.batch.len() > 0;
+        if is_gathered && (self.batch.is_for_sqlite() || !(self.in_transaction() || self.is_pooled())) {
+            return self.send_batch(true).await;
+        }
+        if is_gathered || self.in_transaction() {
+            self.0.enter().await?;
+            self.end(COMMIT).await?;
+        }
+        Ok(())
     }
 
     /// Undoes everything in it, before the caller goes on.
     pub async fn rollback(mut self) -> Result<(), StoreError> {
-        self.batch = Batch::default();
-        if self.in_transaction { self.end(ROLLBACK).await } else { Ok(()) }
+        self.batch.clear();
+        if self.in_transaction() { self.end(ROLLBACK).await } else { Ok(()) }
     }
 
     /// Makes everything so far permanent, and begins again without its locks.
     pub async fn restart(&mut self) -> Result<(), StoreError> {
-        self.make_permanent().await?;
-        if self.gathers { Ok(()) } else { self.begin().await }
+        self.make_permanent().await
     }
 }
 

@@ -66,7 +66,8 @@ impl From<sqlx::Error> for StoreError {
         }
         match database.code().as_deref() {
             Some("40P01" | "40001") => Self::Conflict,
-            Some("22012") => Self::Stale, // a batch divides by the rows that it found
+            Some("22012") => Self::Stale, // a batch divides by the rows that it found; SQLite's overflows
+            Some("1") if database.message() == "integer overflow" => Self::Stale,
             // A lock or a statement took too long: a row's trouble, not the database's.
             Some("55P03" | "57014") => Self::LockTimeout,
             Some(code) if is_outage(code) => Self::Unavailable(Unavailable::new(Dependency::Sql, error)),
