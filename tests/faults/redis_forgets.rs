@@ -96,8 +96,9 @@ async fn copy(connection: &mut redis::aio::MultiplexedConnection) -> Vec<(String
 
 async fn put_back(connection: &mut redis::aio::MultiplexedConnection, copied: &[(String, Vec<u8>, i64)]) {
     empty(connection).await;
+    // A worker of the server may have written meanwhile.
     for (key, value, left) in copied {
-        redis::cmd("RESTORE").arg(key).arg(left).arg(value).exec_async(connection).await.unwrap();
+        redis::cmd("RESTORE").arg(key).arg(left).arg(value).arg("REPLACE").exec_async(connection).await.unwrap();
     }
 }
 
