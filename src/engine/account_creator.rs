@@ -45,14 +45,14 @@ impl AccountCreator {
         let NewAccount { user, destination, verification, was_pending, client, opens_session } = new;
         tx.insert_user(user).await?;
         if was_pending {
-            tx.end_registrations(user.id, destination).await?;
+            tx.end_registrations(user.id, destination)?;
         } else {
             tx.delete_registrations(destination).await?;
         }
-        tx.use_verification(verification, Some(user.id), now).await?;
+        tx.use_verification(verification, Some(user.id), now)?;
         let mut session = None;
         if opens_session {
-            session = Some(self.opener.open_first(&mut tx, user, client, destination, now).await?);
+            session = Some(self.opener.open_first(&mut tx, user, client, destination, now)?);
         }
         let (user_id, channel) = (user.id, Some(destination.channel()));
         let mut events = vec![EventKind::UserRegistered { user_id }, EventKind::UserActivated { user_id, channel }];

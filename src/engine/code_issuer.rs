@@ -161,7 +161,7 @@ impl CodeIssuer {
         let mut record = tx.lock_destination(way, self.core.now()).await?;
         if record.history.settle(self.core.now()) {
             // Kept whatever comes of this request: else every one would begin the pause anew.
-            tx.replace_history(way, &record, self.core.now()).await?;
+            tx.replace_history(way, &record, self.core.now())?;
             tx.restart().await?;
             record = tx.lock_destination(way, self.core.now()).await?;
         }
@@ -261,7 +261,7 @@ impl CodeIssuer {
     }
 
     /// Writes the send, the verification and the message; the caller has checked the cooldown, and commits.
-    pub(crate) async fn issue(
+    pub(crate) fn issue(
         &self,
         tx: &mut Tx,
         record: &mut DestinationRecord,
@@ -273,10 +273,10 @@ impl CodeIssuer {
         if self.settings.test_identities.code(new.destination, now).is_none() {
             record.history.record_send(new.purpose, now);
         }
-        tx.replace_history(new.way(), record, now).await?;
-        let verification = self.write_verification(tx, new, now).await?;
-        let message = self.write_message(tx, &verification, new, now).await?;
-        tx.append_audit(&[issued_line(&verification, client, now)]).await?;
+        tx.replace_history(new.way(), record, now)?;
+        let verification = self.write_verification(tx, new, now)?;
+        let message = self.write_message(tx, &verification, new, now)?;
+        tx.append_audit(&[issued_line(&verification, client, now)])?;
         let mut live = live_code(&message, &self.core.keyring);
         live.asked_from = Some(client.ip);
         if verification.holder == Holder::Phantom {
@@ -287,12 +287,7 @@ impl CodeIssuer {
         Ok(InactiveCode { live, issued, issued_at: verification.issued_at, reach: verification.reach() })
     }
 
-    async fn write_verification(
-        &self,
-        tx: &mut Tx,
-        new: &NewCode<'_>,
-        now: Timestamp,
-    ) -> Result<Verification, StoreError> {
+    fn write_verification(&self, tx: &mut Tx, new: &NewCode<'_>, now: Timestamp) -> Result<Verification, StoreError> {
         let policy = self.settings.policy(new.purpose, new.destination.channel());
         let verification = Verification {
             id: new.verification_id,
@@ -310,14 +305,14 @@ impl CodeIssuer {
             sign_up: new.sign_up.clone(),
         };
         if new.generation == 1 {
-            tx.insert_verification(&verification).await?;
+            tx.insert_verification(&verification)?;
         } else {
-            tx.renew_verification(&verification).await?;
+            tx.renew_verification(&verification)?;
         }
         Ok(verification)
     }
 
-    async fn write_message(
+    fn write_message(
         &self,
         tx: &mut Tx,
         verification: &Verification,
@@ -349,7 +344,7 @@ impl CodeIssuer {
             deadline: verification.expires_at,
             traceparent: telemetry::traceparent(),
         };
-        tx.enqueue(&queued, now).await?;
+        tx.enqueue(&queued, now)?;
         Ok(message)
     }
 

@@ -40,8 +40,8 @@ impl EventLog {
         if self.personal_data {
             describe(tx, &mut events).await?;
         }
-        self.append_events(tx, &events).await?;
-        tx.append_audit(&AuditLine::of_events(&events, origin, now)).await
+        self.append_events(tx, &events)?;
+        tx.append_audit(&AuditLine::of_events(&events, origin, now))
     }
 
     /// Takes the description of a deleted account out of the events that wait.
@@ -62,14 +62,14 @@ impl EventLog {
             lines.push(tx.unless_gone(line.clone()).await?);
         }
         let events: Vec<Event> = failed.iter().map(|(event, _)| event.clone()).collect();
-        self.append_events(&mut tx, &events).await?;
-        tx.append_audit(&lines).await?;
+        self.append_events(&mut tx, &events)?;
+        tx.append_audit(&lines)?;
         self.commit(tx).await
     }
 
-    async fn append_events(&self, tx: &mut Tx, events: &[Event]) -> Result<(), StoreError> {
+    fn append_events(&self, tx: &mut Tx, events: &[Event]) -> Result<(), StoreError> {
         let sealed: Vec<SealedEvent> = events.iter().map(|event| self.seal(event)).collect();
-        tx.append_events(&sealed, self.core.now()).await
+        tx.append_events(&sealed, self.core.now())
     }
 
     /// Commits the transaction and wakes the relays.

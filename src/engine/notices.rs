@@ -32,7 +32,7 @@ impl Notices {
             let (way, now) = (Way::new(Purpose::ContactChange, &address), self.core.now());
             let mut record = tx.lock_destination(way, now).await?;
             if record.history.record_notice(notice, now) {
-                tx.update_history(&way.record_key(), &record.history).await?;
+                tx.update_history(&way.record_key(), &record.history)?;
                 due.push(address);
             }
         }
@@ -51,13 +51,13 @@ impl Notices {
         let notice = NoticeKind::AlreadyRegistered;
         let owner = tx.user_by_address(address).await?.filter(|owner| owner.disabled_at.is_none());
         match owner.filter(|_| record.history.record_notice(notice, now)) {
-            Some(owner) => self.enqueue(tx, &owner, std::slice::from_ref(address), notice, None, now).await,
+            Some(owner) => self.enqueue(tx, &owner, std::slice::from_ref(address), notice, None, now),
             None => Ok(()),
         }
     }
 
     /// Queues the notice to each address; the caller commits, and wakes the delivery worker.
-    pub(crate) async fn enqueue(
+    pub(crate) fn enqueue(
         &self,
         tx: &mut Tx,
         user: &User,
@@ -68,23 +68,23 @@ impl Notices {
     ) -> Result<(), StoreError> {
         for to in to {
             let (address, locale) = (about.map(Address::masked), user.locale.clone());
-            self.queue(tx, Some(user.id), Notice { to: to.clone(), notice, address, locale }, now).await?;
+            self.queue(tx, Some(user.id), Notice { to: to.clone(), notice, address, locale }, now)?;
         }
         Ok(())
     }
 
     /// Queues a notice to an address that is nobody's yet; the caller commits.
-    pub(crate) async fn enqueue_to(
+    pub(crate) fn enqueue_to(
         &self,
         tx: &mut Tx,
         to: &Address,
         notice: NoticeKind,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.queue(tx, None, Notice { to: to.clone(), notice, address: None, locale: None }, now).await
+        self.queue(tx, None, Notice { to: to.clone(), notice, address: None, locale: None }, now)
     }
 
-    async fn queue(&self, tx: &mut Tx, user: Option<Uuid>, notice: Notice, now: Timestamp) -> Result<(), StoreError> {
+    fn queue(&self, tx: &mut Tx, user: Option<Uuid>, notice: Notice, now: Timestamp) -> Result<(), StoreError> {
         let destination = notice.to.masked();
         let payload = MessagePayload::Notice(notice);
         let message = QueuedMessage {
@@ -96,6 +96,6 @@ impl Notices {
             deadline: now.plus(DAY),
             traceparent: telemetry::traceparent(),
         };
-        tx.enqueue(&message, now).await
+        tx.enqueue(&message, now)
     }
 }

@@ -303,7 +303,7 @@ impl PasswordChecker {
         };
         let mut tx = self.core.store.begin().await?;
         let line = tx.unless_gone(line).await?;
-        tx.append_audit(&[line]).await?;
+        tx.append_audit(&[line])?;
         Ok(tx.commit().await?)
     }
 

@@ -67,10 +67,10 @@ impl PasswordWriter {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let ReplacedPassword { new, suspended, told, told_of_suspension, .. } = replaced;
-        self.notices.enqueue(tx, new.user, told, new.notice, None, now).await?;
+        self.notices.enqueue(tx, new.user, told, new.notice, None, now)?;
         let Some(address) = suspended else { return Ok(()) };
         let notice = NoticeKind::ContactSuspended;
-        self.notices.enqueue(tx, new.user, told_of_suspension, notice, Some(address), now).await?;
+        self.notices.enqueue(tx, new.user, told_of_suspension, notice, Some(address), now)?;
         let (user_id, channel, change) = (new.user.id, address.channel(), ContactChange::Suspended);
         let suspended = EventKind::ContactChanged { user_id, channel, change };
         self.event_log.append(tx, [suspended], Origin::client(new.client).about(address), now).await

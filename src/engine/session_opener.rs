@@ -64,22 +64,22 @@ impl SessionOpener {
         // Before the session's row, which would lock the account's for less.
         let is_locked = makes_room || user.session_opened_at.plus(NOTED_FOR) <= now;
         if is_locked {
-            tx.note_session(user, now).await?;
+            tx.note_session(user, now)?;
         }
         if makes_room {
             let dropped = tx.delete_oldest_sessions(user, SESSIONS_KEPT - 1, now).await?;
             events.extend(dropped.into_iter().map(|id| EventKind::revoked(user.id, id, Reason::Crowded)));
         }
         if is_locked {
-            tx.insert_session_of_locked(&session, SESSIONS_KEPT).await?;
+            tx.insert_session_of_locked(&session, SESSIONS_KEPT)?;
         } else {
-            tx.insert_session(&session, SESSIONS_KEPT).await?;
+            tx.insert_session(&session, SESSIONS_KEPT)?;
         }
         Ok((session, events))
     }
 
     /// Inserts the first session of an account that the same transaction inserts.
-    pub(crate) async fn open_first(
+    pub(crate) fn open_first(
         &self,
         tx: &mut Tx,
         user: &User,
@@ -88,7 +88,7 @@ impl SessionOpener {
         now: Timestamp,
     ) -> Result<Session, StoreError> {
         let session = self.session(user, client, Some(opened_by), now);
-        tx.insert_session_of_locked(&session, SESSIONS_KEPT).await?;
+        tx.insert_session_of_locked(&session, SESSIONS_KEPT)?;
         Ok(session)
     }
 

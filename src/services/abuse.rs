@@ -71,7 +71,7 @@ impl AbuseService {
         for (prefix, state) in &changed {
             tx.set_prefix_state(prefix, *state, now).await?;
         }
-        tx.append_audit(&[AuditLine::command(origin.command.unwrap_or_default(), None, origin, now)]).await?;
+        tx.append_audit(&[AuditLine::command(origin.command.unwrap_or_default(), None, origin, now)])?;
         tx.commit().await?;
         Ok(changed.into_iter().map(|(prefix, _)| prefix).collect())
     }

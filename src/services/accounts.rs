@@ -68,9 +68,9 @@ impl AccountService {
         let notices = Notices { core: self.core.clone() };
         let mut tx = self.core.store.begin().await?;
         tx.invite(&address.hash(), ends_at).await?;
-        notices.enqueue_to(&mut tx, address, NoticeKind::Invited, now).await?;
+        notices.enqueue_to(&mut tx, address, NoticeKind::Invited, now)?;
         let origin = Origin::command("users_invite").about(address);
-        tx.append_audit(&[AuditLine::command("users_invite", None, origin, now)]).await?;
+        tx.append_audit(&[AuditLine::command("users_invite", None, origin, now)])?;
         tx.commit().await?;
         Ok(ends_at)
     }
@@ -119,7 +119,7 @@ impl AccountService {
         if !tx.set_claims(user.id, claims, now).await? {
             return Err(Error::NotFound);
         }
-        tx.append_audit(&[AuditLine::command("users_set", Some(user.id), Origin::default(), now)]).await?;
+        tx.append_audit(&[AuditLine::command("users_set", Some(user.id), Origin::default(), now)])?;
         let user = tx.user(user.id).await?.ok_or(Error::NotFound)?;
         tx.commit().await?;
         Ok(user)
@@ -141,7 +141,7 @@ impl AccountService {
         let now = self.core.now();
         let mut tx = self.core.store.begin().await?;
         if tx.enable_user(user.id, now).await? {
-            tx.append_audit(&[AuditLine::command("users_enable", Some(user.id), Origin::default(), now)]).await?;
+            tx.append_audit(&[AuditLine::command("users_enable", Some(user.id), Origin::default(), now)])?;
         }
         Ok(tx.commit().await?)
     }
@@ -182,7 +182,7 @@ impl AccountService {
         let mut tx = self.core.store.begin().await?;
         tx.lift_limits(&address.hash(), now).await?;
         tx.reopen_password_of(address).await?;
-        tx.append_audit(&[line]).await?;
+        tx.append_audit(&[line])?;
         Ok(tx.commit().await?)
     }
 }

@@ -137,7 +137,7 @@ impl CodeLoginService {
     ) -> Result<Session, StoreError> {
         let (address, LoginService { opener, event_log, .. }) = (&proven.destination, &self.login);
         let (session, events) = opener.open(&mut tx, user, client, (Some(address), makes_room), now).await?;
-        tx.use_verification(proven.id, None, now).await?;
+        tx.use_verification(proven.id, None, now)?;
         event_log.append(&mut tx, events, Origin::client(client).about(address), now).await?;
         event_log.commit(tx).await?;
         Ok(session)
@@ -173,7 +173,7 @@ impl CodeLoginService {
         let others = owner.proven_addresses().into_iter().filter(|address| *address != mobile).collect();
         let told = self.notices.due(tx, notice, others).await?;
         tx.remove_contact(owner, Channel::Sms, now).await?.ok_or(Error::Conflict)?;
-        self.notices.enqueue(tx, owner, &told, notice, Some(&mobile), now).await?;
+        self.notices.enqueue(tx, owner, &told, notice, Some(&mobile), now)?;
         let (user_id, channel, change) = (owner.id, Channel::Sms, ContactChange::Removed);
         let removed = EventKind::ContactChanged { user_id, channel, change };
         let revoked = EventKind::all_revoked(owner.id, None, Reason::Ended);

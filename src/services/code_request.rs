@@ -139,7 +139,7 @@ impl CodeRequestService {
             app_hash: request.app_hash.clone(),
             sign_up: sign_up.cloned(),
         };
-        let code = self.issuer.issue(&mut tx, &mut record, &code, client, now).await?;
+        let code = self.issuer.issue(&mut tx, &mut record, &code, client, now)?;
         tx.commit().await?;
         Ok(code)
     }

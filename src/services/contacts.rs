@@ -104,9 +104,9 @@ impl ContactService {
             app_hash: None,
             sign_up: None,
         };
-        let code = self.issuer.issue(&mut tx, &mut record, &code, &actor.client, now).await?;
+        let code = self.issuer.issue(&mut tx, &mut record, &code, &actor.client, now)?;
         tx.mark_asked_by(verification_id, actor.session, &actor.client.network_hash(), user.epoch).await?;
-        self.notices.enqueue(&mut tx, user, &to, notice, Some(new), now).await?;
+        self.notices.enqueue(&mut tx, user, &to, notice, Some(new), now)?;
         tx.commit().await?;
         Ok(code)
     }
@@ -153,7 +153,7 @@ impl ContactService {
         if !tx.mark_verified(proven.id, None, now).await? {
             return Err(Error::InvalidCode);
         }
-        self.notices.enqueue(&mut tx, &actor.user, &to, notice, Some(new), now).await?;
+        self.notices.enqueue(&mut tx, &actor.user, &to, notice, Some(new), now)?;
         let (channel, change) = (new.channel(), ContactChange::Replaced);
         let changed = EventKind::ContactChanged { user_id: id, channel, change };
         self.event_log.append(&mut tx, [changed], Origin::client(&actor.client).about(new), now).await?;
@@ -194,7 +194,7 @@ impl ContactService {
         let to = self.notices.due(&mut tx, notice, vec![address.clone()]).await?;
         let Some(epoch) = tx.remove_contact(user, address.channel(), now).await? else { return Ok(None) };
         tx.move_sessions_to_epoch(user.id, None, epoch).await?;
-        self.notices.enqueue(&mut tx, user, &to, notice, Some(address), now).await?;
+        self.notices.enqueue(&mut tx, user, &to, notice, Some(address), now)?;
         let (user_id, channel, change) = (user.id, address.channel(), ContactChange::Removed);
         let removed = EventKind::ContactChanged { user_id, channel, change };
         self.event_log.append(&mut tx, [removed], Origin::client(&actor.client).about(address), now).await?;

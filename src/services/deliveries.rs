@@ -49,7 +49,7 @@ impl DeliveryService {
         let now = self.core.now();
         let mut tx = self.core.store.begin().await?;
         let retried = tx.make_due_now(now, now.plus(LONGEST_LEASE)).await?;
-        tx.append_audit(&[AuditLine::command("deliveries_retry", None, Origin::default(), now)]).await?;
+        tx.append_audit(&[AuditLine::command("deliveries_retry", None, Origin::default(), now)])?;
         tx.commit().await?;
         Ok(retried)
     }
@@ -99,7 +99,7 @@ impl DeliveryService {
         for sink in sinks {
             retried += tx.requeue_events(*sink, now).await?;
         }
-        tx.append_audit(&[AuditLine::command("events_retry", None, Origin::default(), now)]).await?;
+        tx.append_audit(&[AuditLine::command("events_retry", None, Origin::default(), now)])?;
         tx.commit().await?;
         Ok(retried)
     }

@@ -206,21 +206,21 @@ impl RegistrationService {
         }
         let mut tx = self.issuer.begun(locked).await?;
         if !expired.is_empty() {
-            tx.delete_expired(&new.destination, now).await?;
+            tx.delete_expired(&new.destination, now)?;
         }
         let generation = existing.as_ref().map_or(1, |(_, generation)| generation + 1);
         let registration = self.pending(new, existing.map(|(old, _)| old), password_hash, client, now);
         if generation == 1 {
-            tx.insert_registration(&registration).await?;
+            tx.insert_registration(&registration)?;
         } else {
-            tx.renew_registration(&registration).await?;
+            tx.renew_registration(&registration)?;
         }
         if holder == Holder::Phantom {
             self.notices.tell_registered(&mut tx, &mut record, &new.destination, now).await?;
         }
         let code = NewCode::registration(&registration, &new.destination, generation, holder);
         let code = code.for_app(new.app_hash.clone());
-        let code = self.issuer.issue(&mut tx, &mut record, &code, client, now).await?;
+        let code = self.issuer.issue(&mut tx, &mut record, &code, client, now)?;
         let Registration { id: user_id, created_at, .. } = registration;
         let channel = new.destination.channel();
         let requested = EventKind::RegistrationRequested { user_id, channel };

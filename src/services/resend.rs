@@ -145,7 +145,7 @@ impl ResendService {
             return Err(Error::UnknownVerification);
         }
         let mut tx = self.issuer.begun(locked).await?;
-        tx.extend_registration(id, pending.is_some(), now, now.plus(self.registration_ttl)).await?;
+        tx.extend_registration(id, pending.is_some(), now, now.plus(self.registration_ttl))?;
         let code = match &pending {
             None => NewCode::phantom(Purpose::Registration, destination, self.core.random.secret_id()),
             Some((registration, generation)) => {
@@ -154,7 +154,7 @@ impl ResendService {
             }
         };
         let code = code.for_app(app_hash.cloned());
-        let code = self.issuer.issue(&mut tx, &mut record, &code, client, now).await?;
+        let code = self.issuer.issue(&mut tx, &mut record, &code, client, now)?;
         tx.commit().await?;
         Ok(code)
     }

@@ -158,7 +158,7 @@ impl Tx {
     }
 
     /// Writes lines, by one statement.
-    pub async fn append_audit(&mut self, lines: &[AuditLine]) -> Result<(), StoreError> {
+    pub fn append_audit(&mut self, lines: &[AuditLine]) -> Result<(), StoreError> {
         write_rows!(self, Nothing, INSERT, lines, |line| [
             line.at,
             line.kind.as_str(),

@@ -8,7 +8,7 @@ use std::{
 
 use sqlx::{Arguments as _, Encode, Postgres, Sqlite, Type, postgres::PgArguments, sqlite::SqliteArguments};
 
-use super::{Sql, StoreError};
+use super::{Sql, StoreError, dialect::fragment};
 
 /// The writes since the last statement that was sent.
 ///
@@ -34,7 +34,7 @@ pub(super) struct Ends {
     pub(super) commit: bool,
 }
 
-pub(super) const SQLITE_BEGIN: &str = "BEGIN IMMEDIATE; ";
+pub(super) const SQLITE_BEGIN: &str = concat!(fragment!(sqlite BEGIN), "; ");
 
 /// Overflows where the statement before it touched no row, which ends the whole.
 const SQLITE_NEEDS_ROW: &str = "; SELECT abs(-9223372036854775807 - (changes() = 0))";
@@ -67,15 +67,8 @@ pub(super) enum Need {
     Row,
 }
 
-impl Need {
-    /// The outcome of a write that ran by itself.
-    pub(super) fn check(self, found: u64) -> Result<(), StoreError> {
-        if found > 0 || self != Self::Row { Ok(()) } else { Err(StoreError::Stale) }
-    }
-}
-
 impl Values {
-    pub(super) fn add<'v, T>(&mut self, value: T) -> Result<(), sqlx::Error>
+    pub(super) fn add<'v, T>(&mut self, value: T) -> Result<(), StoreError>
     where
         T: Encode<'v, Postgres> + Type<Postgres> + Encode<'v, Sqlite> + Type<Sqlite>,
     {
@@ -83,7 +76,7 @@ impl Values {
             Self::Postgres(values) => values.add(value),
             Self::Sqlite(values) => values.add(value),
         }
-        .map_err(sqlx::Error::Encode)
+        .map_err(|error| sqlx::Error::Encode(error).into())
     }
 
     fn empty(&self) -> Self {
@@ -108,6 +101,11 @@ impl Batch {
         let sql = if self.is_for_sqlite() { statement.sqlite } else { statement.postgres };
         self.parts.push(Part { sql, rows, need });
         &mut self.values
+    }
+
+    /// The most rows of one statement: SQLite looks each parameter up among all of it, by name.
+    pub(super) fn rows_at_once(&self) -> usize {
+        if self.is_for_sqlite() { 50 } else { usize::MAX }
     }
 
     pub(super) fn is_for_sqlite(&self) -> bool {
@@ -190,7 +188,7 @@ fn lock_rank(sql: &str) -> usize {
 }
 
 /// The statement for several rows: its list of values, as often.
-pub(super) fn for_rows(sql: &str, rows: usize) -> String {
+fn for_rows(sql: &str, rows: usize) -> String {
     let Some((columns, values)) = sql.split_once("VALUES ").filter(|_| rows != 1) else { return sql.to_owned() };
     let step = highest_parameter(values);
     let values: Vec<String> = (0..rows).map(|row| renumbered(values, row * step)).collect();

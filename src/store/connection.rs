@@ -14,7 +14,7 @@ use tokio::time::error::Elapsed;
 
 use super::{
     Sql, StoreError,
-    batch::{Batch, Ends, Need, SQLITE_BEGIN, Values},
+    batch::{Batch, Ends, SQLITE_BEGIN, Values},
     dialect::statements,
     pool::Lease,
 };
@@ -132,56 +132,26 @@ macro_rules! execute {
 }
 pub(super) use execute;
 
-/// Writes rows, each bound by these values; a transaction on PostgreSQL gathers them. What finds no row though it
-/// [needs](crate::store::batch::Need) one fails with [`StoreError::Stale`], here or at the commit.
+/// Gathers writes of rows, each bound by these values. What finds no row though it
+/// [needs](crate::store::batch::Need) one fails with [`StoreError::Stale`] once it is sent.
 macro_rules! write_rows {
-    ($connection:expr, $need:ident, $statement:expr, $rows:expr, |$row:pat_param| $values:tt) => {{
-        let mut written = Ok(());
-        for rows in $rows.chunks($connection.rows_at_once()) {
-            let need = $crate::store::batch::Need::$need;
-            if written.is_ok() {
-                written = $crate::store::connection::write_chunk!($connection, need, $statement, rows, |$row| $values);
+    ($tx:expr, $need:ident, $statement:expr, $rows:expr, |$row:pat_param| [$($value:expr),* $(,)?]) => {{
+        let mut added = Ok(());
+        for rows in $rows.chunks($tx.batch.rows_at_once()) {
+            let values = $tx.batch.push($statement, rows.len(), $crate::store::batch::Need::$need);
+            for $row in rows {
+                $(added = added.and_then(|()| values.add($value));)*
             }
         }
-        written
+        added
     }};
 }
 pub(super) use write_rows;
 
-/// As many of these rows as a statement takes.
-macro_rules! write_chunk {
-    ($connection:expr, $need:ident, $statement:expr, $rows:ident, |$row:pat_param| [$($value:expr),* $(,)?]) => {
-        if let Some(values) = $connection.gather($statement, $rows.len(), $need) {
-            let mut added = Ok(());
-            for $row in $rows {
-                $(added = added.and_then(|()| values.add($value));)*
-            }
-            added.map_err($crate::store::StoreError::from)
-        } else {
-            match $connection.enter().await {
-                Ok(entered) => {
-                    let named = !$connection.is_pooled();
-                    let answer = $crate::store::connection::on!($connection, $statement, |db, sql| {
-                        let sql = sqlx::AssertSqlSafe($crate::store::batch::for_rows(sql.as_str(), $rows.len()));
-                        let mut query = sqlx::query(sql).persistent(named);
-                        for $row in $rows {
-                            $(query = query.bind($value);)*
-                        }
-                        $crate::store::connection::rows_affected!(db, query)
-                    });
-                    $connection.leave(entered, answer).await.and_then(|found| $need.check(found))
-                }
-                Err(error) => Err(error),
-            }
-        }
-    };
-}
-pub(super) use write_chunk;
-
 /// Writes as [`write_rows`] does, once.
 macro_rules! write_once {
-    ($connection:expr, $need:ident, $statement:expr, $values:tt) => {
-        $crate::store::connection::write_rows!($connection, $need, $statement, [()], |()| $values)
+    ($tx:expr, $need:ident, $statement:expr, $values:tt) => {
+        $crate::store::connection::write_rows!($tx, $need, $statement, [()], |()| $values)
     };
 }
 pub(super) use write_once;
@@ -397,16 +367,6 @@ impl Writer {
         self.0.enter().await
     }
 
-    /// The arguments of a write that is gathered with others; `None` where it is to run at once.
-    pub(super) fn gather(&mut self, statement: Sql, rows: usize, need: Need) -> Option<&mut Values> {
-        self.gathers.then(|| self.0.batch.push(statement, rows, need))
-    }
-
-    /// The most rows of one statement: SQLite looks each parameter up among all of it, by name.
-    pub(super) fn rows_at_once(&self) -> usize {
-        if self.batch.is_for_sqlite() { 50 } else { usize::MAX }
-    }
-
     /// Takes the lock of all writers, where there is one, and lets it go.
     pub(super) async fn try_lock(&mut self) -> Result<(), StoreError> {
         self.begin().await?;
@@ -426,10 +386,11 @@ impl Tx {
     ///
     /// Those of the gathered writes; [`StoreError::Stale`] if one of them misses its row.
     pub async fn commit(mut self) -> Result<(), StoreError> {
-        self.make_permanent().await
+        self.restart().await
     }
 
-    async fn make_permanent(&mut self) -> Result<(), StoreError> {
+    /// Makes everything so far permanent, and begins again without its locks.
+    pub async fn restart(&mut self) -> Result<(), StoreError> {
         let is_gathered = self.batch.len() > 0;
         if is_gathered && (self.batch.is_for_sqlite() || !(self.in_transaction() || self.is_pooled())) {
             return self.send_batch(true).await;
@@ -445,11 +406,6 @@ impl Tx {
     pub async fn rollback(mut self) -> Result<(), StoreError> {
         self.batch.clear();
         if self.in_transaction() { self.end(ROLLBACK).await } else { Ok(()) }
-    }
-
-    /// Makes everything so far permanent, and begins again without its locks.
-    pub async fn restart(&mut self) -> Result<(), StoreError> {
-        self.make_permanent().await
     }
 }
 

@@ -73,7 +73,7 @@ impl Tx {
     }
 
     /// Writes the history of the way, which needs to be at the version that was read.
-    pub async fn replace_history(
+    pub fn replace_history(
         &mut self,
         way: Way<'_>,
         record: &DestinationRecord,
@@ -86,7 +86,7 @@ impl Tx {
     }
 
     /// Writes the history of a locked destination.
-    pub async fn update_history(&mut self, hash: &DestinationHash, history: &CodeHistory) -> Result<(), StoreError> {
+    pub fn update_history(&mut self, hash: &DestinationHash, history: &CodeHistory) -> Result<(), StoreError> {
         let json = serde_json::to_string(history).map_err(|error| sqlx::Error::Encode(error.into()))?;
         write_once!(self, Nothing, UPDATE_HISTORY, [hash.as_bytes(), &json])
     }
@@ -104,9 +104,9 @@ impl Store {
         let mut tx = self.begin().await?;
         let mut destination = tx.lock_destination(way, now).await?;
         destination.history.record_failed_attempt(way.purpose, attempt, now);
-        tx.update_history(&way.record_key(), &destination.history).await?;
+        tx.update_history(&way.record_key(), &destination.history)?;
         let line = tx.unless_gone(line.clone()).await?;
-        tx.append_audit(&[line]).await?;
+        tx.append_audit(&[line])?;
         tx.commit().await
     }
 }

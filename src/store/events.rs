@@ -157,7 +157,7 @@ impl Tx {
     }
 
     /// Numbers and stores sealed events, beside the state that they report.
-    pub async fn append_events(&mut self, sealed: &[SealedEvent], now: Timestamp) -> Result<(), StoreError> {
+    pub fn append_events(&mut self, sealed: &[SealedEvent], now: Timestamp) -> Result<(), StoreError> {
         write_rows!(self, Nothing, INSERT, sealed, |event| [event.order_key, &event.body, event.has_user, now])
     }
 }

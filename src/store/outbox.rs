@@ -170,7 +170,7 @@ impl Writer {
 
 impl Tx {
     /// Queues a message, due at once.
-    pub async fn enqueue(&mut self, new: &QueuedMessage, now: Timestamp) -> Result<(), StoreError> {
+    pub fn enqueue(&mut self, new: &QueuedMessage, now: Timestamp) -> Result<(), StoreError> {
         let (verification, generation) = new.verification.unzip();
         write_once!(
             self,

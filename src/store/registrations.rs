@@ -148,7 +148,7 @@ impl Tx {
     }
 
     /// Inserts a registration.
-    pub async fn insert_registration(&mut self, new: &Registration) -> Result<(), StoreError> {
+    pub fn insert_registration(&mut self, new: &Registration) -> Result<(), StoreError> {
         let columns = IdentifierColumns::from(&new.identifiers);
         write_once!(
             self,
@@ -176,7 +176,7 @@ impl Tx {
     }
 
     /// Takes over new details for a new code under the same ids; the registration needs to be there still.
-    pub async fn renew_registration(&mut self, renewed: &Registration) -> Result<(), StoreError> {
+    pub fn renew_registration(&mut self, renewed: &Registration) -> Result<(), StoreError> {
         let columns = IdentifierColumns::from(&renewed.identifiers);
         write_once!(
             self,
@@ -200,7 +200,7 @@ impl Tx {
     }
 
     /// Lets the registration of this verification live on with a new code; it needs to be there, if `is_pending`.
-    pub async fn extend_registration(
+    pub fn extend_registration(
         &mut self,
         verification: Uuid,
         is_pending: bool,
@@ -222,13 +222,13 @@ impl Tx {
     }
 
     /// Deletes this registration, which needs to be there still, and all others of its destination.
-    pub async fn end_registrations(&mut self, own: Uuid, destination: &Address) -> Result<(), StoreError> {
+    pub fn end_registrations(&mut self, own: Uuid, destination: &Address) -> Result<(), StoreError> {
         write_once!(self, Row, DELETE_ONE, [own])?;
         write_once!(self, Order, DELETE_OTHERS, [destination.key(), own])
     }
 
     /// Deletes the expired registrations of a destination, so that their passwords may register anew.
-    pub async fn delete_expired(&mut self, destination: &Address, now: Timestamp) -> Result<(), StoreError> {
+    pub fn delete_expired(&mut self, destination: &Address, now: Timestamp) -> Result<(), StoreError> {
         write_once!(self, Order, DELETE_EXPIRED, [destination.key(), now])
     }
 }

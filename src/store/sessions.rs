@@ -210,16 +210,16 @@ impl Tx {
     /// Inserts a session of an account that this transaction left alone, which needs to be as it was read, with fewer
     /// sessions than `most`, ended ones included: who was authenticated then may not be now. A change waits for the session and sees
     /// it, or is waited for; the epoch tells a dead one all the same.
-    pub async fn insert_session(&mut self, new: &Session, most: i64) -> Result<(), StoreError> {
-        self.insert_session_by(INSERT, new, most).await
+    pub fn insert_session(&mut self, new: &Session, most: i64) -> Result<(), StoreError> {
+        self.insert_session_by(INSERT, new, most)
     }
 
     /// Inserts a session of an account that this transaction has inserted or locked.
-    pub async fn insert_session_of_locked(&mut self, new: &Session, most: i64) -> Result<(), StoreError> {
-        self.insert_session_by(INSERT_OF_LOCKED, new, most).await
+    pub fn insert_session_of_locked(&mut self, new: &Session, most: i64) -> Result<(), StoreError> {
+        self.insert_session_by(INSERT_OF_LOCKED, new, most)
     }
 
-    async fn insert_session_by(&mut self, statement: Sql, new: &Session, most: i64) -> Result<(), StoreError> {
+    fn insert_session_by(&mut self, statement: Sql, new: &Session, most: i64) -> Result<(), StoreError> {
         write_once!(
             self,
             Row,

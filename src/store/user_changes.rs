@@ -112,7 +112,7 @@ impl Writer {
 
 impl Tx {
     /// Records that a session of the account is being opened, which needs to be as it was read, and locks it.
-    pub async fn note_session(&mut self, user: &User, now: Timestamp) -> Result<(), StoreError> {
+    pub fn note_session(&mut self, user: &User, now: Timestamp) -> Result<(), StoreError> {
         write_once!(self, Row, NOTE_SESSION, [user.id, user.epoch, now])
     }
 

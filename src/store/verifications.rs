@@ -216,7 +216,7 @@ impl Writer {
 
 impl Tx {
     /// Inserts a verification.
-    pub async fn insert_verification(&mut self, new: &Verification) -> Result<(), StoreError> {
+    pub fn insert_verification(&mut self, new: &Verification) -> Result<(), StoreError> {
         let account = match new.holder {
             Holder::Account { id, epoch } => Some((id, epoch)),
             Holder::Registration | Holder::Newcomer | Holder::Phantom => None,
@@ -264,7 +264,7 @@ impl Tx {
     }
 
     /// Writes the verification's next code, which needs to be the next one, and none to have been used.
-    pub async fn renew_verification(&mut self, renewed: &Verification) -> Result<(), StoreError> {
+    pub fn renew_verification(&mut self, renewed: &Verification) -> Result<(), StoreError> {
         write_once!(
             self,
             Row,
@@ -289,12 +289,7 @@ impl Tx {
     }
 
     /// Uses the verification up, which needs to be unused still.
-    pub async fn use_verification(
-        &mut self,
-        id: Uuid,
-        becomes: Option<Uuid>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub fn use_verification(&mut self, id: Uuid, becomes: Option<Uuid>, now: Timestamp) -> Result<(), StoreError> {
         write_once!(self, Row, MARK_VERIFIED, [id, now, becomes])
     }
 

@@ -311,7 +311,7 @@ impl DeliveryWorker {
             tx.end_message(message.id, state, &tried, now).await?
         };
         if is_ended {
-            tx.append_audit(&[line]).await?;
+            tx.append_audit(&[line])?;
         }
         Ok(tx.commit().await?)
     }

@@ -103,7 +103,7 @@ fn verification(id: Uuid) -> Verification {
 
 async fn insert(store: &Store, registration: &Registration) {
     let mut tx = store.begin().await.unwrap();
-    tx.insert_registration(registration).await.unwrap();
+    tx.insert_registration(registration).unwrap();
     tx.commit().await.unwrap();
 }
 
@@ -111,7 +111,7 @@ async fn a_dropped_transaction_changes_nothing(backend: Backend) {
     let Fixture { store, .. } = &fixture(backend).await;
     let ann = registration("ann@example.com", "hash");
     let mut tx = store.begin().await.unwrap();
-    tx.insert_registration(&ann).await.unwrap();
+    tx.insert_registration(&ann).unwrap();
     assert_eq!(tx.registration(ann.verification_id, now()).await.unwrap(), Some(ann.clone()));
     drop(tx);
     let found = store.read().await.unwrap().registration(ann.verification_id, now()).await.unwrap();
@@ -211,9 +211,9 @@ async fn a_write_that_misses_its_row_undoes_the_others(backend: Backend) {
     let (ann, bob) = (registration("ann@example.com", "hash"), registration("bob@example.com", "hash"));
     let refused = async {
         let mut tx = store.begin().await?;
-        tx.insert_registration(&ann).await?;
-        tx.end_registrations(bob.id, &bob.destination()).await?; // there is none
-        tx.append_events(&[SealedEvent { order_key: ann.id, body: vec![1], has_user: false }], now()).await?;
+        tx.insert_registration(&ann)?;
+        tx.end_registrations(bob.id, &bob.destination())?; // there is none
+        tx.append_events(&[SealedEvent { order_key: ann.id, body: vec![1], has_user: false }], now())?;
         tx.commit().await
     };
     assert!(matches!(refused.await, Err(StoreError::Stale)));
@@ -222,10 +222,10 @@ async fn a_write_that_misses_its_row_undoes_the_others(backend: Backend) {
     assert!(reader.stored_events(10).await.unwrap().is_empty());
     // What is read in between sees what was written before it, and a late miss undoes that too.
     let mut tx = store.begin().await.unwrap();
-    tx.insert_registration(&ann).await.unwrap();
+    tx.insert_registration(&ann).unwrap();
     assert_eq!(tx.registration(ann.verification_id, now()).await.unwrap(), Some(ann.clone()));
     let late = async {
-        tx.use_verification(ann.verification_id, None, now()).await?;
+        tx.use_verification(ann.verification_id, None, now())?;
         tx.commit().await
     };
     assert!(matches!(late.await, Err(StoreError::Stale)));
@@ -240,15 +240,15 @@ async fn one_of_many_activates(backend: Backend) {
     for pending in std::iter::once(&same).chain(&others) {
         insert(store, pending).await;
         let mut tx = store.begin().await.unwrap();
-        tx.insert_verification(&verification(pending.verification_id)).await.unwrap();
+        tx.insert_verification(&verification(pending.verification_id)).unwrap();
         tx.commit().await.unwrap();
     }
     let activate = async |pending: &Registration| {
         let user = User::from_registration(pending.clone(), now());
         let mut tx = store.begin().await?;
         tx.insert_user(&user).await?;
-        tx.end_registrations(user.id, &pending.destination()).await?;
-        tx.use_verification(pending.verification_id, Some(user.id), now()).await?;
+        tx.end_registrations(user.id, &pending.destination())?;
+        tx.use_verification(pending.verification_id, Some(user.id), now())?;
         tx.commit().await
     };
     for race in [vec![&same; 20], others.iter().collect()] {
@@ -269,12 +269,12 @@ async fn a_verification_is_used_once_and_counts_its_generations(backend: Backend
     let Fixture { store, .. } = &fixture(backend).await;
     let id = Uuid::from_u128(7);
     let mut tx = store.begin().await.unwrap();
-    tx.insert_verification(&verification(id)).await.unwrap();
+    tx.insert_verification(&verification(id)).unwrap();
     tx.commit().await.unwrap();
     let code = |generation| Verification { generation, ..verification(id) };
     let renew = async |generation| {
         let mut tx = store.begin().await?;
-        tx.renew_verification(&code(generation)).await?;
+        tx.renew_verification(&code(generation))?;
         tx.commit().await
     };
     assert!(matches!(renew(3).await, Err(StoreError::Stale)), "the next code is the second");
@@ -314,8 +314,8 @@ async fn a_history_is_replaced_as_it_was_read(backend: Backend) {
             let mut record = before.clone();
             record.history.record_send(Purpose::Registration, sent_at(n));
             let mut tx = store.begin().await?;
-            tx.replace_history(way, &record, now()).await?;
-            tx.append_events(&[SealedEvent { order_key: Uuid::nil(), body: vec![1], has_user: false }], now()).await?;
+            tx.replace_history(way, &record, now())?;
+            tx.append_events(&[SealedEvent { order_key: Uuid::nil(), body: vec![1], has_user: false }], now())?;
             tx.commit().await
         };
         let race = futures_util::future::join_all((0..20).map(send)).await;
@@ -334,7 +334,7 @@ async fn a_history_is_replaced_as_it_was_read(backend: Backend) {
     store.write().await.unwrap().lift_limits(&ann.hash(), now()).await.unwrap();
     let mut tx = store.begin().await.unwrap();
     let late = async {
-        tx.replace_history(way, &before, now()).await?;
+        tx.replace_history(way, &before, now())?;
         tx.commit().await
     };
     assert!(matches!(late.await, Err(StoreError::Stale)));
@@ -350,7 +350,7 @@ async fn a_destinations_row_orders_its_codes(backend: Backend) {
         let mut destination = tx.lock_destination(way, now()).await.unwrap();
         tokio::time::sleep(Duration::from_millis(1)).await; // what another would write over, without the lock
         destination.history.record_send(Purpose::Registration, sent_at(n));
-        tx.update_history(hash, &destination.history).await.unwrap();
+        tx.update_history(hash, &destination.history).unwrap();
         tx.commit().await.unwrap();
     }))
     .await;
@@ -388,7 +388,7 @@ async fn a_message_is_leased_by_one_worker_at_a_time(backend: Backend) {
     };
     let mut tx = store.begin().await.unwrap();
     for _ in 0..20 {
-        tx.enqueue(&message, now()).await.unwrap();
+        tx.enqueue(&message, now()).unwrap();
     }
     tx.commit().await.unwrap();
     let lease_end = now().plus(Duration::from_secs(30));
@@ -458,11 +458,11 @@ async fn a_session_is_valid_while_everything_holds(backend: Backend) {
     let stale = Session { id: Uuid::from_u128(4), epoch: user.epoch - 1, ..session.clone() };
     let mut tx = store.begin().await.unwrap();
     tx.insert_user(&user).await.unwrap();
-    tx.insert_session_of_locked(&session, 2).await.unwrap();
+    tx.insert_session_of_locked(&session, 2).unwrap();
     tx.commit().await.unwrap();
     let add = async |session: &Session, most| {
         let mut tx = store.begin().await?;
-        tx.insert_session(session, most).await?;
+        tx.insert_session(session, most)?;
         tx.commit().await
     };
     assert!(matches!(add(&stale, 2).await, Err(StoreError::Stale)), "opened under an epoch that is over");
@@ -494,7 +494,7 @@ async fn an_event_goes_once_every_sink_has_it(backend: Backend) {
     let key = |n: u128| Uuid::from_u128(n % 7);
     let mut tx = store.begin().await.unwrap();
     let sealed: Vec<SealedEvent> = (0..100).map(|n| SealedEvent { order_key: key(n), body: vec![1], has_user: false }).collect();
-    tx.append_events(&sealed, now()).await.unwrap();
+    tx.append_events(&sealed, now()).unwrap();
     tx.commit().await.unwrap();
     let waiting = async |sink: EventSink, without: &[Uuid]| {
         let events = store.read().await.unwrap().waiting_events(sink, without, 1_000).await.unwrap();
@@ -543,9 +543,9 @@ async fn pruning_deletes_what_has_ended(backend: Backend) {
     insert(store, &ann).await;
     let mut tx = store.begin().await.unwrap();
     let anns = ann.destination();
-    tx.insert_verification(&verification(ann.verification_id)).await.unwrap();
+    tx.insert_verification(&verification(ann.verification_id)).unwrap();
     tx.lock_destination(Way::new(Purpose::Registration, &anns), now()).await.unwrap();
-    tx.append_audit(&[AuditLine::new(AuditKind::AccountDeleted, "done", Origin::default(), now())]).await.unwrap();
+    tx.append_audit(&[AuditLine::new(AuditKind::AccountDeleted, "done", Origin::default(), now())]).unwrap();
     tx.commit().await.unwrap();
     let prune = async |at: Timestamp| store.prune(at, at.minus(2 * DAY)).await.unwrap();
     assert_eq!(prune(now()).await, 0);
