@@ -76,7 +76,9 @@ impl AttemptJudge {
         }
         let verdict = self.codes.judge(attempt, now).await;
         if !matches!(verdict, Ok(Verdict::Wrong(_) | Verdict::NoCode)) {
-            self.limits.cancel(within).await.ok(); // it stays counted, to the client's loss for a while
+            let (limits, within) = (Arc::clone(&self.limits), within.clone());
+            // The answer does not wait for it; if it fails the use stays counted, to the client's loss for a while.
+            tokio::spawn(async move { limits.cancel(&within).await });
         }
         verdict.map(LimitedVerdict::Judged)
     }

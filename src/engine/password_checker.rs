@@ -13,7 +13,7 @@ use crate::{
         Reason, Registration, Session, Timestamp, User,
     },
     error::Error,
-    store::{LoginState, Reader, StoreError},
+    store::{LoginState, Reader, StoreError, ValidSession},
 };
 
 /// Checks passwords.
@@ -281,7 +281,8 @@ impl PasswordChecker {
 
     async fn fresh_session(&self, session: Uuid, enough: Freshness) -> Result<Session, Error> {
         let now = self.core.now();
-        let (session, _) = self.core.store.read().await?.session(session, now).await?.ok_or(Error::InvalidToken)?;
+        let valid = self.core.store.read().await?.session(session, now).await?;
+        let ValidSession { session, .. } = valid.ok_or(Error::InvalidToken)?;
         let is_recent = session.created_at.plus(self.fresh_for) > now;
         let is_fresh = is_recent && (session.opened_by.is_some() || enough == Freshness::Recent);
         if is_fresh { Ok(session) } else { Err(Error::ReauthenticationRequired) }

@@ -3,10 +3,10 @@
 use uuid::Uuid;
 
 use crate::{
-    domain::{EventKind, Origin, Reason, RefreshToken, Session, SessionSummary, SessionTokens, Timestamp, User},
+    domain::{EventKind, Origin, Reason, RefreshToken, SessionSummary, SessionTokens, Timestamp, User},
     engine::{Core, EventLog, SessionOpener, once_on_conflict},
     error::Error,
-    store::{SessionUser, Writer},
+    store::{SessionUser, ValidSession, Writer},
 };
 
 /// Refreshes, lists and revokes sessions, and authenticates access tokens.
@@ -21,7 +21,7 @@ pub struct SessionService {
 enum TokenStatus {
     /// It was replaced within the grace, or by tokens that nobody has used yet: its successor is that of the session
     /// as it stands.
-    JustReplaced(Box<Session>),
+    JustReplaced(Box<ValidSession>),
     /// It is the session's present one: a change of the account was in the way for a moment.
     Current,
     /// It was replaced before.
@@ -47,10 +47,10 @@ impl SessionService {
         let mut writer = self.core.store.write().await?;
         let idle_end = now.plus(self.opener.settings.refresh_ttl);
         for _ in 0..TRIES {
-            let session = match writer.rotate_session(&token, now, idle_end).await? {
-                Some(session) => session,
+            let ValidSession { user, session, .. } = match writer.rotate_session(&token, now, idle_end).await? {
+                Some(rotated) => rotated,
                 None => match self.status(&mut writer, &token, now).await? {
-                    TokenStatus::JustReplaced(session) => *session,
+                    TokenStatus::JustReplaced(valid) => *valid,
                     TokenStatus::Current => continue,
                     TokenStatus::Reused => {
                         drop(writer);
@@ -59,7 +59,6 @@ impl SessionService {
                     }
                 },
             };
-            let user = writer.user(session.user_id).await?.ok_or(Error::InvalidToken)?;
             return self.opener.tokens(user, &session, now);
         }
         Err(Error::Conflict)
@@ -67,16 +66,17 @@ impl SessionService {
 
     /// Classifies a refresh token whose rotation failed.
     async fn status(&self, writer: &mut Writer, token: &RefreshToken, now: Timestamp) -> Result<TokenStatus, Error> {
-        let (session, rotated_at) = writer.session(token.session, now).await?.ok_or(Error::InvalidToken)?;
+        let valid = writer.session(token.session, now).await?.ok_or(Error::InvalidToken)?;
+        let session = &valid.session;
         let same_salt = token.salt[..] == session.salt[..];
         if same_salt && token.counter == session.counter {
             return Ok(TokenStatus::Current);
         }
         let is_last = same_salt && token.counter + 1 == session.counter;
-        let in_grace = rotated_at.plus(self.opener.settings.refresh_grace) > now;
+        let in_grace = valid.rotated_at.plus(self.opener.settings.refresh_grace) > now;
         let is_unused = self.opener.settings.refresh_until_used && session.used_counter < session.counter;
         Ok(if is_last && (in_grace || is_unused) {
-            TokenStatus::JustReplaced(Box::new(session))
+            TokenStatus::JustReplaced(Box::new(valid))
         } else {
             TokenStatus::Reused
         })
@@ -101,11 +101,10 @@ impl SessionService {
         let idle_end = now.plus(self.opener.settings.refresh_ttl);
         let mut writer = self.core.store.write().await?;
         for _ in 0..TRIES {
-            let (current, _) = writer.session(session, now).await?.ok_or(Error::InvalidToken)?;
-            let token = current.refresh_token().ok_or(Error::InvalidToken)?;
-            if let Some(renewed) = writer.rotate_session(&token, now, idle_end).await? {
-                let user = writer.user(renewed.user_id).await?.ok_or(Error::InvalidToken)?;
-                return self.opener.tokens(user, &renewed, now);
+            let current = writer.session(session, now).await?.ok_or(Error::InvalidToken)?;
+            let token = current.session.refresh_token().ok_or(Error::InvalidToken)?;
+            if let Some(ValidSession { user, session, .. }) = writer.rotate_session(&token, now, idle_end).await? {
+                return self.opener.tokens(user, &session, now);
             }
         }
         Err(Error::Conflict)

@@ -115,8 +115,9 @@ impl VerificationService {
     ) -> Result<(User, Option<Session>), Error> {
         let create = |verification: Verification| self.create_account(verification.id, client, opens_session);
         let (user, session) = self.checker.redeem(code, subject, client, create).await?;
-        // Not the address as given: one that is held unproven may be somebody else's login.
-        self.rate_limits.reset_failures(None, &user).await;
+        // Not the address as given: one that is held unproven may be somebody else's login. The answer waits for none of it.
+        let (rate_limits, proven) = (self.rate_limits.clone(), user.clone());
+        tokio::spawn(async move { rate_limits.reset_failures(None, &proven).await });
         Ok((user, session))
     }
 
@@ -127,8 +128,8 @@ impl VerificationService {
         opens_session: bool,
     ) -> Result<(User, Option<Session>), Error> {
         let now = self.core.now();
-        let mut tx = self.core.store.begin().await?;
-        let activation = tx.activation(verification, self.conceal_accounts, now).await?.ok_or(Error::InvalidCode)?;
+        let pending = self.core.store.read().await?.activation(verification, self.conceal_accounts, now).await?;
+        let activation = pending.ok_or(Error::InvalidCode)?;
         if let Some(taken) = activation.taken {
             return Err(Error::taken(taken));
         }
@@ -136,7 +137,7 @@ impl VerificationService {
         let user = User::from_registration(activation.registration, now);
         let destination = &destination;
         let new = NewAccount { user: &user, destination, verification, was_pending: true, client, opens_session };
-        match self.creator.create(tx, new, now).await {
+        match self.creator.create(self.core.store.begin().await?, new, now).await {
             Ok(session) => Ok((user, session)),
             Err(StoreError::Stale) => Err(Error::InvalidCode), // all that was pending for the destination has ended
             Err(StoreError::Taken(taken)) => Err(self.lost_race(taken, verification, now).await),

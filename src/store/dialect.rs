@@ -128,6 +128,24 @@ macro_rules! fragment {
         "id, user_id, counter, used_counter, salt, epoch, opened_by, user_agent, ip, created_at, rotated_at, ends_at,
          expires_at"
     };
+    // Beside those of its account.
+    ($database:ident VALID_SESSION) => {
+        concat!(
+            "s.id AS session_id, s.counter, s.used_counter, s.salt, s.opened_by, s.user_agent, s.ip,
+             s.created_at AS opened_at, s.rotated_at, s.ends_at, s.expires_at, ",
+            $crate::store::dialect::fragment!($database USER)
+        )
+    };
+    // SQLite returns no columns of a table beside the one that is written.
+    (postgres RETURNING_VALID_SESSION) => {
+        concat!(" RETURNING ", $crate::store::dialect::fragment!(postgres VALID_SESSION))
+    };
+    (sqlite RETURNING_VALID_SESSION) => {
+        concat!(
+            "; SELECT ", $crate::store::dialect::fragment!(sqlite VALID_SESSION),
+            " FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1 AND changes() = 1"
+        )
+    };
     ($database:ident HAS_ROOM) => {
         "(SELECT count(*) FROM sessions s WHERE s.user_id = $2) < $12"
     };

@@ -3,8 +3,8 @@
 use uuid::Uuid;
 
 use super::{
-    Reader, StoreError, Writer,
-    connection::{execute, fetch},
+    Reader, StoreError, Tx,
+    connection::{fetch, write_once},
     dialect::statements,
 };
 use crate::domain::{DAY, Timestamp};
@@ -18,8 +18,8 @@ statements! {
         SELECT id, $2, $3 FROM users WHERE id = $1 AND NOT EXISTS
         (SELECT 1 FROM known_networks WHERE user_id = $1 AND network = $2 AND seen_at > $4)
         ON CONFLICT (user_id, network) DO UPDATE SET seen_at = excluded.seen_at";
-    FORGET_OLDEST = "DELETE FROM known_networks WHERE user_id = $1 AND network NOT IN
-        (SELECT network FROM known_networks WHERE user_id = $1 ORDER BY seen_at DESC LIMIT $2)";
+    FORGET_OLDEST = "DELETE FROM known_networks WHERE user_id = $1 AND network <> $2 AND network NOT IN
+        (SELECT network FROM known_networks WHERE user_id = $1 AND network <> $2 ORDER BY seen_at DESC LIMIT $3)";
 }
 
 impl Reader {
@@ -30,12 +30,10 @@ impl Reader {
     }
 }
 
-impl Writer {
-    /// Remembers the network of an account's session, once a day.
-    pub async fn see_network(&mut self, user: Uuid, network: &[u8], now: Timestamp) -> Result<(), StoreError> {
-        if execute!(self, SEE, [user, network, now, now.minus(DAY)])? > 0 {
-            execute!(self, FORGET_OLDEST, [user, KEPT])?;
-        }
-        Ok(())
+impl Tx {
+    /// Remembers the network of an account's session, once a day; one for each account in a transaction.
+    pub fn see_network(&mut self, user: Uuid, network: &[u8], now: Timestamp) -> Result<(), StoreError> {
+        write_once!(self, Nothing, SEE, [user, network, now, now.minus(DAY)])?;
+        write_once!(self, Nothing, FORGET_OLDEST, [user, network, KEPT - 1])
     }
 }

@@ -43,7 +43,7 @@ pub use node_lock::NodeLock;
 pub use outbox::{LeasedMessage, QueuedMessage, StoredMessage, Tried};
 pub use pending_state::PendingState;
 pub use registrations::Activation;
-pub use sessions::SessionUser;
+pub use sessions::{SessionUser, ValidSession};
 pub use users::LoginState;
 pub use verifications::{AskedChange, DeliveredBy};
 

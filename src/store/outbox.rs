@@ -190,19 +190,19 @@ impl Tx {
         )
     }
 
-    /// Deletes a message; `false` if it is gone.
-    pub async fn delete_message(&mut self, id: i64) -> Result<bool, StoreError> {
-        Ok(execute!(self, DELETE, [id])? == 1)
+    /// Deletes a message, which needs to be there still.
+    pub fn delete_message(&mut self, id: i64) -> Result<(), StoreError> {
+        write_once!(self, Row, DELETE, [id])
     }
 
-    /// Ends a message and empties its body; `false` if it is gone, with the account that it named.
-    pub async fn end_message(
+    /// Ends a message and empties its body; it needs to be there still, as the account that it names.
+    pub fn end_message(
         &mut self,
         id: i64,
         state: DeliveryState,
         tried: &Tried,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        Ok(execute!(self, END, [id, state.as_str(), now, b"".as_slice(), tried.provider, &tried.error])? == 1)
+    ) -> Result<(), StoreError> {
+        write_once!(self, Row, END, [id, state.as_str(), now, b"".as_slice(), tried.provider, &tried.error])
     }
 }

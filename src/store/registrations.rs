@@ -127,9 +127,7 @@ impl Reader {
         let row: Option<RegistrationRow> = fetch!(fetch_optional, self, statement, [address.key(), now])?;
         Ok(row.map(Registration::from))
     }
-}
 
-impl Tx {
     /// The pending registration with this verification, and whether it can still become an account: with an email
     /// beside its mobile that another account has, if it `may_hold_unproven`.
     pub async fn activation(
@@ -146,7 +144,9 @@ impl Tx {
             Activation { registration, taken: taken.into() }
         }))
     }
+}
 
+impl Tx {
     /// Inserts a registration.
     pub fn insert_registration(&mut self, new: &Registration) -> Result<(), StoreError> {
         let columns = IdentifierColumns::from(&new.identifiers);

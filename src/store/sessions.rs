@@ -10,39 +10,52 @@ use super::{
 };
 use crate::domain::{DestinationHash, RefreshToken, Session, SessionSummary, Timestamp, User};
 
+/// A valid session with its account.
+#[derive(Debug, Clone)]
+pub struct ValidSession {
+    /// The session.
+    pub session: Session,
+    /// Its account.
+    pub user: User,
+    /// When its token was last replaced.
+    pub rotated_at: Timestamp,
+}
+
 #[derive(sqlx::FromRow)]
-struct SessionRow {
-    id: Uuid,
-    user_id: Uuid,
+struct ValidSessionRow {
+    session_id: Uuid,
     counter: i64,
     used_counter: i64,
     salt: Vec<u8>,
-    epoch: i64,
     opened_by: Option<Vec<u8>>,
     user_agent: Option<String>,
     ip: Option<String>,
-    created_at: Timestamp,
+    opened_at: Timestamp,
     rotated_at: Timestamp,
     ends_at: Timestamp,
     expires_at: Timestamp,
+    #[sqlx(flatten)]
+    user: UserRow,
 }
 
-impl From<SessionRow> for Session {
-    fn from(row: SessionRow) -> Self {
-        Self {
-            id: row.id,
-            user_id: row.user_id,
+impl From<ValidSessionRow> for ValidSession {
+    fn from(row: ValidSessionRow) -> Self {
+        let user = User::from(row.user);
+        let session = Session {
+            id: row.session_id,
+            user_id: user.id,
             counter: row.counter,
             used_counter: row.used_counter,
             salt: row.salt,
-            epoch: row.epoch,
+            epoch: user.epoch,
             opened_by: row.opened_by.as_deref().and_then(DestinationHash::from_stored),
             user_agent: row.user_agent,
             ip: row.ip,
-            created_at: row.created_at,
+            created_at: row.opened_at,
             ends_at: row.ends_at,
             expires_at: row.expires_at,
-        }
+        };
+        Self { session, user, rotated_at: row.rotated_at }
     }
 }
 
@@ -85,16 +98,14 @@ statements! {
     SELECT_USER = "SELECT ", USER, ", s.counter, s.used_counter FROM sessions s JOIN users u ON u.id = s.user_id
         WHERE s.id = $1 AND u.id = $2 AND s.revoked_at IS NULL AND s.ends_at > $3 AND s.expires_at > $3
         AND s.epoch = u.epoch AND u.disabled_at IS NULL";
-    SELECT = "SELECT s.id, s.user_id, s.counter, s.used_counter, s.salt, s.epoch, s.opened_by, s.user_agent, s.ip,
-        s.created_at, s.rotated_at, s.ends_at, s.expires_at FROM sessions s JOIN users u ON u.id = s.user_id
+    SELECT = "SELECT ", VALID_SESSION, " FROM sessions s JOIN users u ON u.id = s.user_id
         WHERE s.id = $1 AND s.revoked_at IS NULL AND s.ends_at > $2 AND s.epoch = u.epoch AND u.disabled_at IS NULL";
     SELECT_SUMMARIES = "SELECT id, user_agent, ip, created_at, rotated_at AS last_used_at FROM sessions
         WHERE user_id = $1 AND epoch = $2 AND revoked_at IS NULL AND ends_at > $3 ORDER BY created_at DESC, id DESC";
-    ROTATE = "UPDATE sessions SET counter = counter + 1, rotated_at = $3,
-        ends_at = CASE WHEN expires_at < $5 THEN expires_at ELSE $5 END
-        WHERE id = $1 AND counter = $2 AND salt = $4 AND revoked_at IS NULL AND ends_at > $3
-        AND EXISTS (SELECT 1 FROM users u WHERE u.id = user_id AND u.epoch = sessions.epoch AND u.disabled_at IS NULL)
-        RETURNING ", SESSION;
+    ROTATE = "UPDATE sessions AS s SET counter = counter + 1, rotated_at = $3,
+        ends_at = CASE WHEN expires_at < $5 THEN expires_at ELSE $5 END FROM users u
+        WHERE s.id = $1 AND s.counter = $2 AND s.salt = $4 AND s.revoked_at IS NULL AND s.ends_at > $3
+        AND u.id = s.user_id AND u.epoch = s.epoch AND u.disabled_at IS NULL", RETURNING_VALID_SESSION;
     MARK_USED = "UPDATE sessions SET used_counter = $2 WHERE id = $1 AND counter = $2 AND used_counter < $2";
     REVOKE = "UPDATE sessions SET revoked_at = $3
         WHERE id = $1 AND user_id = COALESCE($2, user_id) AND revoked_at IS NULL AND ends_at > $3 RETURNING user_id";
@@ -128,13 +139,10 @@ impl Reader {
         }))
     }
 
-    /// A valid session, and when its token was last replaced.
-    pub async fn session(&mut self, id: Uuid, now: Timestamp) -> Result<Option<(Session, Timestamp)>, StoreError> {
-        let row: Option<SessionRow> = fetch!(fetch_optional, self, SELECT, [id, now])?;
-        Ok(row.map(|row| {
-            let rotated_at = row.rotated_at;
-            (row.into(), rotated_at)
-        }))
+    /// A valid session.
+    pub async fn session(&mut self, id: Uuid, now: Timestamp) -> Result<Option<ValidSession>, StoreError> {
+        let row: Option<ValidSessionRow> = fetch!(fetch_optional, self, SELECT, [id, now])?;
+        Ok(row.map(ValidSession::from))
     }
 
     /// The valid sessions of the user, the newest first.
@@ -151,10 +159,10 @@ impl Writer {
         token: &RefreshToken,
         now: Timestamp,
         idle_end: Timestamp,
-    ) -> Result<Option<Session>, StoreError> {
-        let row: Option<SessionRow> =
+    ) -> Result<Option<ValidSession>, StoreError> {
+        let row: Option<ValidSessionRow> =
             fetch!(fetch_optional, self, ROTATE, [token.session, token.counter, now, token.salt.as_slice(), idle_end])?;
-        Ok(row.map(Session::from))
+        Ok(row.map(ValidSession::from))
     }
 
     /// Notes that tokens of the session's present counter are in use; written once for each counter.

@@ -294,7 +294,7 @@ impl Tx {
     }
 
     /// Records how far the message of this generation has come and who took it; a state that says more stays.
-    pub async fn mark_delivery(
+    pub fn mark_delivery(
         &mut self,
         id: Uuid,
         generation: i64,
@@ -303,6 +303,6 @@ impl Tx {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let (provider, segments) = (by.map(|by| by.provider), by.and_then(|by| by.segments));
-        execute!(self, MARK_DELIVERY, [id, generation, state.as_str(), now, provider, segments]).map(drop)
+        write_once!(self, Order, MARK_DELIVERY, [id, generation, state.as_str(), now, provider, segments])
     }
 }

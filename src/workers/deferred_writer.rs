@@ -16,6 +16,8 @@ pub struct DeferredWriter {
 }
 
 const BATCH: usize = 100;
+/// Each is a part of one statement, whose text is kept for each number of them.
+const NETWORKS: usize = 8;
 
 impl DeferredWriter {
     /// Runs until told to stop.
@@ -25,7 +27,7 @@ impl DeferredWriter {
             tokio::select! {
                 received = self.deferred.failed_logins.recv_many(&mut failed, BATCH) => if received == 0 { return },
                 received = self.deferred.refusals.recv_many(&mut refused, BATCH) => if received == 0 { return },
-                received = self.deferred.networks.recv_many(&mut networks, BATCH) => if received == 0 { return },
+                received = self.deferred.networks.recv_many(&mut networks, NETWORKS) => if received == 0 { return },
                 () = stop.cancelled() => return,
             }
             let dropped = failed.len() + refused.len() + networks.len();
@@ -42,11 +44,17 @@ impl DeferredWriter {
         }
     }
 
-    async fn remember(&self, networks: Vec<(Uuid, Vec<u8>)>) -> Result<(), StoreError> {
+    async fn remember(&self, mut networks: Vec<(Uuid, Vec<u8>)>) -> Result<(), StoreError> {
         let core = &self.event_log.core;
-        let mut writer = core.store.write().await?;
-        for (user, network) in networks {
-            writer.see_network(user, &network, core.now()).await?;
+        networks.sort_unstable(); // the order of locks
+        networks.dedup();
+        while !networks.is_empty() {
+            let mut tx = core.store.begin().await?;
+            let mut last = None;
+            for (user, network) in networks.extract_if(.., |(user, _)| last.replace(*user) != Some(*user)) {
+                tx.see_network(user, &network, core.now())?;
+            }
+            tx.commit().await?;
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ use crate::{
     error::Error,
     metrics,
     notify::{Accepted, Message, MessageMeta, NotSent, Notifiers, SendError, Templates, segments},
-    store::{DeliveredBy, LeasedMessage, Tried},
+    store::{DeliveredBy, LeasedMessage, StoreError, Tried},
     telemetry,
 };
 
@@ -303,17 +303,18 @@ impl DeliveryWorker {
         let mut tx = self.core.store.begin().await?;
         let is_shown = matches!(state, DeliveryState::Sent | DeliveryState::Failed);
         if let Some((id, generation)) = message.verification().filter(|_| is_shown) {
-            tx.mark_delivery(id, generation, state, by.as_ref(), now).await?;
+            tx.mark_delivery(id, generation, state, by.as_ref(), now)?;
         }
-        let is_ended = if message.phantom {
-            tx.delete_message(message.id).await? // a flood for nobody fills no disk
+        if message.phantom {
+            tx.delete_message(message.id)?; // a flood for nobody fills no disk
         } else {
-            tx.end_message(message.id, state, &tried, now).await?
-        };
-        if is_ended {
-            tx.append_audit(&[line])?;
+            tx.end_message(message.id, state, &tried, now)?;
         }
-        Ok(tx.commit().await?)
+        tx.append_audit(&[line])?;
+        match tx.commit().await {
+            Err(StoreError::Stale) => Ok(()), // it is gone, with the account that it named
+            committed => Ok(committed?),
+        }
     }
 
     /// Backs off; a time that the provider named is respected, as long as the code lives.

@@ -34,6 +34,7 @@ test_program!(
     refresh,
     refusals,
     registration,
+    round_trips,
     test_identities,
     removed_contacts,
     suspended_contacts,

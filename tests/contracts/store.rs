@@ -282,9 +282,8 @@ async fn a_verification_is_used_once_and_counts_its_generations(backend: Backend
     assert_eq!(race.iter().filter(|renewed| renewed.is_ok()).count(), 1, "{race:?}");
     let mut tx = store.begin().await.unwrap();
     // A message of the first generation changes nothing any more.
-    tx.mark_delivery(id, 1, DeliveryState::Failed, None, now()).await.unwrap();
+    tx.mark_delivery(id, 1, DeliveryState::Failed, None, now()).unwrap();
     tx.mark_delivery(id, 2, DeliveryState::Sent, Some(&DeliveredBy { provider: "console", segments: Some(1) }), now())
-        .await
         .unwrap();
     tx.commit().await.unwrap();
     let challenge = store.read().await.unwrap().challenge(id, now()).await.unwrap().unwrap();
@@ -404,7 +403,7 @@ async fn a_message_is_leased_by_one_worker_at_a_time(backend: Backend) {
 
     assert!(store.write().await.unwrap().lease_messages(now(), lease_end, 100).await.unwrap().is_empty());
     let mut tx = store.begin().await.unwrap();
-    tx.end_message(ids[0], DeliveryState::Sent, &Tried::default(), now()).await.unwrap();
+    tx.end_message(ids[0], DeliveryState::Sent, &Tried::default(), now()).unwrap();
     tx.commit().await.unwrap();
     let tried = Tried { provider: Some("webhook"), error: Some("no answer".to_owned()) };
     store.write().await.unwrap().postpone_message(ids[1], now(), &tried).await.unwrap();
