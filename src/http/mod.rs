@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use axum::{Router, middleware::from_fn_with_state};
 use tokio_util::task::TaskTracker;
+use tower::util::option_layer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -128,6 +129,7 @@ pub fn router(services: Services, settings: &ServerSettings, requests: &TaskTrac
     // Within an area of theirs, another dialect's paths stay its own.
     let others: Vec<String> = settings.prefixes.iter().chain(&settings.gotrue_prefix).cloned().collect();
     let camel = camel_case::CamelPaths::new(&settings.camel_prefixes, &others, api_paths);
+    let camel = (!settings.camel_prefixes.is_empty()).then(|| from_fn_with_state(camel, camel_case::translate));
     let dialect = gotrue::Dialect::new(settings.gotrue_prefix.as_deref());
     let router = match &settings.gotrue_prefix {
         Some(prefix) => router.nest(prefix, gotrue::routes()),
@@ -135,6 +137,7 @@ pub fn router(services: Services, settings: &ServerSettings, requests: &TaskTrac
     };
     let cross_origin = headers::CrossOrigin::new(&settings.cors_origins, dialect.clone());
     let cross_origin = cross_origin.map(|origins| from_fn_with_state(origins, headers::allow_origins));
+    let dialect = settings.gotrue_prefix.is_some().then(|| from_fn_with_state(dialect, gotrue::translate));
     let api = Api(Arc::new(services));
     let page = page::routes(&api, settings);
     let public_url = request_log::PublicUrl(settings.public_url.as_str().into());
@@ -146,10 +149,10 @@ pub fn router(services: Services, settings: &ServerSettings, requests: &TaskTrac
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(from_fn_with_state(detached, detach::run_detached))
-        .layer(tower::util::option_layer(cross_origin))
+        .layer(option_layer(cross_origin))
         .layer(from_fn_with_state(client_ip::TrustedProxies::new(settings), client_ip::identify))
-        .layer(from_fn_with_state(dialect, gotrue::translate))
+        .layer(option_layer(dialect))
         .layer(from_fn_with_state(public_url, request_log::log_request))
-        .layer(from_fn_with_state(camel, camel_case::translate))
+        .layer(option_layer(camel))
         .with_state(api)
 }
