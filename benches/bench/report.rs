@@ -56,5 +56,6 @@ fn machine() -> String {
 
 fn version(program: &str) -> String {
     let out = Command::new(program).arg("--version").output().map(|out| out.stdout).unwrap_or_default();
-    String::from_utf8_lossy(&out).split(['(', '\n']).next().unwrap_or_default().split(" sha=").next().unwrap_or_default().trim().to_owned()
+    let line = String::from_utf8_lossy(&out);
+    line.lines().next().unwrap_or_default().split(" sha=").next().unwrap_or_default().to_owned()
 }

@@ -8,8 +8,7 @@ use super::{
     destinations::DestinationRow,
     dialect::statements,
     identifiers::{IdentifierColumns, TakenRow},
-    joined::Joined,
-    registrations::RegistrationRow,
+    rows::Joined,
 };
 use crate::domain::{DestinationRecord, Identifiers, Registration, TakenIdentifier, Timestamp, Way};
 
@@ -31,7 +30,7 @@ struct StateRow {
     #[sqlx(flatten)]
     taken: TakenRow,
     #[sqlx(flatten)]
-    registration: Joined<RegistrationRow>,
+    registration: Joined<Registration>,
     generation: Option<i64>,
 }
 
@@ -86,7 +85,7 @@ fn state(rows: Vec<StateRow>) -> Result<PendingState, StoreError> {
     let mut pending = Vec::new();
     for StateRow { destination, taken, registration, generation } in rows {
         state.get_or_insert((destination, taken));
-        pending.extend(registration.0.map(|row| (Registration::from(row), generation.unwrap_or_default())));
+        pending.extend(registration.0.map(|registration| (registration, generation.unwrap_or_default())));
     }
     let (destination, taken) = state.ok_or(StoreError::Failed(sqlx::Error::RowNotFound))?;
     Ok(PendingState { destination: destination.try_into()?, taken: taken.into(), pending })

@@ -7,6 +7,7 @@ use super::{
     connection::{fetch, write_once},
     dialect::statements,
     identifiers::{IdentifierColumns, IdentifierRow, TakenRow},
+    rows::read_by_row,
 };
 use crate::domain::{Address, Identifiers, JsonObject, Registration, TakenIdentifier, Timestamp};
 
@@ -20,7 +21,7 @@ pub struct Activation {
 }
 
 #[derive(sqlx::FromRow)]
-pub(super) struct RegistrationRow {
+struct RegistrationRow {
     id: Uuid,
     verification_id: Uuid,
     destination_key: String,
@@ -39,10 +40,12 @@ pub(super) struct RegistrationRow {
 #[derive(sqlx::FromRow)]
 struct ActivationRow {
     #[sqlx(flatten)]
-    registration: RegistrationRow,
+    registration: Registration,
     #[sqlx(flatten)]
     taken: TakenRow,
 }
+
+read_by_row!(Registration, RegistrationRow);
 
 impl From<RegistrationRow> for Registration {
     fn from(row: RegistrationRow) -> Self {
@@ -100,8 +103,7 @@ impl Reader {
         destination: &Address,
         now: Timestamp,
     ) -> Result<Vec<Registration>, StoreError> {
-        let rows: Vec<RegistrationRow> = fetch!(fetch_all, self, SELECT_PENDING, [destination.key(), now])?;
-        Ok(rows.into_iter().map(Registration::from).collect())
+        fetch!(fetch_all, self, SELECT_PENDING, [destination.key(), now])
     }
 
     /// The pending registration with this verification.
@@ -110,8 +112,7 @@ impl Reader {
         verification: Uuid,
         now: Timestamp,
     ) -> Result<Option<Registration>, StoreError> {
-        let row: Option<RegistrationRow> = fetch!(fetch_optional, self, SELECT, [verification, now])?;
-        Ok(row.map(Registration::from))
+        fetch!(fetch_optional, self, SELECT, [verification, now])
     }
 
     /// The newest pending registration that has the address, be it beside its destination.
@@ -124,8 +125,7 @@ impl Reader {
             Address::Email(_) => SELECT_NEWEST_WITH_EMAIL,
             Address::Mobile(_) => SELECT_NEWEST_WITH_MOBILE,
         };
-        let row: Option<RegistrationRow> = fetch!(fetch_optional, self, statement, [address.key(), now])?;
-        Ok(row.map(Registration::from))
+        fetch!(fetch_optional, self, statement, [address.key(), now])
     }
 
     /// The pending registration with this verification, and whether it can still become an account: with an email
@@ -138,7 +138,6 @@ impl Reader {
     ) -> Result<Option<Activation>, StoreError> {
         let row: Option<ActivationRow> = fetch!(fetch_optional, self, SELECT_ACTIVATION, [verification, now])?;
         Ok(row.map(|ActivationRow { registration, mut taken }| {
-            let registration = Registration::from(registration);
             let is_beside = registration.identifiers.mobile.is_some();
             taken.email_taken = taken.email_taken && !(may_hold_unproven && is_beside);
             Activation { registration, taken: taken.into() }

@@ -6,7 +6,7 @@ use super::{
     Reader, Sql, StoreError, Tx, Writer,
     connection::{execute, fetch, write_once},
     dialect::statements,
-    users::UserRow,
+    rows::read_by_row,
 };
 use crate::domain::{DestinationHash, RefreshToken, Session, SessionSummary, Timestamp, User};
 
@@ -35,12 +35,14 @@ struct ValidSessionRow {
     ends_at: Timestamp,
     expires_at: Timestamp,
     #[sqlx(flatten)]
-    user: UserRow,
+    user: User,
 }
+
+read_by_row!(ValidSession, ValidSessionRow);
 
 impl From<ValidSessionRow> for ValidSession {
     fn from(row: ValidSessionRow) -> Self {
-        let user = User::from(row.user);
+        let user = row.user;
         let session = Session {
             id: row.session_id,
             user_id: user.id,
@@ -60,22 +62,15 @@ impl From<ValidSessionRow> for ValidSession {
 }
 
 /// The user of a valid session, and which of the session's tokens were seen in use.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct SessionUser {
     /// The account.
+    #[sqlx(flatten)]
     pub user: User,
     /// The session's counter.
     pub counter: i64,
     /// The last counter whose tokens were seen in use.
     pub used_counter: i64,
-}
-
-#[derive(sqlx::FromRow)]
-struct SessionUserRow {
-    #[sqlx(flatten)]
-    user: UserRow,
-    counter: i64,
-    used_counter: i64,
 }
 
 #[derive(sqlx::FromRow)]
@@ -131,18 +126,12 @@ impl Reader {
         user: Uuid,
         now: Timestamp,
     ) -> Result<Option<SessionUser>, StoreError> {
-        let row: Option<SessionUserRow> = fetch!(fetch_optional, self, SELECT_USER, [session, user, now])?;
-        Ok(row.map(|SessionUserRow { user, counter, used_counter }| SessionUser {
-            user: user.into(),
-            counter,
-            used_counter,
-        }))
+        fetch!(fetch_optional, self, SELECT_USER, [session, user, now])
     }
 
     /// A valid session.
     pub async fn session(&mut self, id: Uuid, now: Timestamp) -> Result<Option<ValidSession>, StoreError> {
-        let row: Option<ValidSessionRow> = fetch!(fetch_optional, self, SELECT, [id, now])?;
-        Ok(row.map(ValidSession::from))
+        fetch!(fetch_optional, self, SELECT, [id, now])
     }
 
     /// The valid sessions of the user, the newest first.
@@ -160,9 +149,7 @@ impl Writer {
         now: Timestamp,
         idle_end: Timestamp,
     ) -> Result<Option<ValidSession>, StoreError> {
-        let row: Option<ValidSessionRow> =
-            fetch!(fetch_optional, self, ROTATE, [token.session, token.counter, now, token.salt.as_slice(), idle_end])?;
-        Ok(row.map(ValidSession::from))
+        fetch!(fetch_optional, self, ROTATE, [token.session, token.counter, now, token.salt.as_slice(), idle_end])
     }
 
     /// Notes that tokens of the session's present counter are in use; written once for each counter.

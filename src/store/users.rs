@@ -7,7 +7,7 @@ use super::{
     connection::{execute, fetch, write_once, write_rows},
     dialect::statements,
     identifiers::{IdentifierColumns, IdentifierRow, TakenRow},
-    joined::Joined,
+    rows::{Joined, read_by_row},
 };
 use crate::domain::{
     Address, Channel, DestinationHash, Email, Identifier, Identifiers, JsonObject, LoginId, Mobile, TakenIdentifier,
@@ -15,7 +15,7 @@ use crate::domain::{
 };
 
 #[derive(sqlx::FromRow)]
-pub(super) struct UserRow {
+struct UserRow {
     id: Uuid,
     #[sqlx(flatten)]
     identifiers: IdentifierRow,
@@ -64,6 +64,8 @@ impl From<UserRow> for User {
     }
 }
 
+read_by_row!(User, UserRow);
+
 /// All that a login is judged by.
 #[derive(Debug, Clone)]
 pub struct LoginState {
@@ -77,7 +79,7 @@ pub struct LoginState {
 struct LoginRow {
     lifted_at: Option<Timestamp>,
     #[sqlx(flatten)]
-    account: Joined<UserRow>,
+    account: Joined<User>,
 }
 
 statements! {
@@ -112,8 +114,7 @@ statements! {
 impl Reader {
     /// The account with this id.
     pub async fn user(&mut self, id: Uuid) -> Result<Option<User>, StoreError> {
-        let row: Option<UserRow> = fetch!(fetch_optional, self, SELECT, [id])?;
-        Ok(row.map(User::from))
+        fetch!(fetch_optional, self, SELECT, [id])
     }
 
     /// The account that has proven the address; if none has, the one that has held it longest.
@@ -122,14 +123,12 @@ impl Reader {
             Address::Email(_) => SELECT_BY_EMAIL,
             Address::Mobile(_) => SELECT_BY_MOBILE,
         };
-        let row: Option<UserRow> = fetch!(fetch_optional, self, statement, [address.key()])?;
-        Ok(row.map(User::from))
+        fetch!(fetch_optional, self, statement, [address.key()])
     }
 
     /// The account with this login id.
     pub async fn user_by_login_id(&mut self, login_id: &LoginId) -> Result<Option<User>, StoreError> {
-        let row: Option<UserRow> = fetch!(fetch_optional, self, SELECT_BY_LOGIN_ID, [login_id.key()])?;
-        Ok(row.map(User::from))
+        fetch!(fetch_optional, self, SELECT_BY_LOGIN_ID, [login_id.key()])
     }
 
     /// All that a login is judged by, in one statement.
@@ -142,13 +141,12 @@ impl Reader {
         let key = identifier.key();
         let hash = DestinationHash::of_key(&key);
         let row: LoginRow = fetch!(fetch_one, self, statement, [&key, hash.as_bytes()])?;
-        Ok(LoginState { lifted_at: row.lifted_at.unwrap_or_default(), account: row.account.0.map(User::from) })
+        Ok(LoginState { lifted_at: row.lifted_at.unwrap_or_default(), account: row.account.0 })
     }
 
     /// The next accounts after this id, in the order of ids.
     pub async fn users_after(&mut self, id: Uuid, limit: i64) -> Result<Vec<User>, StoreError> {
-        let rows: Vec<UserRow> = fetch!(fetch_all, self, SELECT_PAGE, [id, limit])?;
-        Ok(rows.into_iter().map(User::from).collect())
+        fetch!(fetch_all, self, SELECT_PAGE, [id, limit])
     }
 
     /// The accounts that have proven one of these emails or mobiles, be it that it is suspended, or have one of these login ids or ids;
@@ -168,8 +166,8 @@ impl Reader {
             (SELECT_BY_IDS, ids),
         ] {
             let keys = serde_json::to_string(keys).map_err(|error| sqlx::Error::Encode(error.into()))?;
-            let rows: Vec<UserRow> = fetch!(fetch_all, self, statement, [&keys])?;
-            users.extend(rows.into_iter().map(User::from));
+            let of_statement: Vec<User> = fetch!(fetch_all, self, statement, [&keys])?;
+            users.extend(of_statement);
         }
         Ok(users)
     }
@@ -203,8 +201,7 @@ impl Tx {
 
     /// The account, which nobody else changes until the transaction ends.
     pub async fn user_for_update(&mut self, id: Uuid) -> Result<Option<User>, StoreError> {
-        let row: Option<UserRow> = fetch!(fetch_optional, self, SELECT_FOR_UPDATE, [id])?;
-        Ok(row.map(User::from))
+        fetch!(fetch_optional, self, SELECT_FOR_UPDATE, [id])
     }
 
     /// Waits for any other transaction that proves the same identifier, and then fails with [`StoreError::Taken`], here or
