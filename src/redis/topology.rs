@@ -6,10 +6,11 @@ use std::{
 };
 
 use redis::{
-    Client, Cmd, ConnectionAddr, Pipeline, ProtocolVersion, RedisFuture, RedisResult, Value,
+    Client, Cmd, ConnectionAddr, IntoConnectionInfo as _, Pipeline, ProtocolVersion, RedisFuture, RedisResult, Value,
     aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
     cluster::{ClusterClient, ClusterClientBuilder},
     cluster_async::ClusterConnection,
+    io::tcp::TcpSettings,
     sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
 };
 use tokio::sync::Mutex;
@@ -46,18 +47,25 @@ pub(super) enum Connection {
 impl Topology {
     /// Prepares the client without connecting.
     pub(super) fn new(url: &RedisUrl, timeout: Duration) -> RedisResult<Self> {
+        // Many callers share a connection: the command of one must not wait for the answer to another's (Nagle).
+        let tcp = TcpSettings::default().set_nodelay(true);
         let client = match url {
-            RedisUrl::Single(url) => Connector::Single(Box::new(Client::open(with_resp3(url))?)),
+            RedisUrl::Single(url) => {
+                let server = with_resp3(url).into_connection_info()?.set_tcp_settings(tcp);
+                Connector::Single(Box::new(Client::open(server)?))
+            }
             RedisUrl::Cluster(nodes) => Connector::Cluster(Box::new(
                 ClusterClientBuilder::new(nodes.iter().map(String::as_str))
                     .connection_timeout(timeout)
                     .response_timeout(timeout)
                     .retries(2)
+                    .tcp_settings(tcp)
                     .build()?,
             )),
             RedisUrl::Sentinel { nodes, master, database, credentials } => {
                 let nodes = nodes.iter().map(|(host, port)| ConnectionAddr::Tcp(host.clone(), *port));
                 let mut builder = SentinelClientBuilder::new(nodes, master, SentinelServerType::Master)?
+                    .set_client_to_redis_tcp_settings(tcp)
                     .set_client_to_redis_db(*database)
                     .set_client_to_redis_protocol(ProtocolVersion::RESP3);
                 if let Some((user, password)) = credentials {

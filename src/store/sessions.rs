@@ -82,6 +82,8 @@ struct SummaryRow {
     last_used_at: Timestamp,
 }
 
+read_by_row!(SessionSummary, SummaryRow);
+
 impl From<SummaryRow> for SessionSummary {
     fn from(row: SummaryRow) -> Self {
         let SummaryRow { id, user_agent, ip, created_at, last_used_at } = row;
@@ -136,8 +138,7 @@ impl Reader {
 
     /// The valid sessions of the user, the newest first.
     pub async fn sessions_of(&mut self, user: &User, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
-        let rows: Vec<SummaryRow> = fetch!(fetch_all, self, SELECT_SUMMARIES, [user.id, user.epoch, now])?;
-        Ok(rows.into_iter().map(SessionSummary::from).collect())
+        fetch!(fetch_all, self, SELECT_SUMMARIES, [user.id, user.epoch, now])
     }
 }
 

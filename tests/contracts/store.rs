@@ -29,6 +29,7 @@ stories!(
     a_message_is_leased_by_one_worker_at_a_time,
     refusals_of_two_nodes_add_up,
     a_session_is_valid_while_everything_holds,
+    the_sixteen_networks_seen_last_are_kept,
     an_event_goes_once_every_sink_has_it,
     pruning_deletes_what_has_ended,
     migrating_twice_at_once_migrates_once,
@@ -486,6 +487,41 @@ async fn a_session_is_valid_while_everything_holds(backend: Backend) {
     assert_eq!(reader.session_user(session.id, Uuid::from_u128(1), now()).await.unwrap(), None);
     assert_eq!(reader.session_user(stale.id, user.id, now()).await.unwrap(), None);
     assert_eq!(reader.session_user(session.id, user.id, now().plus(DAY)).await.unwrap(), None);
+}
+
+async fn the_sixteen_networks_seen_last_are_kept(backend: Backend) {
+    let Fixture { store, .. } = &fixture(backend).await;
+    let [ann, bob] = ["ann@example.com", "bob@example.com"].map(|email| User::from_registration(registration(email, "hash"), now()));
+    let mut tx = store.begin().await.unwrap();
+    tx.insert_users(&[ann.clone(), bob.clone()]).await.unwrap();
+    tx.commit().await.unwrap();
+    let see = async |networks: &[(&User, u8)], at: Timestamp| {
+        let mut tx = store.begin().await.unwrap();
+        for (user, network) in networks {
+            tx.see_network(user.id, &[*network], at).unwrap();
+        }
+        tx.commit().await.unwrap();
+    };
+    let known = async |user: &User| {
+        let mut reader = store.read().await.unwrap();
+        let mut known = Vec::new();
+        for network in 0..40 {
+            if reader.knows_network(user.id, &[network], now().minus(DAY)).await.unwrap() {
+                known.push(network);
+            }
+        }
+        known
+    };
+    let at = |hours: u32| now().plus(Duration::from_hours(hours.into()));
+    see(&[(&ann, 0), (&bob, 30)], at(0)).await;
+    for network in 1..16 {
+        see(&[(&ann, network)], at(network.into())).await;
+    }
+    assert_eq!(known(&ann).await, (0..16).collect::<Vec<u8>>());
+    see(&[(&ann, 0)], at(30)).await; // the oldest, seen again
+    see(&[(&ann, 16)], at(31)).await;
+    assert_eq!(known(&ann).await, [0].into_iter().chain(2..17).collect::<Vec<u8>>());
+    assert_eq!(known(&bob).await, [30], "another's are not counted");
 }
 
 async fn an_event_goes_once_every_sink_has_it(backend: Backend) {
