@@ -101,17 +101,8 @@ impl<'a> NewCode<'a> {
         generation: i64,
         holder: Holder,
     ) -> Self {
-        Self {
-            purpose: Purpose::Registration,
-            destination,
-            verification_id: registration.verification_id,
-            generation,
-            holder,
-            login_id_hash: None,
-            locale: registration.locale.clone(),
-            app_hash: None,
-            sign_up: None,
-        }
+        let first = Self::first(Purpose::Registration, destination, registration.verification_id, holder);
+        Self { generation, locale: registration.locale.clone(), ..first }
     }
 
     /// Asked for by this Android app.
@@ -119,13 +110,14 @@ impl<'a> NewCode<'a> {
         Self { app_hash, ..self }
     }
 
-    pub(crate) fn phantom(purpose: Purpose, destination: &'a Address, verification_id: Uuid) -> Self {
+    /// The first one of a verification.
+    pub(crate) fn first(purpose: Purpose, destination: &'a Address, verification_id: Uuid, holder: Holder) -> Self {
         Self {
             purpose,
             destination,
             verification_id,
             generation: 1,
-            holder: Holder::Phantom,
+            holder,
             login_id_hash: None,
             locale: None,
             app_hash: None,

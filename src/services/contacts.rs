@@ -93,17 +93,8 @@ impl ContactService {
             self.notices.tell_registered(&mut tx, &mut record, new, now).await?;
         }
         let verification_id = self.core.random.secret_id();
-        let code = NewCode {
-            purpose: Purpose::ContactChange,
-            destination: new,
-            verification_id,
-            generation: 1,
-            holder,
-            login_id_hash: None,
-            locale: user.locale.clone(),
-            app_hash: None,
-            sign_up: None,
-        };
+        let code = NewCode::first(Purpose::ContactChange, new, verification_id, holder);
+        let code = NewCode { locale: user.locale.clone(), ..code };
         let code = self.issuer.issue(&mut tx, &mut record, &code, &actor.client, now)?;
         tx.mark_asked_by(verification_id, actor.session, &actor.client.network_hash(), user.epoch).await?;
         self.notices.enqueue(&mut tx, user, &to, notice, Some(new), now)?;

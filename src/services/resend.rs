@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Address, AppHash, Client, IssuedCode, Purpose, Reach, Registration, Way},
+    domain::{Address, AppHash, Client, Holder, IssuedCode, Purpose, Reach, Registration, Way},
     engine::{
         Caller, CodeIssuer, Core, InactiveCode, NewCode, Pass, RateLimits, SendGate, VerificationRef,
         locked_on_conflict,
@@ -147,7 +147,7 @@ impl ResendService {
         let mut tx = self.issuer.begun(locked).await?;
         tx.extend_registration(id, pending.is_some(), now, now.plus(self.registration_ttl))?;
         let code = match &pending {
-            None => NewCode::phantom(Purpose::Registration, destination, self.core.random.secret_id()),
+            None => NewCode::first(way.purpose, destination, self.core.random.secret_id(), Holder::Phantom),
             Some((registration, generation)) => {
                 let holder = self.issuer.registration_holder(taken)?;
                 NewCode::registration(registration, destination, generation + 1, holder)

@@ -296,8 +296,7 @@ impl Reader {
 
     /// The database's own clock.
     pub async fn now(&mut self) -> Result<Timestamp, StoreError> {
-        let (micros,): (i64,) = fetch!(fetch_one, self, SELECT_NOW, [])?;
-        Ok(Timestamp::from_micros(micros))
+        fetch!(fetch_one, self, SELECT_NOW, []).map(|(micros,)| Timestamp::from_micros(micros))
     }
 
     /// Whether a write would be taken: a standby, or a database that an operator made read-only, answers and takes none.
@@ -311,8 +310,7 @@ impl Reader {
 
     /// Whether the database can hold every text.
     pub async fn is_utf8(&mut self) -> Result<bool, StoreError> {
-        let (is_utf8,): (bool,) = fetch!(fetch_one, self, SELECT_IS_UTF8, [])?;
-        Ok(is_utf8)
+        fetch!(fetch_one, self, SELECT_IS_UTF8, []).map(|(is_utf8,)| is_utf8)
     }
 
     fn close_when_dropped(&mut self) {

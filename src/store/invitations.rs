@@ -16,8 +16,7 @@ statements! {
 impl Reader {
     /// Whether the address is invited.
     pub async fn is_invited(&mut self, address: &DestinationHash, now: Timestamp) -> Result<bool, StoreError> {
-        let (is_invited,): (bool,) = fetch!(fetch_one, self, SELECT, [address.as_bytes(), now])?;
-        Ok(is_invited)
+        fetch!(fetch_one, self, SELECT, [address.as_bytes(), now]).map(|(is_invited,)| is_invited)
     }
 }
 

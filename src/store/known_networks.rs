@@ -25,8 +25,7 @@ statements! {
 impl Reader {
     /// Whether a session of the account was opened from the network, named by its hash, since then.
     pub async fn knows_network(&mut self, user: Uuid, network: &[u8], since: Timestamp) -> Result<bool, StoreError> {
-        let (knows,): (bool,) = fetch!(fetch_one, self, KNOWS, [user, network, since])?;
-        Ok(knows)
+        fetch!(fetch_one, self, KNOWS, [user, network, since]).map(|(knows,)| knows)
     }
 }
 

@@ -21,13 +21,10 @@ struct CountRow {
 
 #[derive(sqlx::FromRow)]
 struct StateRow {
-    prefix: String,
     held_since: Option<i64>,
     lifted_at: Option<i64>,
-    slot: i64,
-    sent: i64,
-    verified: i64,
-    unripe: i64,
+    #[sqlx(flatten)]
+    excused: CountRow,
 }
 
 // The rows of one statement are locked in one order. A node that learns late of a hold does not begin it anew.
@@ -86,20 +83,17 @@ impl Writer {
     }
 }
 
-fn slot_count(slot: i64, counts: [i64; 3]) -> SlotCount {
-    let [sent, verified, unripe] = counts.map(|count| u32::try_from(count.max(0)).unwrap_or(u32::MAX));
-    SlotCount { slot, sent, verified, unripe }
-}
-
 impl CountRow {
     fn into_count(self) -> (String, SlotCount) {
-        (self.prefix, slot_count(self.slot, [self.sent, self.verified, self.unripe]))
+        let counts = [self.sent, self.verified, self.unripe];
+        let [sent, verified, unripe] = counts.map(|count| u32::try_from(count.max(0)).unwrap_or(u32::MAX));
+        (self.prefix, SlotCount { slot: self.slot, sent, verified, unripe })
     }
 }
 
 impl StateRow {
     fn into_state(self) -> (String, HoldState) {
-        let excused = slot_count(self.slot, [self.sent, self.verified, self.unripe]);
-        (self.prefix, HoldState { held_since: self.held_since, lifted_at: self.lifted_at, excused })
+        let (prefix, excused) = self.excused.into_count();
+        (prefix, HoldState { held_since: self.held_since, lifted_at: self.lifted_at, excused })
     }
 }

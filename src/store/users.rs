@@ -174,8 +174,7 @@ impl Reader {
 
     /// Whether there is any account.
     pub async fn has_users(&mut self) -> Result<bool, StoreError> {
-        let (any,): (bool,) = fetch!(fetch_one, self, SELECT_ANY, [])?;
-        Ok(any)
+        fetch!(fetch_one, self, SELECT_ANY, []).map(|(any,)| any)
     }
 
     /// The first identifier that an account has, other than `but`: a proven address, one that is suspended, or the

@@ -151,8 +151,7 @@ impl Reader {
 
     /// Whether a login code that may make an account is on its way to the address.
     pub async fn is_signing_up(&mut self, address: &Address, now: Timestamp) -> Result<bool, StoreError> {
-        let (is_signing_up,): (bool,) = fetch!(fetch_one, self, SELECT_SIGN_UP, [address.key(), now])?;
-        Ok(is_signing_up)
+        fetch!(fetch_one, self, SELECT_SIGN_UP, [address.key(), now]).map(|(is_signing_up,)| is_signing_up)
     }
 
     /// The verifications of an account, the oldest first.
