@@ -9,7 +9,7 @@ NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 RUN_TESTS = $(if $(NEXTEST),$(CARGO) nextest run --locked,$(CARGO) test --locked)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help install run test test-unit test-integration fmt lint dependencies doc docs-check openapi openapi-check client client-check browser-check image-check observe-check provider-check gotrue-check schemathesis-check argon2-check check init-db up down stop-docker-compose bench consume-events start-rabbitmq-consumer
+.PHONY: help install run test test-unit test-integration fmt lint dependencies doc docs-check program openapi openapi-check client client-check browser-check image-check observe-check provider-check gotrue-check schemathesis-check argon2-check check code-checks program-checks init-db up down stop-docker-compose bench consume-events start-rabbitmq-consumer
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 24
@@ -51,36 +51,36 @@ dependencies: ## licences, sources and advisories of all crates, and whether one
 openapi: ## write the OpenAPI document to tests/openapi.json
 	$(CARGO) run --quiet --locked -- openapi > tests/openapi.json
 
-openapi-check: ## lint the OpenAPI document
+# Where BUILT says so it is: a second cargo would wait for the one that lints.
+program:
+	$(if $(BUILT),,$(CARGO) build --quiet --locked --bin enroll)
+
+openapi-check: program ## lint the OpenAPI document
 	tests/tools/openapi-check $(TARGET)
 
-schemathesis-check: ## Schemathesis over the document, about a minute (PyPI)
-	$(CARGO) build --quiet --locked --bin enroll
+schemathesis-check: program ## Schemathesis over the document, about a minute (PyPI)
 	tests/tools/schemathesis-check $(TARGET)
 
 provider-check: ## the providers against Prism with Twilio's document, aiosmtpd and a webhook verifier (npm, PyPI)
 	tests/tools/provider-check $(TARGET)
 
-gotrue-check: ## the GoTrue dialect by the public clients of JavaScript and Python, over both backends (npm, PyPI)
-	$(CARGO) build --quiet --locked --bin enroll
+gotrue-check: program ## the GoTrue dialect by the public clients of JavaScript and Python, over both backends (npm, PyPI)
 	tests/tools/with-servers tests/tools/gotrue-check $(TARGET)
 
 client: ## build the TypeScript client, and copy it into the page
 	cd clients/typescript && npm install --silent --no-audit --no-fund && npm run --silent generate && npm run --silent build
 	cp clients/typescript/dist/enroll-client.js src/http/page/enroll-client.js
 
-client-check: ## the TypeScript client: types, size, and its tests against the real server (npm)
+client-check: program ## the TypeScript client: types, size, and its tests against the real server (npm)
 	tests/tools/client-check $(TARGET)
 
-browser-check: ## the page and the API documentation in Chromium (npm)
+browser-check: program ## the page and the API documentation in Chromium (npm)
 	tests/tools/browser-check $(TARGET)
 
-image-check: ## lint the Dockerfile, and run the program in the image's root file system (PyPI)
-	$(CARGO) build --quiet --locked --bin enroll
+image-check: program ## lint the Dockerfile, and run the program in the image's root file system (PyPI)
 	tests/tools/image-check $(TARGET)/debug/enroll
 
-docs-check: ## run every shell block of the documentation, and build the book (mdbook)
-	$(CARGO) build --quiet --locked --bin enroll
+docs-check: program ## run every shell block of the documentation, and build the book (mdbook)
 	ENROLL_BIN=$(TARGET)/debug/enroll tests/tools/docs-check
 
 argon2-check: ## both implementations of Argon2 hash alike (libclang)
@@ -90,7 +90,18 @@ observe-check: ## the alert rules, by promtool
 	promtool check config deploy/prometheus/prometheus.yml
 	cd deploy/prometheus && promtool test rules alerts_test.yml
 
-check: lint argon2-check dependencies openapi-check schemathesis-check doc observe-check image-check provider-check gotrue-check client-check browser-check docs-check test ## what CI runs, the tests last
+check: program ## what CI runs, the tests last
+	$(MAKE) --jobs=2 --output-sync=target BUILT=yes code-checks program-checks
+	$(MAKE) test
+
+# Two lines beside each other: this one compiles,
+code-checks:
+	$(MAKE) --jobs=1 lint provider-check argon2-check doc dependencies
+	$(RUN_TESTS) --no-run
+
+# and this one mostly waits for the program, npm and PyPI.
+program-checks:
+	$(MAKE) --jobs=1 openapi-check schemathesis-check observe-check image-check gotrue-check client-check browser-check docs-check
 
 init-db: ## migrate the database
 	$(CARGO) run --locked -- migrate
