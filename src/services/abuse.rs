@@ -35,7 +35,7 @@ pub struct HeldPrefix {
 /// A change that a replay found at the end of some five minutes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replayed {
-    /// The end of the five minutes.
+    /// The end of the five minutes; of those that last, now.
     pub at: Timestamp,
     /// Digits.
     pub prefix: String,
@@ -78,22 +78,10 @@ impl AbuseService {
 
     /// Decides anew by the counts that are kept, under the settings as they are now.
     pub async fn replay(&self) -> Result<Vec<Replayed>, Error> {
+        let now = self.core.now();
         let mut reader = self.core.store.read().await?;
-        let counts = all_counts(&mut reader, self.core.now().millis() - KEPT_MS).await?;
-        let mut counters = Counters::new(self.settings);
-        let mut replayed: Vec<Replayed> = Vec::new();
-        for of_slot in counts.chunk_by(|(_, one), (_, other)| one.slot == other.slot) {
-            let end = (of_slot[0].1.slot + 1) * SLOT_MS;
-            for (prefix, count) in of_slot {
-                counters.absorb(prefix, *count);
-            }
-            counters.review(end);
-            for (prefix, state) in counters.take_changed() {
-                let (at, is_held) = (Timestamp::from_millis(end), state.held_since.is_some());
-                replayed.push(Replayed { at, prefix, is_held });
-            }
-        }
-        Ok(replayed)
+        let counts = all_counts(&mut reader, now.millis() - KEPT_MS).await?;
+        Ok(replayed(&counts, self.settings, now))
     }
 
     async fn counters(&self, now: Timestamp) -> Result<Counters, Error> {
@@ -109,7 +97,40 @@ impl AbuseService {
     }
 }
 
+fn replayed(counts: &[(String, SlotCount)], settings: GuardSettings, now: Timestamp) -> Vec<Replayed> {
+    let mut counters = Counters::new(settings);
+    let mut replayed = Vec::new();
+    for of_slot in counts.chunk_by(|(_, one), (_, other)| one.slot == other.slot) {
+        // Later than now the messages would be older than they are.
+        let at = ((of_slot[0].1.slot + 1) * SLOT_MS).min(now.millis());
+        for (prefix, count) in of_slot {
+            counters.absorb(prefix, *count);
+        }
+        counters.review(at);
+        replayed.extend(counters.take_changed().into_iter().map(|(prefix, state)| {
+            let (at, is_held) = (Timestamp::from_millis(at), state.held_since.is_some());
+            Replayed { at, prefix, is_held }
+        }));
+    }
+    replayed
+}
+
 async fn all_counts(reader: &mut Reader, since_ms: i64) -> Result<Vec<(String, SlotCount)>, Error> {
     let most = i64::try_from(KEPT_COUNTS).unwrap_or(i64::MAX);
     Ok(reader.prefix_counts(slot_of(since_ms), most).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_around_the_end_of_five_minutes_is_held_at_once() {
+        let slot = slot_of(1_767_225_600_000);
+        let unripe =
+            |slot: i64, sent: u32| ("919876500".to_owned(), SlotCount { slot, sent, verified: 0, unripe: sent });
+        let now = Timestamp::from_millis((slot + 1) * SLOT_MS + 2_000);
+        let replayed = replayed(&[unripe(slot, 15), unripe(slot + 1, 6)], GuardSettings::default(), now);
+        assert_eq!(replayed, [Replayed { at: now, prefix: "919876500".to_owned(), is_held: true }]);
+    }
 }
