@@ -6,7 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use argon2::{Algorithm, Argon2, Block, Params, Version};
+use argon2::{Algorithm, Argon2, Params, Version};
+use enroll::crypto::argon2_blocks;
 use sqlx::{Connection as _, Executor as _};
 
 use crate::support::process::Node;
@@ -19,7 +20,7 @@ pub fn argon2_rate(time: Duration) -> f64 {
         for _ in 0..cores {
             scope.spawn(|| {
                 let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(19_456, 2, 1, None).unwrap());
-                let (mut out, mut memory) = ([0; 32], vec![Block::new(); argon2.params().block_count()]);
+                let (mut out, mut memory) = ([0; 32], argon2_blocks(argon2.params().block_count()));
                 while started.elapsed() < time {
                     let (password, salt) = (b"correct horse battery", b"0123456789abcdef");
                     argon2.hash_password_into_with_memory(password, salt, &mut out, &mut memory).unwrap();

@@ -8,6 +8,8 @@ use std::{
 use argon2::Block;
 use tokio::time::Instant;
 
+use super::argon2_blocks;
+
 /// Buffers that hashes borrow. There are never more than hashes ran at once, and idle ones go back to the system.
 #[derive(Clone)]
 pub(super) struct HashMemory(Arc<Kept>);
@@ -40,7 +42,8 @@ impl HashMemory {
     /// Lends a buffer of so many blocks to the work, on a thread of the runtime.
     pub(super) fn lend<T>(&self, blocks: usize, work: impl FnOnce(&mut [Block]) -> T) -> T {
         let kept = self.buffers().idle.pop();
-        let mut buffer = kept.map(|(buffer, _)| buffer).unwrap_or_default();
+        let kept = kept.map(|(buffer, _)| buffer).filter(|buffer| buffer.capacity() >= blocks);
+        let mut buffer = kept.unwrap_or_else(|| argon2_blocks(blocks));
         buffer.resize(blocks, Block::new());
         let done = work(&mut buffer);
         if blocks <= self.0.blocks {

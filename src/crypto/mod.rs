@@ -5,6 +5,7 @@ mod foreign_hash;
 mod hash_memory;
 mod hash_queue;
 mod hasher;
+mod huge_pages;
 mod keys;
 mod seal;
 mod token_keys;
@@ -13,6 +14,7 @@ mod webhook_signer;
 
 pub use foreign_hash::{ForeignHash, ForeignHashError};
 pub use hasher::{HashError, HashParams, Hasher, HashingCost};
+pub use huge_pages::{allow_huge_pages, argon2_blocks};
 pub use keys::{Keyring, MacPurpose, RootKey};
 pub use token_keys::{TokenKeyError, TokenKeys};
 pub use tokens::{AccessClaims, TokenSettings, Tokens};

@@ -194,3 +194,22 @@ async fn through_a_pipe_it_says_where_to_look() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
+
+/// Where every mapping gets them, the allocator keeps them from the process.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_hash_has_huge_pages_where_memory_may_ask_for_them() {
+    let Ok(modes) = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = embedded(&dir).set("ENROLL__PASSWORDS__MEMORY_KIB", "65536");
+    node.start();
+    let huge_kib = || {
+        let memory = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", node.pid())).unwrap();
+        let line = memory.lines().find(|line| line.starts_with("AnonHugePages:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u32>().unwrap()
+    };
+    assert_eq!(huge_kib(), 0, "at rest");
+    let body = json!({"mobile": "9876543210", "password": "correct horse"});
+    node.call(Method::POST, "/auth/register", None, body).await.is(202);
+    assert_eq!(huge_kib() > 0, modes.contains("[madvise]"), "{modes}");
+}

@@ -1,0 +1,24 @@
+//! Huge pages for the memory of hashes, which Argon2 jumps through: the processor looks fewer addresses up.
+
+use argon2::Block;
+
+/// Lets memory that asks for huge pages have them, where the system leaves it to the program. mimalloc forbids them to the
+/// whole process; where every mapping gets them without asking, that stays: they would double its memory at rest.
+pub fn allow_huge_pages() {
+    #[cfg(target_os = "linux")]
+    if std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").is_ok_and(|it| it.contains("[madvise]")) {
+        let _ = rustix::thread::disable_transparent_huge_pages(false); // without them it is as fast as before
+    }
+}
+
+/// Memory for a hash, in huge pages if they are allowed.
+pub fn argon2_blocks(count: usize) -> Vec<Block> {
+    const LEAST: usize = 4 << 20; // two whole pages, wherever it begins
+    let mut blocks = Vec::with_capacity(count);
+    let room = blocks.spare_capacity_mut();
+    if size_of_val(room) >= LEAST {
+        kevy_madvise::advise_hugepage(room.as_ptr().cast(), size_of_val(room));
+    }
+    blocks.resize(count, Block::new());
+    blocks
+}
