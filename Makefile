@@ -2,6 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
 
 CARGO ?= cargo
 # nextest where it is installed: it is faster and tells more; plain `cargo test` runs the same tests.
@@ -96,12 +97,12 @@ check: program ## what CI runs, the tests last
 
 # Two lines beside each other: this one compiles,
 code-checks:
-	$(MAKE) --jobs=1 lint provider-check argon2-check doc dependencies
+	$(MAKE) lint provider-check argon2-check doc dependencies
 	$(RUN_TESTS) --no-run
 
 # and this one mostly waits for the program, npm and PyPI.
 program-checks:
-	$(MAKE) --jobs=1 openapi-check schemathesis-check observe-check image-check gotrue-check client-check browser-check docs-check
+	$(MAKE) openapi-check schemathesis-check observe-check image-check gotrue-check client-check browser-check docs-check
 
 init-db: ## migrate the database
 	$(CARGO) run --locked -- migrate
