@@ -144,7 +144,7 @@ pub fn router(services: Services, settings: &ServerSettings, requests: &TaskTrac
     let router = if api.inbox.is_some() { router.merge(dev_inbox::routes()) } else { router };
     let detached = detach::DetachSettings { timeout: settings.request_timeout, requests: requests.clone() };
     router
-        .merge(docs::routes(&document))
+        .merge(docs::routes(document))
         .merge(page)
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
