@@ -7,6 +7,6 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    enroll::crypto::allow_huge_pages();
+    enroll::crypto::refuse_unasked_huge_pages();
     enroll::cli::run()
 }

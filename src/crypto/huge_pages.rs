@@ -2,16 +2,15 @@
 
 use argon2::Block;
 
-/// Lets memory that asks for huge pages have them, where the system leaves it to the program. mimalloc forbids them to the
-/// whole process; where every mapping gets them without asking, that stays: they would double its memory at rest.
-pub fn allow_huge_pages() {
+/// Where every mapping of the system gets huge pages unasked, the process takes none: they would double its memory at rest.
+pub fn refuse_unasked_huge_pages() {
     #[cfg(target_os = "linux")]
-    if std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").is_ok_and(|it| it.contains("[madvise]")) {
-        let _ = rustix::thread::disable_transparent_huge_pages(false); // without them it is as fast as before
+    if std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").is_ok_and(|it| it.contains("[always]")) {
+        let _ = rustix::thread::disable_transparent_huge_pages(true); // with them it needs more memory, and works
     }
 }
 
-/// Memory for a hash, in huge pages if they are allowed.
+/// Memory for a hash, in huge pages where memory may ask for them.
 pub fn argon2_blocks(count: usize) -> Vec<Block> {
     const LEAST: usize = 4 << 20; // two whole pages, wherever it begins
     let mut blocks = Vec::with_capacity(count);

@@ -14,7 +14,7 @@ mod webhook_signer;
 
 pub use foreign_hash::{ForeignHash, ForeignHashError};
 pub use hasher::{HashError, HashParams, Hasher, HashingCost};
-pub use huge_pages::{allow_huge_pages, argon2_blocks};
+pub use huge_pages::{argon2_blocks, refuse_unasked_huge_pages};
 pub use keys::{Keyring, MacPurpose, RootKey};
 pub use token_keys::{TokenKeyError, TokenKeys};
 pub use tokens::{AccessClaims, TokenSettings, Tokens};

@@ -195,7 +195,7 @@ async fn through_a_pipe_it_says_where_to_look() {
     }
 }
 
-/// Where every mapping gets them, the allocator keeps them from the process.
+/// Where every mapping gets them unasked, it takes none but the two that are made before it can refuse them.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_hash_has_huge_pages_where_memory_may_ask_for_them() {
@@ -208,8 +208,9 @@ async fn a_hash_has_huge_pages_where_memory_may_ask_for_them() {
         let line = memory.lines().find(|line| line.starts_with("AnonHugePages:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u32>().unwrap()
     };
-    assert_eq!(huge_kib(), 0, "at rest");
+    let at_rest = huge_kib();
+    assert!(at_rest <= if modes.contains("[always]") { 4_096 } else { 0 }, "{at_rest}");
     let body = json!({"mobile": "9876543210", "password": "correct horse"});
     node.call(Method::POST, "/auth/register", None, body).await.is(202);
-    assert_eq!(huge_kib() > 0, modes.contains("[madvise]"), "{modes}");
+    assert_eq!(huge_kib() > at_rest, modes.contains("[madvise]"), "{modes}");
 }
