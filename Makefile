@@ -8,6 +8,8 @@ CARGO ?= cargo
 # nextest where it is installed: it is faster and tells more; plain `cargo test` runs the same tests.
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 RUN_TESTS = $(if $(NEXTEST),$(CARGO) nextest run --locked,$(CARGO) test --locked)
+# On two cores three: half of the time a test waits.
+export NEXTEST_TEST_THREADS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores > 3 ? cores : 3)))
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help install run test test-unit test-integration fmt lint dependencies doc docs-check program openapi openapi-check client client-check browser-check image-check observe-check provider-check gotrue-check schemathesis-check argon2-check check code-checks program-checks init-db up down stop-docker-compose bench consume-events start-rabbitmq-consumer
