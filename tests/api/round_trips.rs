@@ -1,6 +1,9 @@
 //! How often a call waits for PostgreSQL and for Redis across a network.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
@@ -33,11 +36,12 @@ async fn timed(app: &TestApp, path: &str, body: Value) -> (Answer, u128) {
 async fn round_trips(app: &TestApp, person: u32) -> [u128; 5] {
     let details = json!({"email": format!("ann{person}@example.com"), "password": "correct horse"});
     let (registered, register) = timed(app, "/auth/register", details.clone()).await;
-    let id = registered.is(202)["verification"]["verification_id"].clone();
+    let pending = app.pending(details.clone(), &registered.is(202)).await;
+    let id = &pending.verification_id;
     let (again, resend) = timed(app, "/auth/resend-otp", json!({"verification_id": id})).await;
     again.is(200);
+    let otp = app.code(id, 2).await;
     app.outbox_is_empty().await;
-    let otp = app.code(id.as_str().unwrap(), 2).await;
     let (verified, verify) = timed(app, "/auth/verify-otp", json!({"verification_id": id, "otp": otp})).await;
     verified.is(200);
     let (opened, login) = timed(app, "/auth/login", details).await;
@@ -47,11 +51,14 @@ async fn round_trips(app: &TestApp, person: u32) -> [u128; 5] {
     [register, resend, verify, login, refresh]
 }
 
-/// The fewest of some people: the first use of a statement and what else the machine does only add some.
-async fn fewest(far: &Forwarder, app: &TestApp, people: std::ops::Range<u32>) -> [u128; 5] {
+/// The fewest of some people, or of the first of them who met no more than expected: the first use of a statement
+/// and what else the machine does only add some.
+async fn fewest(far: &Forwarder, app: &TestApp, mut people: Range<u32>, expected: [u128; 5]) -> [u128; 5] {
     far.delay(ROUND_TRIP);
     let mut fewest = [u128::MAX; 5];
-    for person in people {
+    while fewest.iter().zip(expected).any(|(met, expected)| *met > expected)
+        && let Some(person) = people.next()
+    {
         let met = round_trips(app, person).await;
         fewest = std::array::from_fn(|call| fewest[call].min(met[call]));
     }
@@ -70,8 +77,9 @@ async fn a_call_waits_for_a_far_server_a_few_times() {
         .with("ENROLL__DATABASE__MAX_CONNECTIONS", 8)
         .with("ENROLL__CODES__RESEND_AFTER", 0);
     let app = TestApp::with(Backend::Embedded, options).await;
-    let [register, resend, verify, login, refresh] = fewest(&postgres, &app, 0..10).await;
+    let [register, resend, verify, login, refresh] = fewest(&postgres, &app, 0..40, [3, 3, 3, 2, 1]).await;
     assert_eq!([register, resend, verify, login, refresh], [3, 3, 3, 2, 1], "to PostgreSQL");
-    let [.., verify, _, refresh] = fewest(&redis, &app, 10..15).await;
-    assert_eq!([verify, refresh], [1, 0], "to Redis");
+    // Six of a login together may come late by a seventh.
+    let [register, resend, verify, _, refresh] = fewest(&redis, &app, 40..80, [3, 2, 1, u128::MAX, 0]).await;
+    assert_eq!([register, resend, verify, refresh], [3, 2, 1, 0], "to Redis");
 }

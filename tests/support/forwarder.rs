@@ -11,7 +11,8 @@ use tokio::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::watch,
+    sync::{mpsc, watch},
+    time::Instant,
 };
 
 /// Passes bytes on to a port that can be changed; slowly, or not at all over the connections that are open.
@@ -98,17 +99,23 @@ async fn pass(
     fate: watch::Receiver<Fate>,
     delay: Option<watch::Receiver<Duration>>,
 ) {
-    let mut buffer = vec![0; 16_384];
-    while let Ok(length) = from.read(&mut buffer).await {
-        if length == 0 {
-            return;
+    let (underway, mut arriving) = mpsc::unbounded_channel();
+    let read = async move {
+        let mut buffer = vec![0; 16_384];
+        while let Ok(length @ 1..) = from.read(&mut buffer).await {
+            let delay = delay.as_ref().map_or(Duration::ZERO, |delay| *delay.borrow());
+            if underway.send((Instant::now() + delay, buffer[..length].to_vec())).is_err() {
+                return;
+            }
         }
-        if let Some(delay) = &delay {
-            let delay = *delay.borrow();
-            tokio::time::sleep(delay).await;
+    };
+    let write = async move {
+        while let Some((due, bytes)) = arriving.recv().await {
+            tokio::time::sleep_until(due).await;
+            if *fate.borrow() == Fate::Pass && to.write_all(&bytes).await.is_err() {
+                return;
+            }
         }
-        if *fate.borrow() == Fate::Pass && to.write_all(&buffer[..length]).await.is_err() {
-            return;
-        }
-    }
+    };
+    tokio::join!(read, write);
 }
