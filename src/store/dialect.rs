@@ -10,7 +10,7 @@ pub struct Sql {
     pub sqlite: &'static str,
 }
 
-/// The fragments; the first seven lock, the last four read a list that is bound as JSON.
+/// The fragments; the first seven lock, the last five read a list that is bound as JSON.
 macro_rules! fragment {
     ($database:ident $text:literal) => {
         $text
@@ -70,23 +70,30 @@ macro_rules! fragment {
     (sqlite SKIP_LOCKED) => {
         ""
     };
-    (postgres TEXTS) => {
-        "(SELECT json_array_elements_text($1::json))"
+    // An array is a condition of an index; a query might be joined to a whole one that was empty when it was planned.
+    (postgres IN_TEXTS) => {
+        " = ANY (ARRAY(SELECT json_array_elements_text($1::json)))"
     };
-    (sqlite TEXTS) => {
-        "(SELECT value FROM json_each($1))"
+    (sqlite IN_TEXTS) => {
+        " IN (SELECT value FROM json_each($1))"
     };
-    (postgres NUMBERS) => {
-        "(SELECT value::bigint FROM json_array_elements_text($1::json))"
+    (postgres IN_NUMBERS) => {
+        " = ANY (ARRAY(SELECT value::bigint FROM json_array_elements_text($1::json)))"
     };
-    (sqlite NUMBERS) => {
-        "(SELECT value FROM json_each($1))"
+    (sqlite IN_NUMBERS) => {
+        " IN (SELECT value FROM json_each($1))"
     };
-    (postgres UUIDS) => {
-        "(SELECT value::uuid FROM json_array_elements_text($1::json))"
+    (postgres IN_UUIDS) => {
+        " = ANY (ARRAY(SELECT value::uuid FROM json_array_elements_text($1::json)))"
     };
-    (sqlite UUIDS) => {
-        "(SELECT unhex(value, '-') FROM json_each($1))"
+    (sqlite IN_UUIDS) => {
+        " IN (SELECT unhex(value, '-') FROM json_each($1))"
+    };
+    (postgres NOT_IN_UUIDS) => {
+        " NOT IN (SELECT value::uuid FROM json_array_elements_text($1::json))"
+    };
+    (sqlite NOT_IN_UUIDS) => {
+        " NOT IN (SELECT unhex(value, '-') FROM json_each($1))"
     };
     (postgres DELTAS) => {
         "json_to_recordset($1::json) AS d (prefix text, slot bigint, sent bigint, verified bigint, unripe bigint)"

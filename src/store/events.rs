@@ -53,9 +53,9 @@ pub struct StoredEvent {
 statements! {
     INSERT = "INSERT INTO events (order_key, body, has_user, created_at) VALUES ($1, $2, $3, $4)";
     SELECT_FOR_RABBITMQ = "SELECT id, order_key, body, COALESCE(requeued_at, created_at) AS since FROM events
-        WHERE rabbitmq_at IS NULL AND rabbitmq_aside_at IS NULL AND order_key NOT IN ", UUIDS, " ORDER BY id LIMIT $2";
+        WHERE rabbitmq_at IS NULL AND rabbitmq_aside_at IS NULL AND order_key", NOT_IN_UUIDS, " ORDER BY id LIMIT $2";
     SELECT_FOR_WEBHOOK = "SELECT id, order_key, body, COALESCE(requeued_at, created_at) AS since FROM events
-        WHERE webhook_at IS NULL AND webhook_aside_at IS NULL AND order_key NOT IN ", UUIDS, " ORDER BY id LIMIT $2";
+        WHERE webhook_at IS NULL AND webhook_aside_at IS NULL AND order_key", NOT_IN_UUIDS, " ORDER BY id LIMIT $2";
     SELECT_WITH_USER = "SELECT id, body FROM events WHERE order_key = $1 AND has_user";
     REPLACE_WITHOUT_USER = "UPDATE events SET body = $2, has_user = FALSE WHERE id = $1";
     SELECT_STORED = "SELECT id, body, rabbitmq_at, rabbitmq_aside_at, webhook_at, webhook_aside_at FROM events
@@ -64,13 +64,13 @@ statements! {
         WHERE rabbitmq_at IS NULL AND rabbitmq_aside_at IS NULL";
     COUNT_FOR_WEBHOOK = "SELECT COUNT(*), MIN(created_at) FROM events
         WHERE webhook_at IS NULL AND webhook_aside_at IS NULL";
-    DELETE = "DELETE FROM events WHERE id IN ", NUMBERS;
+    DELETE = "DELETE FROM events WHERE id", IN_NUMBERS;
     // In the order of the numbers, so that the two sinks wait for each other and never in a circle.
     MARK_RABBITMQ = "UPDATE events SET rabbitmq_at = $2
-        WHERE id IN (SELECT id FROM events WHERE id IN ", NUMBERS, " ORDER BY id", FOR_UPDATE, ")";
+        WHERE id IN (SELECT id FROM events WHERE id", IN_NUMBERS, " ORDER BY id", FOR_UPDATE, ")";
     MARK_WEBHOOK = "UPDATE events SET webhook_at = $2
-        WHERE id IN (SELECT id FROM events WHERE id IN ", NUMBERS, " ORDER BY id", FOR_UPDATE, ")";
-    DELETE_OF_BOTH = "DELETE FROM events WHERE rabbitmq_at IS NOT NULL AND webhook_at IS NOT NULL AND id IN ", NUMBERS;
+        WHERE id IN (SELECT id FROM events WHERE id", IN_NUMBERS, " ORDER BY id", FOR_UPDATE, ")";
+    DELETE_OF_BOTH = "DELETE FROM events WHERE rabbitmq_at IS NOT NULL AND webhook_at IS NOT NULL AND id", IN_NUMBERS;
     DELETE_OF_RABBITMQ = "DELETE FROM events WHERE rabbitmq_at IS NOT NULL";
     SET_ASIDE_RABBITMQ = "UPDATE events SET rabbitmq_aside_at = $2 WHERE id = $1";
     SET_ASIDE_WEBHOOK = "UPDATE events SET webhook_aside_at = $2 WHERE id = $1";

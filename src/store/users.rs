@@ -92,18 +92,18 @@ statements! {
     SELECT_LOGIN_BY_LOGIN_ID = LOGIN_STATE, "(SELECT u.id", OF_LOGIN_ID, ")";
     SELECT_PAGE = "SELECT ", USER, " FROM users u WHERE u.id > $1 ORDER BY u.id LIMIT $2";
     SELECT_BY_EMAILS = "SELECT ", USER, " FROM users u
-        WHERE (u.email_verified OR u.email_suspended_until IS NOT NULL) AND u.email_key IN ", TEXTS;
+        WHERE (u.email_verified OR u.email_suspended_until IS NOT NULL) AND u.email_key", IN_TEXTS;
     SELECT_BY_MOBILES = "SELECT ", USER, " FROM users u
-        WHERE (u.mobile_verified OR u.mobile_suspended_until IS NOT NULL) AND u.mobile IN ", TEXTS;
-    SELECT_BY_LOGIN_IDS = "SELECT ", USER, " FROM users u WHERE u.login_id_key IN ", TEXTS;
-    SELECT_BY_IDS = "SELECT ", USER, " FROM users u WHERE u.id IN ", UUIDS;
+        WHERE (u.mobile_verified OR u.mobile_suspended_until IS NOT NULL) AND u.mobile", IN_TEXTS;
+    SELECT_BY_LOGIN_IDS = "SELECT ", USER, " FROM users u WHERE u.login_id_key", IN_TEXTS;
+    SELECT_BY_IDS = "SELECT ", USER, " FROM users u WHERE u.id", IN_UUIDS;
     SELECT_ANY = "SELECT EXISTS (SELECT 1 FROM users)";
     SELECT_TAKEN = "SELECT ", TAKEN;
     SELECT_FOR_UPDATE = "SELECT ", USER, " FROM users u WHERE u.id = $1", FOR_NO_KEY_UPDATE;
     RELEASE_EMAILS = "UPDATE users SET email_suspended_until = NULL
-        WHERE email_suspended_until <= $2 AND email_key IN ", TEXTS;
+        WHERE email_suspended_until <= $2 AND email_key", IN_TEXTS;
     RELEASE_MOBILES = "UPDATE users SET mobile_suspended_until = NULL
-        WHERE mobile_suspended_until <= $2 AND mobile IN ", TEXTS;
+        WHERE mobile_suspended_until <= $2 AND mobile", IN_TEXTS;
     LOCK = "SELECT id FROM users WHERE id = $1", FOR_KEY_SHARE;
     INSERT = "INSERT INTO users (id, email, email_key, email_verified, email_verified_at, mobile, mobile_verified,
         mobile_verified_at, login_id, login_id_key, name, locale, data, claims, password_hash, epoch, disabled_at,

@@ -101,7 +101,7 @@ impl TryFrom<ChallengeRow> for Challenge {
 
 statements! {
     SELECT = "SELECT ", CHALLENGE, " WHERE v.id = $1";
-    SELECT_ALL = "SELECT ", CHALLENGE, " WHERE v.id IN ", UUIDS;
+    SELECT_ALL = "SELECT ", CHALLENGE, " WHERE v.id", IN_UUIDS;
     SELECT_OF_USER = "SELECT ", CHALLENGE, " WHERE v.user_id = $1 ORDER BY v.issued_at";
     SELECT_NEWEST = "SELECT ", CHALLENGE, " WHERE v.destination_key = $1 AND v.expires_at > $2 AND v.purpose = $3
         AND v.login_id_hash IS NOT DISTINCT FROM $4 AND (v.phantom OR v.user_id IS NOT NULL OR v.sign_up IS NOT NULL)

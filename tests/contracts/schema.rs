@@ -181,9 +181,24 @@ fn whole_scans(plan: &serde_json::Value, found: &mut Vec<String>) {
 
 #[tokio::test]
 async fn no_statement_of_a_request_reads_a_whole_table_fleet() {
+    assert_narrow_plans(ROWS).await;
+}
+
+/// A plan outlives what it was made for: a whole scan of an index that is empty by now is cheap only as long as it is.
+#[tokio::test]
+async fn none_does_where_nobody_has_a_mobile_yet_fleet() {
+    assert_narrow_plans(&ROWS.replace("'+' || n, true,", "NULL, false,")).await;
+}
+
+#[tokio::test]
+async fn none_does_where_nobody_has_an_email_yet_fleet() {
+    assert_narrow_plans(&ROWS.replace("n || '@a.b', n || '@a.b', true,", "NULL, NULL, false,")).await;
+}
+
+async fn assert_narrow_plans(rows: &str) {
     let mut databases = migrated().await;
     let Databases { postgres, sqlite, .. } = &mut databases;
-    postgres.execute(ROWS).await.unwrap();
+    postgres.execute(AssertSqlSafe(rows.to_owned())).await.unwrap();
     // A table without rows is scanned as well as searched.
     postgres.execute("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan").await.unwrap();
     let mut whole = Vec::new();
