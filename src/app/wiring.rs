@@ -76,18 +76,7 @@ impl<'a> Engine<'a> {
         draining: CancellationToken,
         memory_bound: usize,
     ) -> Self {
-        let (codes, limiter, answers): (Arc<dyn CodeStore>, Arc<dyn Limiter>, Arc<dyn AnswerStore>) = match &redis {
-            Some(redis) => (
-                Arc::new(RedisCodes::new(redis.clone())),
-                Arc::new(RedisLimits::new(redis.clone())),
-                Arc::new(RedisAnswers::new(redis.clone())),
-            ),
-            None => (
-                Arc::new(MemoryCodes::new(memory_bound)),
-                Arc::new(MemoryLimits::new(memory_bound)),
-                Arc::new(MemoryAnswers::new(ANSWERS_BOUND)),
-            ),
-        };
+        let (codes, limiter, answers) = short_lived(redis.as_ref(), memory_bound);
         let (lines, deferred) = DeferredLines::bounded(DEFERRED_BOUND);
         let wake = settings.events.sinks().iter().map(|_| Arc::default()).collect();
         let personal_data = settings.events.personal_data;
@@ -357,6 +346,25 @@ impl<'a> Engine<'a> {
             login: self.login(opener),
             resend: self.resend(),
         }
+    }
+}
+
+/// What is kept with an end: in Redis, or in memory.
+fn short_lived(
+    redis: Option<&RedisClient>,
+    memory_bound: usize,
+) -> (Arc<dyn CodeStore>, Arc<dyn Limiter>, Arc<dyn AnswerStore>) {
+    match redis {
+        Some(redis) => (
+            Arc::new(RedisCodes::new(redis.clone())),
+            Arc::new(RedisLimits::new(redis.clone())),
+            Arc::new(RedisAnswers::new(redis.clone())),
+        ),
+        None => (
+            Arc::new(MemoryCodes::new(memory_bound)),
+            Arc::new(MemoryLimits::new(memory_bound)),
+            Arc::new(MemoryAnswers::new(ANSWERS_BOUND)),
+        ),
     }
 }
 

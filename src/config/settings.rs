@@ -216,29 +216,10 @@ fn server(settings: &mut Reader) -> ServerSettings {
     });
     let prefixes = settings.list("server.prefixes").unwrap_or_else(|| vec!["/api/v1".to_owned()]);
     let camel_prefixes = settings.list("server.camel_prefixes").unwrap_or_default();
-    for (setting, prefix) in prefixes
-        .iter()
-        .map(|prefix| ("server.prefixes", prefix))
-        .chain(camel_prefixes.iter().map(|prefix| ("server.camel_prefixes", prefix)))
-    {
-        let is_path = prefix == "/" || is_plain_path(prefix);
-        if !is_path || prefixes.iter().chain(&camel_prefixes).filter(|other| *other == prefix).count() > 1 {
-            settings.problem(setting, "must be a list of different paths such as /api/v1 (no slash at the end), or /");
-            break;
-        }
-    }
     let gotrue_prefix = settings.text("server.gotrue_prefix");
     let public_url = settings.text("server.public_url").map(|url| url.trim_end_matches('/').to_owned());
-    let trusted_proxies = settings.list("server.trusted_proxies").unwrap_or_default();
-    let trusted_proxies = trusted_proxies.iter().filter_map(|text| {
-        let network = text.parse::<IpNet>().or_else(|_| text.parse().map(|address: std::net::IpAddr| address.into()));
-        network
-            .map_err(|_| settings.problem("server.trusted_proxies", "must be a list of networks such as 10.0.0.0/8"))
-            .ok()
-    });
-    let trusted_proxies = trusted_proxies.collect();
     let server = ServerSettings {
-        trusted_proxies,
+        trusted_proxies: trusted_proxies(settings),
         public_url_is_set: public_url.is_some(),
         public_url: public_url.unwrap_or_else(|| format!("http://{address}")),
         address,
@@ -266,15 +247,40 @@ fn server(settings: &mut Reader) -> ServerSettings {
             _ => Err("must be full or network"),
         }),
     };
-    if let Some(prefix) = &server.gotrue_prefix {
-        if !is_plain_path(prefix) {
-            settings
-                .problem("server.gotrue_prefix", "must be a path such as /auth/v1 (no slash at the end), and not /");
-        } else if server.gotrue_prefix_collides() {
-            settings.problem("server.gotrue_prefix", "another prefix, or a call, is there or below it");
+    check_prefixes(settings, &server);
+    server
+}
+
+fn trusted_proxies(settings: &mut Reader) -> Vec<IpNet> {
+    let listed = settings.list("server.trusted_proxies").unwrap_or_default();
+    let networks = listed.iter().filter_map(|text| {
+        let network = text.parse::<IpNet>().or_else(|_| text.parse().map(|address: std::net::IpAddr| address.into()));
+        network
+            .map_err(|_| settings.problem("server.trusted_proxies", "must be a list of networks such as 10.0.0.0/8"))
+            .ok()
+    });
+    networks.collect()
+}
+
+fn check_prefixes(settings: &mut Reader, server: &ServerSettings) {
+    let ServerSettings { prefixes, camel_prefixes, .. } = server;
+    for (setting, prefix) in prefixes
+        .iter()
+        .map(|prefix| ("server.prefixes", prefix))
+        .chain(camel_prefixes.iter().map(|prefix| ("server.camel_prefixes", prefix)))
+    {
+        let is_path = prefix == "/" || is_plain_path(prefix);
+        if !is_path || prefixes.iter().chain(camel_prefixes).filter(|other| *other == prefix).count() > 1 {
+            settings.problem(setting, "must be a list of different paths such as /api/v1 (no slash at the end), or /");
+            break;
         }
     }
-    server
+    let Some(prefix) = &server.gotrue_prefix else { return };
+    if !is_plain_path(prefix) {
+        settings.problem("server.gotrue_prefix", "must be a path such as /auth/v1 (no slash at the end), and not /");
+    } else if server.gotrue_prefix_collides() {
+        settings.problem("server.gotrue_prefix", "another prefix, or a call, is there or below it");
+    }
 }
 
 fn is_plain_path(prefix: &str) -> bool {
