@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fmt::Write as _,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use sqlx::{Arguments as _, Encode, Postgres, Sqlite, Type, postgres::PgArguments, sqlite::SqliteArguments};
@@ -52,7 +52,7 @@ struct Part {
 }
 
 /// The texts of batches, by their parts: they are the same few again and again.
-static TEXTS: Mutex<Option<HashMap<TextKey, Arc<str>>>> = Mutex::new(None);
+static TEXTS: LazyLock<Mutex<HashMap<TextKey, Arc<str>>>> = LazyLock::new(Mutex::default);
 
 type TextKey = (Vec<Part>, Option<Ends>);
 
@@ -129,18 +129,17 @@ fn text(batch: TextKey) -> Arc<str> {
     const MOST: usize = 256;
     const LONGEST: usize = 16 * 1024;
     let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
-    let texts = texts.get_or_insert_default();
     if let Some(text) = texts.get(&batch) {
         return Arc::clone(text);
     }
     let mut bound = 0;
-    let numbered = batch.0.iter().map(|part| {
+    let number = |part: &Part| {
         let sql = for_rows(part.sql, part.rows);
         let numbered = renumbered(&sql, bound);
         bound += highest_parameter(&sql);
         (numbered, part.need)
-    });
-    let numbered: Vec<_> = numbered.collect();
+    };
+    let numbered: Vec<_> = batch.0.iter().map(number).collect();
     let text: Arc<str> = batch.1.map_or_else(|| statement(&numbered), |ends| script(&numbered, ends)).into();
     if texts.len() < MOST && text.len() < LONGEST {
         texts.insert(batch, Arc::clone(&text));
