@@ -98,14 +98,12 @@ impl Store {
                 readers: Pool::new(options, None, settings.max_connections, timeout),
             }
         } else {
-            let set_up = if settings.pooled {
-                pooled = Some(Arc::from(format!(
-                    "BEGIN; SET LOCAL statement_timeout = {limit}; SET LOCAL lock_timeout = {limit}"
-                )));
-                None
-            } else {
-                Some(Arc::from(format!("SET statement_timeout = {limit}; SET lock_timeout = {limit}")))
-            };
+            let limits = |set: &str| format!("{set} statement_timeout = {limit}; {set} lock_timeout = {limit}");
+            pooled = settings.pooled.then(|| Arc::from(format!("BEGIN; {}", limits("SET LOCAL"))));
+            // Prepared statements keep the plan that was made while a table was small. Where no index serves it is still
+            // scanned, which PostgreSQL then takes for so dear that it would compile the scan.
+            let set_up = format!("{}; SET enable_seqscan = off; SET jit = off", limits("SET"));
+            let set_up = (!settings.pooled).then(|| Arc::from(set_up));
             let direct = settings.direct_url.as_ref().unwrap_or(&settings.url);
             Pools::Postgres {
                 pool: Pool::new(postgres_options(&settings.url)?, set_up, settings.max_connections, timeout),

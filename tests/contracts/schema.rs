@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use enroll::store::{Store, StoreSettings, statements};
+use enroll::{
+    domain::Timestamp,
+    store::{Store, StoreSettings, statements},
+};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqlSafeStr as _, SqliteConnection};
 
 use crate::support::backend::Database;
@@ -21,7 +24,7 @@ const WORDS: [(&str, &str); 7] = [
 struct Databases {
     postgres: PgConnection,
     sqlite: SqliteConnection,
-    _database: Database,
+    database: Database,
     _dir: tempfile::TempDir,
 }
 
@@ -37,7 +40,7 @@ async fn migrated() -> Databases {
     Databases {
         postgres: PgConnection::connect(&database.url).await.unwrap(),
         sqlite: SqliteConnection::connect(&sqlite_url).await.unwrap(),
-        _database: database,
+        database,
         _dir: dir,
     }
 }
@@ -230,4 +233,32 @@ async fn assert_narrow_plans(rows: &str) {
         }
     }
     assert!(whole.is_empty(), "{whole:#?}");
+}
+
+#[tokio::test]
+async fn a_plan_made_for_a_small_table_serves_when_it_has_grown_fleet() {
+    const GROW: &str = "INSERT INTO registrations (id, verification_id, destination_key, client_hash, last_code_at, expires_at,
+        created_at) SELECT gen_random_uuid(), gen_random_uuid(), '', '', now(), now(), now() FROM generate_series(1, 10);
+        ANALYZE registrations";
+    const SCANS: &str =
+        "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'registrations_verification_key'";
+    let mut databases = migrated().await;
+    let postgres = &mut databases.postgres;
+    postgres.execute(GROW).await.unwrap();
+    let store = Store::open(&StoreSettings::at(&databases.database.url), false).unwrap();
+    let mut reader = store.read().await.unwrap();
+    for n in 0..10 {
+        assert!(reader.registration(uuid::Uuid::from_u128(n), Timestamp::default()).await.unwrap().is_none());
+    }
+    drop(reader);
+    store.close().await;
+    let mut scans = 0;
+    for _ in 0..200 {
+        if scans >= 10 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await; // the server counts once a connection has ended
+        scans = sqlx::query_scalar::<_, i64>(SCANS).fetch_one(&mut *postgres).await.unwrap();
+    }
+    assert_eq!(scans, 10, "by the index");
 }
