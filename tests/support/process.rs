@@ -246,7 +246,8 @@ impl Node {
             if codes.len() >= messages {
                 return codes.last().unwrap().clone();
             }
-            assert!(started.elapsed() < Duration::from_secs(30), "{} of {messages} messages to {to}", codes.len());
+            let log = || self.log.all().join("\n");
+            assert!(started.elapsed() < Duration::from_secs(30), "{} of {messages} messages to {to}:\n{}", codes.len(), log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
