@@ -98,12 +98,9 @@ impl Store {
                 readers: Pool::new(options, None, settings.max_connections, timeout),
             }
         } else {
-            let limits = |set: &str| format!("{set} statement_timeout = {limit}; {set} lock_timeout = {limit}");
-            pooled = settings.pooled.then(|| Arc::from(format!("BEGIN; {}", limits("SET LOCAL"))));
-            // Prepared statements keep the plan that was made while a table was small. Where no index serves it is still
-            // scanned, which PostgreSQL then takes for so dear that it would compile the scan.
-            let set_up = format!("{}; SET enable_seqscan = off; SET jit = off", limits("SET"));
-            let set_up = (!settings.pooled).then(|| Arc::from(set_up));
+            let timeouts = |set: &str| format!("{set} statement_timeout = {limit}; {set} lock_timeout = {limit}");
+            pooled = settings.pooled.then(|| Arc::from(format!("BEGIN; {}", timeouts("SET LOCAL"))));
+            let set_up = (!settings.pooled).then(|| Arc::from(format!("{}; {PLANNING}", timeouts("SET"))));
             let direct = settings.direct_url.as_ref().unwrap_or(&settings.url);
             Pools::Postgres {
                 pool: Pool::new(postgres_options(&settings.url)?, set_up, settings.max_connections, timeout),
@@ -233,6 +230,11 @@ impl Store {
         Ok(Reader::new(driver, self.timeout, Arc::clone(&self.breaker), self.pooled.clone()))
     }
 }
+
+/// Prepared statements keep the plan that was made while a table was small: so each row is looked up by an index wherever one
+/// serves, in joins too. The scans that are left look dear then, and JIT would compile them.
+pub const PLANNING: &str =
+    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off";
 
 /// Without the start-up parameters that poolers refuse.
 fn postgres_options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {

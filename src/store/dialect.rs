@@ -10,7 +10,7 @@ pub struct Sql {
     pub sqlite: &'static str,
 }
 
-/// The fragments; the first seven lock, the last five read a list that is bound as JSON.
+/// The fragments: locks, lists that are bound as JSON, and columns and conditions that several statements have.
 macro_rules! fragment {
     ($database:ident $text:literal) => {
         $text

@@ -18,8 +18,10 @@ statements! {
         SELECT id, $2, $3 FROM users WHERE id = $1 AND NOT EXISTS
         (SELECT 1 FROM known_networks WHERE user_id = $1 AND network = $2 AND seen_at > $4)
         ON CONFLICT (user_id, network) DO UPDATE SET seen_at = excluded.seen_at";
+    // Materialized: else everybody's may be read in the order of time, until enough are the account's.
     FORGET_OLDEST = "DELETE FROM known_networks WHERE user_id = $1 AND network <> $2 AND network NOT IN
-        (SELECT network FROM known_networks WHERE user_id = $1 AND network <> $2 ORDER BY seen_at DESC LIMIT $3)";
+        (WITH others AS MATERIALIZED (SELECT network, seen_at FROM known_networks WHERE user_id = $1 AND network <> $2)
+        SELECT network FROM others ORDER BY seen_at DESC LIMIT $3)";
 }
 
 impl Reader {

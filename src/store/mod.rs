@@ -34,7 +34,7 @@ mod users;
 mod verifications;
 
 pub use connection::{Reader, Tx, Writer};
-pub use database::{Store, StoreSettings};
+pub use database::{PLANNING, Store, StoreSettings};
 pub use delivery_stats::Conversion;
 pub use dialect::Sql;
 pub use error::StoreError;
