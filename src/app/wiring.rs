@@ -100,7 +100,6 @@ impl<'a> Engine<'a> {
             wake: Arc::<Notify>::default(),
             settings: settings.codes.clone(),
         };
-        let hashes_at_once = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             checker: CodeChecker {
                 core: core.clone(),
@@ -108,14 +107,7 @@ impl<'a> Engine<'a> {
                 judge: AttemptJudge::new(Arc::clone(&issuer.codes), Arc::clone(&rate_limits.shared), redis.clone()),
                 rate_limits: rate_limits.clone(),
             },
-            passwords: PasswordChecker {
-                core: core.clone(),
-                rate_limits: rate_limits.clone(),
-                hasher: Hasher::new(settings.hashing, hashes_at_once),
-                event_log: event_log.clone(),
-                fresh_for: settings.sessions.fresh_for,
-                conceal_accounts: settings.codes.conceal_accounts,
-            },
+            passwords: password_checker(settings, core.clone(), rate_limits.clone(), event_log.clone()),
             opener: SessionOpener {
                 core: core.clone(),
                 tokens: Tokens::new(core.keyring.clone(), settings.tokens.clone()),
@@ -349,7 +341,7 @@ impl<'a> Engine<'a> {
     }
 }
 
-/// What is kept with an end: in Redis, or in memory.
+/// The stores of all that ends by itself: in Redis, or in memory.
 fn short_lived(
     redis: Option<&RedisClient>,
     memory_bound: usize,
@@ -365,6 +357,18 @@ fn short_lived(
             Arc::new(MemoryLimits::new(memory_bound)),
             Arc::new(MemoryAnswers::new(ANSWERS_BOUND)),
         ),
+    }
+}
+
+fn password_checker(settings: &Settings, core: Core, rate_limits: RateLimits, event_log: EventLog) -> PasswordChecker {
+    let hashes_at_once = std::thread::available_parallelism().map_or(1, usize::from);
+    PasswordChecker {
+        core,
+        rate_limits,
+        hasher: Hasher::new(settings.hashing, hashes_at_once),
+        event_log,
+        fresh_for: settings.sessions.fresh_for,
+        conceal_accounts: settings.codes.conceal_accounts,
     }
 }
 
