@@ -1,30 +1,31 @@
 //! Deleting what is past its keeping.
 
-use super::{Sql, Store, StoreError, connection::execute, dialect::statements};
+use super::{Sql, Store, StoreError, connection::fetch, dialect::statements};
 use crate::domain::{DAY, KNOWN_FOR, Timestamp};
 
-// Batches are short, so that no statement runs into its time-out and no lock is held for long.
-statements! {
-    REGISTRATIONS = "DELETE FROM registrations WHERE id IN
-        (SELECT id FROM registrations WHERE expires_at <= $1 LIMIT 500)";
-    SESSIONS = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ends_at <= $1 LIMIT 500)";
-    VERIFICATIONS = "DELETE FROM verifications WHERE id IN
-        (SELECT id FROM verifications WHERE expires_at <= $1 LIMIT 500)";
-    OUTBOX = "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE ended_at <= $1 LIMIT 500)";
-    AUDIT_LINES = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at <= $1 LIMIT 500)";
-    DESTINATIONS = "DELETE FROM destinations WHERE hash IN
-        (SELECT hash FROM destinations WHERE touched_at <= $1 LIMIT 500)";
-    INVITATIONS = "DELETE FROM invitations WHERE hash IN
-        (SELECT hash FROM invitations WHERE ends_at <= $1 LIMIT 500)";
-    KNOWN_NETWORKS = "DELETE FROM known_networks WHERE (user_id, network) IN
-        (SELECT user_id, network FROM known_networks WHERE seen_at <= $1 LIMIT 500)";
-    PREFIX_COUNTS = "DELETE FROM prefix_counts WHERE (prefix, slot) IN
-        (SELECT prefix, slot FROM prefix_counts WHERE changed_at <= $1 LIMIT 500)";
-    PREFIX_STATES = "DELETE FROM prefix_states WHERE prefix IN
-        (SELECT prefix FROM prefix_states WHERE changed_at <= $1 LIMIT 500)";
+// Batches are short, so that no statement runs into its time-out and no lock is held for long. Each begins at the time
+// where the last one ended: until a vacuum an index keeps what was deleted, and each would read past it again.
+macro_rules! batches {
+    ($($name:ident = ($table:literal, $key:literal, $at:literal);)+) => {
+        statements! {
+            $($name = "DELETE FROM ", $table, " WHERE (", $key, ") IN (SELECT ", $key, " FROM ", $table, " WHERE ", $at,
+                " BETWEEN $1 AND $2 ORDER BY ", $at, " LIMIT 500) RETURNING ", $at;)+
+        }
+    };
 }
 
-const BATCH: u64 = 500;
+batches! {
+    REGISTRATIONS = ("registrations", "id", "expires_at");
+    SESSIONS = ("sessions", "id", "ends_at");
+    VERIFICATIONS = ("verifications", "id", "expires_at");
+    OUTBOX = ("outbox", "id", "ended_at");
+    AUDIT_LINES = ("audit", "id", "at");
+    DESTINATIONS = ("destinations", "hash", "touched_at");
+    INVITATIONS = ("invitations", "hash", "ends_at");
+    KNOWN_NETWORKS = ("known_networks", "user_id, network", "seen_at");
+    PREFIX_COUNTS = ("prefix_counts", "prefix, slot", "changed_at");
+    PREFIX_STATES = ("prefix_states", "prefix", "changed_at");
+}
 
 impl Store {
     /// Deletes what is past its keeping, and returns how many rows: registrations and sessions at their end,
@@ -43,14 +44,13 @@ impl Store {
     }
 
     async fn prune_table(&self, delete: Sql, before: Timestamp) -> Result<u64, StoreError> {
-        let mut pruned = 0;
+        let (mut pruned, mut since) = (0, Timestamp::default());
         loop {
             let mut writer = self.write().await?;
-            let rows = execute!(writer, delete, [before])?;
-            pruned += rows;
-            if rows < BATCH {
-                return Ok(pruned);
-            }
+            let batch: Vec<(Timestamp,)> = fetch!(fetch_all, writer, delete, [since, before])?;
+            let Some(&(last,)) = batch.iter().max() else { return Ok(pruned) };
+            pruned += batch.len() as u64;
+            since = last;
         }
     }
 }

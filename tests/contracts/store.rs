@@ -588,6 +588,12 @@ async fn pruning_deletes_what_has_ended(backend: Backend) {
     assert_eq!(prune(now().plus(DAY)).await, 1, "the destination");
     assert_eq!(prune(now().plus(DAY).plus(Duration::from_mins(5))).await, 1, "the verification");
     assert_eq!(prune(now().plus(2 * DAY)).await, 1, "the line of the audit");
+    let at = |n: u64| now().plus(Duration::from_millis(n % 7));
+    let line = |n| AuditLine::new(AuditKind::AccountDeleted, "done", Origin::default(), at(n));
+    let mut tx = store.begin().await.unwrap();
+    tx.append_audit(&(0..1_201).map(line).collect::<Vec<_>>()).unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(prune(now().plus(3 * DAY)).await, 1_201, "more than a batch, of few times");
 }
 
 async fn migrating_twice_at_once_migrates_once(backend: Backend) {
