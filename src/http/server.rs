@@ -132,9 +132,10 @@ impl HttpServer {
                 tracing::debug!(%peer, "a network has its share of connections");
                 continue;
             };
-            let connection = builder.serve_connection(self.io(stream), self.service(peer, Arc::clone(&place)));
+            let service = self.service(peer, Arc::clone(&place));
+            // Boxed here: a task that boxed it would keep room for it as well.
+            let mut connection = Box::pin(builder.serve_connection(self.io(stream), service));
             open.spawn(async move {
-                let mut connection = Box::pin(connection);
                 let ended = tokio::select! {
                     ended = connection.as_mut() => ended,
                     () = place.close.cancelled() => {
